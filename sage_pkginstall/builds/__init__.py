@@ -1,0 +1,1 @@
+"""From sources to wheels, and the store that keeps them."""

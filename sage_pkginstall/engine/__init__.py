@@ -1,0 +1,1 @@
+"""Move trees into a prefix: plan, journal and renames under one lock."""

@@ -1,0 +1,1 @@
+"""What the commands do: functions from values to values."""

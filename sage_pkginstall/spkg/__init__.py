@@ -1,0 +1,1 @@
+"""The life of a package directory of the Sage distribution."""

@@ -1,0 +1,1 @@
+"""Wheels and the distributions made of them: read, checked, staged, recorded."""
