@@ -1,0 +1,390 @@
+"""The target: a prefix with the interpreter that will run what is installed there.
+
+The facts (schemes, tags, markers, byte-code) come from running the target interpreter
+once, without its ``site``: nothing from its site-packages is imported, no ``.pth`` file
+and no ``sitecustomize`` runs, nothing is written.  They are kept in the user's cache:
+
+    $SAGE_PKGINSTALL_CACHE/targets/HASH-OF-THE-INTERPRETER'S-PATH.json
+
+(default: ``$XDG_CACHE_HOME/sage-pkginstall``).  An entry says for which interpreter
+(file identity, ``pyvenv.cfg``, kernel, our version) it was made; any other entry, a
+damaged one and one that another user could have written count as missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+from zlib import crc32
+
+from sage_pkginstall import __version__
+from sage_pkginstall.errors import EnvironmentFactsError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "Environment",
+    "Runner",
+    "cache_directory",
+    "canonical_directory",
+    "find_interpreter",
+    "target_environment",
+]
+
+Runner: TypeAlias = "Callable[[Sequence[str]], subprocess.CompletedProcess[bytes]]"
+"""Runs a program to its end with nothing on stdin, and returns what it wrote."""
+
+_MARKER = "-----sage-pkginstall target facts-----"
+_SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
+_INTERPRETERS = ("bin/python3", "bin/python", "bin/pypy3")
+_SECONDS = 120
+
+_SCRIPT = r"""
+import os, sys
+if sys.version_info < (3, 8):
+    sys.exit("it is Python %d.%d, and 3.8 or newer is needed" % sys.version_info[:2])
+sys.path.append(sys.argv[1])
+
+# What site.py does for a virtual environment (PEP 405); -S skips it before Python 3.14.
+binaries = os.path.dirname(os.path.abspath(sys.executable))
+above = os.path.dirname(binaries)
+if any(os.path.isfile(os.path.join(d, "pyvenv.cfg")) for d in (binaries, above)):
+    sys.prefix = sys.exec_prefix = above
+
+import importlib.util, json, sysconfig
+from packaging.markers import default_environment
+from packaging.tags import sys_tags
+
+paths = sysconfig.get_paths()
+version = "%d.%d" % sys.version_info[:2]
+in_venv = sys.prefix != sys.base_prefix
+schemes = {name: paths[name] for name in ("purelib", "platlib", "scripts", "data")}
+schemes["headers"] = paths["include"]
+if in_venv:
+    schemes["headers"] = os.path.join(sys.prefix, "include", "site", "python" + version)
+elif not (paths["include"] + "/").startswith(paths["data"].rstrip("/") + "/"):
+    # Debian: data is /usr/local, include is /usr/include.
+    schemes["headers"] = os.path.join(paths["data"], "include", "python" + version)
+notice = None if in_venv else os.path.join(paths["stdlib"], "EXTERNALLY-MANAGED")
+facts = {
+    "executable": sys.executable,
+    "schemes": schemes,
+    "implementation": sys.implementation.name,
+    "version": "%d.%d.%d" % sys.version_info[:3],
+    "cache_tag": sys.implementation.cache_tag,
+    "magic": importlib.util.MAGIC_NUMBER.hex(),
+    "tags": [str(tag) for tag in sys_tags()],
+    "markers": default_environment(),
+    "notice": notice,
+    "sysconfig": sysconfig.__file__,
+}
+print("\n" + sys.argv[2] + json.dumps(facts) + sys.argv[2])
+"""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A prefix and what its interpreter said about itself.
+
+    Scheme paths are relative to the prefix ("" is the prefix itself) and go through no
+    link that stays inside it, so that each file has one name.  ``headers`` is the
+    directory to which a distribution's name is appended.
+    """
+
+    prefix: Path
+    interpreter: Path
+    schemes: Mapping[str, str]
+    implementation: str
+    version: str
+    cache_tag: str
+    magic: bytes
+    tags: tuple[str, ...]
+    markers: Mapping[str, str]
+    externally_managed: str | None
+
+    @property
+    def site_directories(self) -> tuple[str, ...]:
+        """Where distributions lie: purelib, and platlib where it is another one."""
+        return tuple(dict.fromkeys((self.schemes["purelib"], self.schemes["platlib"])))
+
+
+def target_environment(python: Path, *, run: Runner | None = None) -> Environment:
+    """Return the facts about ``python``, an interpreter or the prefix that holds one.
+
+    Runs it at most once as long as it stays the same.  Raises EnvironmentFactsError.
+    """
+    interpreter = find_interpreter(python)
+    identity = _identity(interpreter)
+    facts = _cached_facts(interpreter, identity)
+    if facts is None:
+        facts = _ask(interpreter, run or _run)
+        _keep_facts(interpreter, identity, facts)
+    try:
+        return _environment(interpreter, facts)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it does not tell its facts ({type(error).__name__}: {error})"
+        raise EnvironmentFactsError(interpreter, reason) from error
+
+
+def find_interpreter(python: Path) -> Path:
+    """Return the absolute path of the interpreter meant by ``python``, as it was given.
+
+    ``python`` is an interpreter, a prefix (``PREFIX/bin/python3`` is taken), or a name
+    to be found on PATH.  Raises EnvironmentFactsError if there is none.
+    """
+    given = _on_path(python)
+    if not given.is_dir():
+        if not given.exists():
+            raise EnvironmentFactsError(python, "there is no such file")
+        return given
+    for name in _INTERPRETERS:
+        if (given / name).exists():
+            return given / name
+    remedy = f"make one with 'python3 -m venv --without-pip {given}'"
+    raise EnvironmentFactsError(given, f"the directory holds no bin/python3; {remedy}")
+
+
+def cache_directory() -> Path:
+    """Return the directory of everything that may be thrown away at any time."""
+    own = os.environ.get("SAGE_PKGINSTALL_CACHE")
+    if own:
+        return Path(own).absolute()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):
+        base = os.path.expanduser("~/.cache")  # noqa: PTH111 -- never raises
+    return Path(base) / "sage-pkginstall"
+
+
+def canonical_directory(prefix: Path, directory: str) -> str:
+    """Return the name of ``directory``, relative to ``prefix``, without links inside.
+
+    A link is followed if it stays in the prefix; a link to the outside keeps its name,
+    and so does what is not there.  ``.`` and ``..`` vanish; ValueError if ``directory``
+    leaves the prefix.
+    """
+    root = os.fspath(prefix)
+    done: list[str] = []
+    for part in directory.split("/"):
+        if part == "..":
+            if not done:
+                message = f"{directory!r} leaves the prefix"
+                raise ValueError(message)
+            done.pop()
+        elif part not in {"", "."}:
+            done.append(part)
+            path = f"{root}/{'/'.join(done)}"
+            if os.path.islink(path):  # noqa: PTH114 -- hot
+                done = _followed(root, path, done)
+    return "/".join(done)
+
+
+def _followed(root: str, path: str, parts: list[str]) -> list[str]:
+    real = os.path.realpath(path)
+    real_root = os.path.realpath(root)
+    if real == real_root:
+        return []
+    if not real.startswith(real_root.rstrip("/") + "/"):
+        return parts
+    return real[len(real_root.rstrip("/")) + 1 :].split("/")
+
+
+def _on_path(python: Path) -> Path:
+    if len(python.parts) == 1 and not python.exists():
+        for directory in os.get_exec_path():
+            candidate = Path(directory or ".") / python
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return candidate.absolute()
+    if ".." in python.parts:  # may follow a link: lexical removal would be wrong
+        return (
+            python.parent.resolve() / python.name
+            if python.name != ".."
+            else python.resolve()
+        )
+    return python.absolute()
+
+
+def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
+    """Run the target interpreter; whatever else it writes does not matter."""
+    import packaging  # noqa: PLC0415 -- only its place is needed, and only here
+
+    above = os.path.dirname(packaging.__path__[0])  # noqa: PTH120 -- may be a zipapp
+    command = [os.fspath(interpreter), "-I", "-S", "-B", "-c", _SCRIPT, above, _MARKER]
+    try:
+        finished = run(command)
+    except OSError as error:
+        raise EnvironmentFactsError(
+            interpreter, error.strerror or str(error)
+        ) from error
+    parts = finished.stdout.split(_MARKER.encode())
+    if finished.returncode != 0 or len(parts) < 3:  # noqa: PLR2004
+        said = finished.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else "it says nothing"
+        status = f"exit status {finished.returncode}"
+        raise EnvironmentFactsError(interpreter, f"{reason} ({status})")
+    try:
+        facts: dict[str, Any] = json.loads(parts[1])
+    except ValueError as error:
+        raise EnvironmentFactsError(interpreter, "its facts are no JSON") from error
+    return facts
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    import subprocess  # noqa: PLC0415 -- not needed when the cache knows
+
+    try:
+        return subprocess.run(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            cwd="/",
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"it did not answer within {_SECONDS} s"
+        raise OSError(0, message) from error
+
+
+def _environment(interpreter: Path, facts: Mapping[str, Any]) -> Environment:
+    executable = Path(facts["executable"])
+    if os.path.realpath(executable) != os.path.realpath(interpreter):
+        interpreter = executable  # the given one only starts another (pyenv's shims)
+    prefix = Path(facts["schemes"]["data"])
+    return Environment(
+        prefix=prefix,
+        interpreter=interpreter,
+        schemes=MappingProxyType(
+            {
+                name: _inside(interpreter, prefix, name, facts["schemes"][name])
+                for name in _SCHEMES
+            }
+        ),
+        implementation=facts["implementation"],
+        version=facts["version"],
+        cache_tag=facts["cache_tag"],
+        magic=bytes.fromhex(facts["magic"]),
+        tags=tuple(facts["tags"]),
+        markers=MappingProxyType(dict(facts["markers"])),
+        externally_managed=_notice(facts["notice"]),
+    )
+
+
+def _inside(interpreter: Path, prefix: Path, scheme: str, path: str) -> str:
+    try:
+        relative = Path(path).relative_to(prefix)
+        return canonical_directory(prefix, relative.as_posix())
+    except ValueError as error:
+        reason = (
+            f"its scheme {scheme} ({path}) lies outside its prefix {prefix}; "
+            "use a virtual environment ('python3 -m venv --without-pip DIRECTORY')"
+        )
+        raise EnvironmentFactsError(interpreter, reason) from error
+
+
+def _notice(path: str | None) -> str | None:
+    """Return what an EXTERNALLY-MANAGED file (PEP 668) has to say, None without one."""
+    if path is None:
+        return None
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    import configparser  # noqa: PLC0415 -- virtual environments do without
+
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+        return parser["externally-managed"]["Error"].strip()
+    except (configparser.Error, KeyError):
+        return text.strip() or "it is managed by the system's packages"
+
+
+def _file_identity(path: str) -> list[int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 -- may be a str of any bytes
+    except OSError:
+        return None
+    return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _identity(interpreter: Path) -> list[Any]:
+    """Return what the facts depend on; JSON returns it as it is."""
+    above = interpreter.parent
+    machine = os.uname()
+    return [
+        __version__,
+        crc32(_SCRIPT.encode()),
+        os.fspath(interpreter),
+        os.path.realpath(interpreter),
+        _file_identity(os.fspath(interpreter)),
+        _file_identity(os.fspath(above / "pyvenv.cfg")),
+        _file_identity(os.fspath(above.parent / "pyvenv.cfg")),
+        [machine.sysname, machine.release, machine.version, machine.machine],
+    ]
+
+
+def _cache_file(interpreter: Path) -> Path:
+    name = crc32(os.fsencode(interpreter))
+    return cache_directory() / "targets" / f"{name:08x}.json"
+
+
+def _cached_facts(interpreter: Path, identity: list[Any]) -> dict[str, Any] | None:
+    try:
+        content = json.loads(_read_own(_cache_file(interpreter)))
+        facts: dict[str, Any] = content["facts"]
+        if content["identity"] != identity:
+            return None
+        if content["sysconfig"] != _file_identity(facts["sysconfig"]):
+            return None
+        _environment(interpreter, facts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return facts
+
+
+def _read_own(path: Path) -> bytes:
+    """Read a file that nobody but this user (or root) can have written."""
+    descriptor = os.open(
+        path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    )
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
+            message = f"{path} may have been written by others"
+            raise PermissionError(message)
+        return file.read()
+
+
+def _keep_facts(
+    interpreter: Path, identity: list[Any], facts: Mapping[str, Any]
+) -> None:
+    """Write the cache entry; readers see the old one or the new one.
+
+    What only starts another interpreter is not kept: which one may change at any time.
+    A cache that cannot be written is none of our business.
+    """
+    executable = facts.get("executable")
+    if not isinstance(executable, str):
+        return
+    if os.path.realpath(executable) != os.path.realpath(interpreter):
+        return
+    status = _file_identity(str(facts.get("sysconfig")))
+    content = {"identity": identity, "sysconfig": status, "facts": facts}
+    path = _cache_file(interpreter)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="ascii") as file:
+            json.dump(content, file)
+        temporary.replace(path)
+    except OSError as error:
+        if sys.flags.dev_mode:
+            sys.stderr.write(f"cannot keep facts in {path}: {error}\n")
