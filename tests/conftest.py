@@ -1,0 +1,90 @@
+"""The world in which every test runs: no settings of this machine, a home of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv as stdlib_venv
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Settings that reach Python, pip, make and ourselves from outside; COVERAGE_* stays, as
+# it is how processes that a test starts are measured.
+FOREIGN = ("PIP_", "UV_", "PYTHON", "SAGE_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "XDG_", "LC_", "LANG")
+CI = bool(os.environ.get("CI"))
+
+
+class RunCli(Protocol):
+    """Run ``sage-pkginstall ARGUMENTS`` as a process of its own."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        status: int = 0,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Return the ended process; fail the test unless it exits with ``status``."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hermetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take this machine's settings out of the environment, for us and what we start."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("LC_ALL", "C.UTF-8")
+        patch.setenv("PIP_CONFIG_FILE", os.devnull)
+        patch.setenv("UV_NO_CONFIG", "1")
+        patch.setenv("SAGE_PKGINSTALL_CACHE", str(home / "cache"))
+        yield
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    """A virtual environment of the running Python, without pip or anything else."""
+    prefix = tmp_path / "venv"
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=False).create(prefix)
+    return prefix
+
+
+@pytest.fixture
+def run_cli() -> RunCli:
+    """How tests run the command line; see `RunCli`."""
+    return _run_cli
+
+
+def _run_cli(
+    *arguments: str | Path,
+    status: int = 0,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    start = "import sys; from sage_pkginstall.cli.main import main; sys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", start, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == status, f"{arguments}: {ended.returncode}\n{ended.stderr}"
+    return ended
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are missing; where CI is set, let it fail instead."""
+    for mark in item.iter_markers("needs"):
+        missing = [program for program in mark.args if shutil.which(program) is None]
+        if missing:
+            reason = f"needs {', '.join(missing)}; see tests/setup-debian"
+            (pytest.fail if CI else pytest.skip)(reason)
