@@ -202,11 +202,7 @@ def _on_path(python: Path) -> Path:
             if candidate.is_file() and os.access(candidate, os.X_OK):
                 return candidate.absolute()
     if ".." in python.parts:  # may follow a link: lexical removal would be wrong
-        return (
-            python.parent.resolve() / python.name
-            if python.name != ".."
-            else python.resolve()
-        )
+        return python.parent.resolve() / python.name if python.name != ".." else python.resolve()
     return python.absolute()
 
 
@@ -219,9 +215,7 @@ def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
     try:
         finished = run(command)
     except OSError as error:
-        raise EnvironmentFactsError(
-            interpreter, error.strerror or str(error)
-        ) from error
+        raise EnvironmentFactsError(interpreter, error.strerror or str(error)) from error
     parts = finished.stdout.split(_MARKER.encode())
     if finished.returncode != 0 or len(parts) < 3:  # noqa: PLR2004
         said = finished.stderr.decode(errors="replace").strip().splitlines()
@@ -239,7 +233,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
     import subprocess  # noqa: PLC0415 -- not needed when the cache knows
 
     try:
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -261,10 +255,7 @@ def _environment(interpreter: Path, facts: Mapping[str, Any]) -> Environment:
         prefix=prefix,
         interpreter=interpreter,
         schemes=MappingProxyType(
-            {
-                name: _inside(interpreter, prefix, name, facts["schemes"][name])
-                for name in _SCHEMES
-            }
+            {name: _inside(interpreter, prefix, name, facts["schemes"][name]) for name in _SCHEMES}
         ),
         implementation=facts["implementation"],
         version=facts["version"],
@@ -351,9 +342,7 @@ def _cached_facts(interpreter: Path, identity: list[Any]) -> dict[str, Any] | No
 
 def _read_own(path: Path) -> bytes:
     """Read a file that nobody but this user (or root) can have written."""
-    descriptor = os.open(
-        path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    )
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
@@ -362,9 +351,7 @@ def _read_own(path: Path) -> bytes:
         return file.read()
 
 
-def _keep_facts(
-    interpreter: Path, identity: list[Any], facts: Mapping[str, Any]
-) -> None:
+def _keep_facts(interpreter: Path, identity: list[Any], facts: Mapping[str, Any]) -> None:
     """Write the cache entry; readers see the old one or the new one.
 
     What only starts another interpreter is not kept: which one may change at any time.
