@@ -1,0 +1,74 @@
+"""The log of a build: what its programs said, for the reader of an error."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["BuildLog"]
+
+_LEFT_BEHIND = 1.0
+"""Seconds to wait for the end of output that a daemon of the build may keep open."""
+
+
+@dataclass(frozen=True)
+class BuildLog:
+    """A file that everything is appended to, and somebody who may watch it grow.
+
+    ``echo`` gets the same bytes as the file, in pieces of any size, from a thread.
+    """
+
+    path: Path
+    echo: Callable[[bytes], object] | None = None
+
+    def write(self, line: str) -> None:
+        """Append a line of our own."""
+        data = (line + "\n").encode(errors="replace")
+        with self.path.open("ab") as file:
+            file.write(data)
+        if self.echo is not None:
+            self.echo(data)
+
+    @contextmanager
+    def sink(self) -> Iterator[int]:
+        """Yield a descriptor for a program's output; it is in the log at the end."""
+        with self.path.open("ab") as file:
+            if self.echo is None:
+                yield file.fileno()
+                return
+            reading, writing = os.pipe()
+            arguments = (reading, file.fileno(), self.echo)
+            thread = threading.Thread(target=_copy, args=arguments, daemon=True)
+            thread.start()
+            try:
+                yield writing
+            finally:
+                os.close(writing)
+                thread.join(_LEFT_BEHIND)
+
+    def tail(self, count: int) -> tuple[str, ...]:
+        """Return the last ``count`` lines that are not blank."""
+        with self.path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 500 * count))
+            text = file.read().decode(errors="replace")
+        lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+        return tuple(lines[-count:])
+
+
+def _copy(reading: int, file: int, echo: Callable[[bytes], object]) -> None:
+    # Its own descriptor: the log may be closed while a daemon still writes.
+    copy = os.dup(file)
+    try:
+        while data := os.read(reading, 65536):
+            os.write(copy, data)
+            echo(data)
+    finally:
+        os.close(copy)
+        os.close(reading)

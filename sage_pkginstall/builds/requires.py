@@ -1,0 +1,165 @@
+"""Resolve build requirements: requirements in, wheels of the store out.
+
+Only the store counts: never an index, never what happens to be installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Resolver
+
+from sage_pkginstall.builds.store import StoredWheel, candidates, stored_wheels, wheel_needs
+from sage_pkginstall.errors import RequirementError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from resolvelib import RequirementInformation
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["resolve"]
+
+_Identifier = tuple[str, tuple[str, ...]]
+_MAX_ROUNDS = 10_000
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    wheel: StoredWheel
+    extras: tuple[str, ...]
+
+
+def resolve(
+    requirements: Iterable[str], store: Path, environment: Environment
+) -> tuple[StoredWheel, ...]:
+    """Return the wheels of ``store`` that meet ``requirements``, and their own, by name.
+
+    Markers are those of ``environment``, extras are followed.  The same store and
+    requirements give the same wheels in the same order.  Raises RequirementError, which
+    names the requirement that cannot be met and who has it.
+    """
+    wanted = [
+        requirement
+        for requirement in map(_parse, requirements)
+        if _applies(requirement, environment, ("",))
+    ]
+    if not wanted:
+        return ()
+    provider = _Provider(stored_wheels(store), environment)
+    resolver: Resolver[Requirement, _Candidate, _Identifier] = Resolver(
+        provider, BaseReporter()
+    )
+    try:
+        result = resolver.resolve(wanted, max_rounds=_MAX_ROUNDS)
+    except ResolutionImpossible as error:
+        raise _explained(error.causes, provider) from error
+    wheels = {candidate.wheel for candidate in result.mapping.values()}
+    return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+class _Provider(AbstractProvider[Requirement, _Candidate, _Identifier]):
+    def __init__(self, wheels: tuple[StoredWheel, ...], environment: Environment) -> None:
+        self.wheels = wheels
+        self.environment = environment
+        self.needs = lru_cache(maxsize=None)(wheel_needs)
+
+    def identify(self, requirement_or_candidate: Requirement | _Candidate) -> _Identifier:
+        if isinstance(requirement_or_candidate, _Candidate):
+            return requirement_or_candidate.wheel.name, requirement_or_candidate.extras
+        name = canonicalize_name(requirement_or_candidate.name)
+        return name, _extras(requirement_or_candidate)
+
+    def get_preference(  # type: ignore[override] # the last three do not matter here
+        self, identifier: _Identifier, *_: Any, **__: Any
+    ) -> _Identifier:
+        return identifier
+
+    def find_matches(
+        self,
+        identifier: _Identifier,
+        requirements: Mapping[_Identifier, Iterator[Requirement]],
+        incompatibilities: Mapping[_Identifier, Iterator[_Candidate]],
+    ) -> Sequence[_Candidate]:
+        wanted = list(requirements[identifier])
+        bad = {candidate.wheel for candidate in incompatibilities[identifier]}
+        found = candidates(self.wheels, wanted[0], self.environment)
+        return [
+            _Candidate(wheel, identifier[1])
+            for wheel in found
+            if wheel not in bad and all(_meets(wheel, one) for one in wanted[1:])
+        ]
+
+    def is_satisfied_by(self, requirement: Requirement, candidate: _Candidate) -> bool:
+        return _meets(candidate.wheel, requirement)
+
+    def get_dependencies(self, candidate: _Candidate) -> Iterable[Requirement]:
+        wheel = candidate.wheel
+        needs = [
+            requirement
+            for requirement in self.needs(wheel).requires
+            if _applies(requirement, self.environment, candidate.extras or ("",))
+        ]
+        if candidate.extras:  # with its extras it is the same version as without
+            needs.append(Requirement(f"{wheel.name}==={wheel.version}"))
+        return needs
+
+
+def _parse(text: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise RequirementError(text, f"it is no requirement ({error})") from error
+
+
+def _extras(requirement: Requirement) -> tuple[str, ...]:
+    return tuple(sorted(map(canonicalize_name, requirement.extras)))
+
+
+def _applies(
+    requirement: Requirement, environment: Environment, extras: tuple[str, ...]
+) -> bool:
+    marker = requirement.marker
+    if marker is None:
+        return True
+    return any(marker.evaluate({**environment.markers, "extra": extra}) for extra in extras)
+
+
+def _meets(wheel: StoredWheel, requirement: Requirement) -> bool:
+    if requirement.url is not None:
+        return False
+    return requirement.specifier.contains(wheel.version, prereleases=True)
+
+
+def _explained(
+    causes: Sequence[RequirementInformation[Requirement, _Candidate]], provider: _Provider
+) -> RequirementError:
+    """Say of the requirement that no wheel meets, else of the first in conflict."""
+    for requirement, parent in causes:
+        if not candidates(provider.wheels, requirement, provider.environment):
+            return RequirementError(_asked(requirement, parent), _lack(requirement, provider))
+    requirement, parent = causes[0]
+    others = "; ".join(_asked(*cause) for cause in causes[1:])
+    return RequirementError(_asked(requirement, parent), f"it contradicts {others}")
+
+
+def _asked(requirement: Requirement, parent: _Candidate | None) -> str:
+    if parent is None:
+        return str(requirement)
+    return f"{requirement} (of {parent.wheel.name} {parent.wheel.version})"
+
+
+def _lack(requirement: Requirement, provider: _Provider) -> str:
+    if requirement.url is not None:
+        return "it names a URL, and build requirements come from the wheel store only"
+    name = canonicalize_name(requirement.name)
+    there = [wheel.path.name for wheel in provider.wheels if wheel.name == name]
+    if not there:
+        return "the wheel store has no wheel of it"
+    return f"the wheel store has only {', '.join(there)}"

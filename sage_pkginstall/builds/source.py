@@ -1,0 +1,101 @@
+"""The source of a build: a directory or an sdist, and what its pyproject.toml asks for."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sage_pkginstall.errors import BuildError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["BuildSystem", "build_system", "unpacked"]
+
+_LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+
+
+@dataclass(frozen=True)
+class BuildSystem:
+    """The table ``[build-system]`` of pyproject.toml, or what PEP 517 says for none."""
+
+    requires: tuple[str, ...]
+    backend: str
+    backend_path: tuple[str, ...]
+
+
+def build_system(source: Path) -> BuildSystem:
+    """Return the build system of the directory ``source``.  Raises BuildError."""
+    try:
+        text = (source / "pyproject.toml").read_text(encoding="utf-8")
+        table = tomllib.loads(text).get("build-system")
+    except FileNotFoundError:
+        table = None
+        if not (source / "setup.py").is_file():
+            raise BuildError(source, "it holds neither pyproject.toml nor setup.py") from None
+    except (OSError, ValueError) as error:
+        raise BuildError(source, f"pyproject.toml cannot be read: {error}") from error
+    if table is None:
+        return BuildSystem(("setuptools>=40.8.0",), _LEGACY_BACKEND, ())
+    if not isinstance(table, dict) or "requires" not in table:
+        raise BuildError(source, "[build-system] of pyproject.toml has no 'requires'")
+    requires = _strings(source, table, "requires")
+    backend = table.get("build-backend", _LEGACY_BACKEND)
+    if not isinstance(backend, str):
+        raise BuildError(source, "build-backend of pyproject.toml is no string")
+    return BuildSystem(requires, backend, _strings(source, table, "backend-path"))
+
+
+def unpacked(source: Path, directory: Path) -> Path:
+    """Return the directory to build in: ``source``, or what it unpacks to if it is an sdist.
+
+    An sdist is unpacked below ``directory``, which exists and is empty; nothing of it may
+    leave that directory.  Raises BuildError.
+    """
+    if source.is_dir():
+        return source
+    try:
+        if source.name.endswith(".zip"):
+            with zipfile.ZipFile(source) as archive:
+                archive.extractall(directory)  # noqa: S202 -- zipfile drops "..", and roots
+        else:
+            with tarfile.open(source) as tar:
+                _extract(tar, directory)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise BuildError(source, f"it is neither a directory nor an sdist ({error})") from error
+    tops = list(directory.iterdir())
+    if len(tops) != 1 or not tops[0].is_dir():
+        raise BuildError(source, "an sdist holds one directory, this file does not")
+    return tops[0]
+
+
+def _extract(tar: tarfile.TarFile, directory: Path) -> None:
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(directory, filter="data")
+        return
+    # Python 3.10.0-3.10.11 and 3.11.0-3.11.3 have no filters (PEP 706).
+    root = os.path.realpath(directory)
+    for member in tar:
+        links = [os.path.dirname(member.name), member.linkname] if member.issym() else []
+        places = [member.name, os.path.join(*links) if links else member.linkname]
+        real = [os.path.realpath(os.path.join(root, place)) for place in places]
+        if any(not f"{place}/".startswith(f"{root}/") for place in real) or member.isdev():
+            message = f"{member.name} leaves the directory of the sdist"
+            raise tarfile.ExtractError(message)
+        tar.extract(member, directory)
+
+
+def _strings(source: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise BuildError(source, f"'{key}' of [build-system] is no list of strings")
+    return tuple(value)

@@ -1,0 +1,161 @@
+"""The wheel store: a directory with the wheels that a tree's packages were built into.
+
+    TREE/var/lib/sage/wheels/NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl
+
+Only transactions write there (a wheel is a file of the staged tree); this module reads.
+Files that are not named like a wheel do not exist for it.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import (
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+
+from sage_pkginstall.errors import BuildError, WheelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from packaging.utils import BuildTag, NormalizedName
+    from packaging.version import Version
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = [
+    "StoredWheel",
+    "candidates",
+    "find_wheel",
+    "only_wheel",
+    "stored_wheels",
+]
+
+
+@dataclass(frozen=True)
+class StoredWheel:
+    """A wheel of the store, as its file name tells it."""
+
+    path: Path
+    name: NormalizedName
+    version: Version
+    build: BuildTag
+    tags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class WheelNeeds:
+    """What a wheel's metadata asks of others."""
+
+    requires_python: SpecifierSet
+    requires: tuple[Requirement, ...]
+
+
+def stored_wheels(store: Path) -> tuple[StoredWheel, ...]:
+    """Return the wheels in the directory ``store``; none if there is no such directory."""
+    try:
+        paths = sorted(store.glob("*.whl"))
+    except FileNotFoundError:
+        return ()
+    return tuple(wheel for wheel in map(_parse, paths) if wheel is not None)
+
+
+def candidates(
+    wheels: Iterable[StoredWheel],
+    requirement: Requirement,
+    environment: Environment,
+) -> tuple[StoredWheel, ...]:
+    """Return the wheels that meet ``requirement`` and fit ``environment``, best first.
+
+    Final releases come before pre-releases, then the higher version, the better tag and
+    the higher build number decide.  A requirement by URL (PEP 440 direct reference) is met
+    by no wheel: the store cannot tell where its wheels come from.
+    """
+    if requirement.url is not None:
+        return ()
+    name = canonicalize_name(requirement.name)
+    rank = {tag: -place for place, tag in enumerate(environment.tags)}
+    fitting = [
+        wheel
+        for wheel in wheels
+        if wheel.name == name
+        and not wheel.tags.isdisjoint(rank)
+        and requirement.specifier.contains(wheel.version, prereleases=True)
+        and _runs_on(wheel, environment)
+    ]
+
+    def quality(wheel: StoredWheel) -> tuple[bool, Version, int, tuple[int, str]]:
+        tag = max(rank[tag] for tag in wheel.tags & rank.keys())
+        return (not wheel.version.is_prerelease, wheel.version, tag, wheel.build or (-1, ""))
+
+    return tuple(sorted(fitting, key=quality, reverse=True))
+
+
+def find_wheel(
+    store: Path, requirement: Requirement, environment: Environment
+) -> StoredWheel | None:
+    """Return the best wheel of ``store`` for ``requirement``, None if there is none.
+
+    The requirement's marker is not looked at.
+    """
+    found = candidates(stored_wheels(store), requirement, environment)
+    return found[0] if found else None
+
+
+def only_wheel(directory: Path, source: Path) -> Path:
+    """Return the one wheel that building ``source`` left in ``directory``.
+
+    Raises BuildError if there is none or more than one.
+    """
+    wheels = sorted(directory.glob("*.whl"))
+    if not wheels:
+        raise BuildError(source, "no wheel found after building")
+    if len(wheels) > 1:
+        names = ", ".join(wheel.name for wheel in wheels)
+        raise BuildError(source, f"more than one wheel found after building: {names}")
+    return wheels[0]
+
+
+def wheel_needs(wheel: StoredWheel) -> WheelNeeds:
+    """Return what ``wheel`` requires, from its METADATA.  Raises WheelError."""
+    metadata = HeaderParser().parsestr(_metadata_text(wheel.path))
+    try:
+        requires = tuple(map(Requirement, metadata.get_all("Requires-Dist", ())))
+        requires_python = SpecifierSet(metadata.get("Requires-Python", ""))
+    except (InvalidRequirement, InvalidSpecifier) as error:
+        raise WheelError(wheel.path, f"METADATA has a bad requirement: {error}") from error
+    return WheelNeeds(requires_python, requires)
+
+
+def _runs_on(wheel: StoredWheel, environment: Environment) -> bool:
+    required = wheel_needs(wheel).requires_python
+    return required.contains(environment.version, prereleases=True)
+
+
+def _parse(path: Path) -> StoredWheel | None:
+    try:
+        name, version, build, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename:
+        return None
+    return StoredWheel(path, name, version, build, frozenset(map(str, tags)))
+
+
+def _metadata_text(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                directory, _, rest = name.partition("/")
+                if directory.endswith(".dist-info") and rest == "METADATA":
+                    return archive.read(name).decode("utf-8", "replace")
+    except (OSError, zipfile.BadZipFile) as error:
+        raise WheelError(path, str(error)) from error
+    raise WheelError(path, "it holds no METADATA")
