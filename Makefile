@@ -1,0 +1,118 @@
+# What `make` does here; build/make/Makefile knows the packages.
+#
+#   make                the tool, the target environment, and every package of build/pkgs
+#   make foo foo-clean  what build/make/Makefile says: one package, and so on (make list)
+#   make check          everything that is checked before a merge
+#   make docs           the manual, in dist/docs
+#   make clean          removes what building left; installed packages stay
+#   make distclean      removes all that was made here; upstream/ stays
+#
+# On disk: .tool/venv has the programs that install, .tool/check those that check. They are
+# not in local/, because that is the product: it may be deleted, copied, or upgraded from
+# pip to Python itself by the very programs that do so.
+
+MAKEFLAGS += --no-print-directory
+.SUFFIXES: # and not -r in MAKEFLAGS, which would reach the makefiles of packages
+.DELETE_ON_ERROR:
+
+ifneq ($(word 2,$(CURDIR)),)
+$(error cannot build in "$(CURDIR)": make cannot handle paths with blanks)
+endif
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n 2
+
+export SAGE_ROOT := $(CURDIR)
+export SAGE_LOCAL ?= $(SAGE_ROOT)/local
+ifeq ($(SAGE_VENV),)
+SAGE_VENV := $(SAGE_LOCAL)/var/lib/sage/venv-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+export SAGE_VENV
+export PYTHON
+
+checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
+own := check check-deps $(checks) docs clean distclean help
+
+.PHONY: FORCE $(own)
+
+# ------------------------------------------------------------------------------- packages
+# All goals that are not our own go to one run of build/make/Makefile, however many they
+# are, so that -j plans them together. `+` and $(MAKE) pass -j, -k, -n, -q and -t down.
+
+packages := $(filter-out $(own),$(or $(MAKECMDGOALS),all))
+
+ifneq ($(packages),)
+.PHONY: $(packages) .packages
+.DEFAULT_GOAL := all
+$(packages): .packages
+.packages: .tool/venv/ready $(SAGE_VENV)/bin/python3
+	+@$(MAKE) -f build/make/Makefile $(packages)
+endif
+
+# --------------------------------------------------------------------------- environments
+# Each is made anew when pyproject.toml changes, the checkout moved or its Python vanished.
+
+at_home = $(and $(wildcard $(1)/bin/python),$(findstring $(CURDIR)|,$(shell cat $(1)/ready 2>/dev/null)|))
+prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1)),,FORCE)
+
+.tool/venv/ready: $(call prerequisites,.tool/venv)
+	@echo "Setting up the tool in .tool/venv"
+	@build/setup/environment .tool/venv --editable '.[build]'
+
+.tool/check/ready: $(call prerequisites,.tool/check)
+	@echo "Setting up what checks need in .tool/check"
+	@build/setup/environment .tool/check --editable '.[build]' --group dev
+
+# venv writes bin/python3 when all that Python needs of an environment is there.
+$(SAGE_VENV)/bin/python3:
+	@echo "Setting up the target environment in $(SAGE_VENV)"
+	@mkdir -p $(dir $(SAGE_VENV))
+	@$(PYTHON) -m venv --without-pip $(SAGE_VENV)
+
+# --------------------------------------------------------------------------------- checks
+
+checked := sage_pkginstall tests docs/conf.py
+scripts = $(shell grep -lE '^\#! ?(/usr/bin/env |/bin/)(ba)?sh' -r .ci build/bin build/make build/setup tests)
+in_check := PATH="$(CURDIR)/.tool/check/bin:$$PATH"
+
+check: $(checks)
+	@echo "All checks passed"
+
+$(checks) docs: .tool/check/ready
+
+check-format:
+	$(in_check) ruff format --check --quiet
+
+check-lint:
+	$(in_check) ruff check --quiet
+
+check-types:
+	$(in_check) mypy --no-error-summary
+
+check-layers:
+	$(in_check) lint-imports --no-logo
+
+check-shell:
+	$(in_check) shellcheck --external-sources $(scripts)
+
+check-docs: docs
+
+docs:
+	$(in_check) sphinx-build --quiet --fail-on-warning --keep-going -b html docs dist/docs
+
+check-deps:
+	@tests/setup-debian
+
+check-tests: check-deps
+	$(in_check) pytest -m "" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+# ------------------------------------------------------------------------------- clean up
+
+clean:
+	rm -rf dist logs local/var/tmp/sage/build .coverage* .mypy_cache .pytest_cache .ruff_cache
+
+distclean: clean
+	rm -rf local .tool
+
+help:
+	@sed -n 's/^#   //p' Makefile
