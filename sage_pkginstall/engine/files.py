@@ -1,0 +1,284 @@
+"""The primitive steps that change a file system, each atomic or private.
+
+Only three of them touch the prefix: `rename_new` (to a name that must be free),
+`exchange` and `rename`.  Everything else works in the staging area.  Where the kernel
+or the file system lacks ``renameat2(2)`` (Linux) or ``renamex_np(2)`` (macOS),
+`rename_new` links and unlinks instead, and `can_exchange` says no.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.failpoints import step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    StrPath = str | os.PathLike[str]
+
+__all__ = [
+    "can_exchange",
+    "can_move_directory",
+    "delete_tree",
+    "exchange",
+    "flush",
+    "flush_directories",
+    "flush_file_system",
+    "inode",
+    "link",
+    "lstat",
+    "make_directory",
+    "remove_if_empty",
+    "rename",
+    "rename_new",
+    "unlink",
+    "write_new",
+]
+
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
+_NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
+
+
+def _renamer() -> Callable[[bytes, bytes, int], int] | None:
+    """Return ``rename(old, new, flags) -> errno`` of this system, if it has one."""
+    if os.environ.get("SAGE_PKGINSTALL_RENAMEAT2") == "0":
+        return None
+    import ctypes  # noqa: PLC0415 - costs milliseconds; commands that only ask do without
+
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            function, directories, flags_type = libc.renamex_np, (), ctypes.c_uint
+        else:
+            function, directories = libc.renameat2, (-100, -100)  # AT_FDCWD
+            flags_type = ctypes.c_uint
+    except (OSError, AttributeError):
+        return None
+
+    def call(old: bytes, new: bytes, flags: int) -> int:
+        if directories:
+            status = function(directories[0], old, directories[1], new, flags_type(flags))
+        else:
+            status = function(old, new, flags_type(flags))
+        return 0 if status == 0 else ctypes.get_errno()
+
+    return call
+
+
+# RENAME_NOREPLACE, RENAME_EXCHANGE of <linux/fs.h>; RENAME_EXCL, RENAME_SWAP of macOS.
+_NOREPLACE, _EXCHANGE = (4, 2) if sys.platform == "darwin" else (1, 2)
+_UNKNOWN = object()
+_rename_with_flags: object = _UNKNOWN
+
+
+def _call_rename(old: StrPath, new: StrPath, flags: int) -> int:
+    """Rename with flags; return 0 or the error number (ENOSYS if there is no such call)."""
+    global _rename_with_flags  # noqa: PLW0603 - looked up once a process
+    if _rename_with_flags is _UNKNOWN:
+        _rename_with_flags = _renamer()
+    if _rename_with_flags is None:
+        return errno.ENOSYS
+    number = _rename_with_flags(os.fsencode(old), os.fsencode(new), flags)  # type: ignore[operator]
+    assert isinstance(number, int)
+    return number
+
+
+def _raise(number: int, path: StrPath) -> None:
+    raise OSError(number, os.strerror(number), os.fspath(path))
+
+
+def rename_new(old: StrPath, new: StrPath) -> None:
+    """Rename ``old`` to ``new``, which must not exist (``FileExistsError``)."""
+    step(new)
+    number = _call_rename(old, new, _NOREPLACE)
+    if number in _UNSUPPORTED:
+        _rename_new_by_link(old, new)
+    elif number:
+        _raise(number, new)
+
+
+def _rename_new_by_link(old: StrPath, new: StrPath) -> None:
+    if not stat.S_ISDIR(os.lstat(old).st_mode):
+        try:
+            os.link(old, new, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+        else:
+            step(old)
+            os.unlink(old)
+            return
+    if os.path.lexists(new):
+        _raise(errno.EEXIST, new)
+    os.rename(old, new)
+
+
+def exchange(first: StrPath, second: StrPath) -> bool:
+    """Exchange two entries atomically; return False if the file system cannot."""
+    step(second)
+    number = _call_rename(first, second, _EXCHANGE)
+    if number in _UNSUPPORTED:
+        return False
+    if number:
+        _raise(number, second)
+    return True
+
+
+def can_exchange(directory: Path) -> bool:
+    """Tell whether entries of the file system of ``directory`` can be exchanged.
+
+    ``directory`` is private to the caller; two empty directories are made in it, exchanged
+    and removed.
+    """
+    names = directory / "exchange-a", directory / "exchange-b"
+    for name in names:
+        os.mkdir(name)
+    try:
+        return _call_rename(*names, _EXCHANGE) == 0
+    finally:
+        for name in names:
+            os.rmdir(name)
+
+
+def can_move_directory(directory: StrPath, not_empty: StrPath) -> bool:
+    """Tell whether ``directory`` can be renamed to the place where ``not_empty`` is.
+
+    Nothing is moved: a rename onto a directory that is not empty fails, but with EXDEV
+    where it could not have worked (a directory of a lower overlayfs layer, another
+    mount), and with ENOTEMPTY where it could.
+    """
+    try:
+        os.rename(directory, not_empty)
+    except OSError as error:
+        return error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+    message = f"{os.fspath(not_empty)} was empty"
+    raise AssertionError(message)
+
+
+def rename(old: StrPath, new: StrPath) -> None:
+    """Rename ``old`` to ``new``, replacing a file that is there."""
+    step(new)
+    os.rename(old, new)
+
+
+def link(old: StrPath, new: StrPath) -> bool:
+    """Hard-link ``old`` (not what it points to) as ``new``; return False if impossible."""
+    step(new)
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def unlink(path: StrPath) -> None:
+    """Remove a file or link."""
+    step(path)
+    os.unlink(path)
+
+
+def make_directory(path: StrPath, mode: int = 0o777) -> None:
+    """Make one directory."""
+    step(path)
+    os.mkdir(path, mode)
+
+
+def remove_if_empty(path: StrPath) -> None:
+    """Remove a directory, unless it is not empty, not there, or a mount point."""
+    step(path)
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise
+
+
+def write_new(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Write a file that does not exist yet; not visible to anybody who matters before."""
+    step(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lstat(path: StrPath) -> os.stat_result | None:
+    """Return the status of ``path`` itself, or None if there is no such entry."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def inode(path: StrPath) -> int | None:
+    """Return the inode number of ``path`` itself, or None if there is no such entry."""
+    status = lstat(path)
+    return None if status is None else status.st_ino
+
+
+def flush(path: StrPath) -> None:
+    """Have the entries of a directory, or the data of a file, written to the disk."""
+    step(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_directories(directories: Iterable[str]) -> None:
+    """Have the entries of each directory that still exists written to the disk."""
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            flush(directory)
+
+
+def flush_file_system(path: Path) -> None:
+    """Write out all data of the file system of ``path``: ``syncfs(2)``, else ``sync(2)``."""
+    step(path)
+    if not sys.platform.startswith("linux"):
+        os.sync()
+        return
+    import ctypes  # noqa: PLC0415 - see _renamer
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor):
+            _raise(ctypes.get_errno(), path)
+    finally:
+        os.close(descriptor)
+
+
+def delete_tree(path: StrPath) -> None:
+    """Delete a private tree, read-only directories included; it may be missing."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        if not os.path.lexists(path):
+            return
+    except OSError:
+        pass
+    else:
+        return
+    for directory, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            os.chmod(directory, 0o700)
+    shutil.rmtree(path)

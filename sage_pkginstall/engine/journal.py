@@ -1,0 +1,122 @@
+"""The journal: the plan of the transaction in progress, on disk.
+
+On disk: ``TREE/var/tmp/sage/journal`` exists exactly while a transaction is being
+carried out.  It appears by one rename, which is the commit point; it vanishes by one
+unlink, after the last operation.  If an operation fails, one more rename makes it
+``undo``, the same plan to be carried out backwards: that needs no space on the disk.
+Whoever finds either while holding the lock finds the work of a dead process, and
+carries it out again: that is all there is to recovery.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from sage_pkginstall.engine import files
+from sage_pkginstall.engine.plan import KINDS, Kind, Operation
+from sage_pkginstall.errors import JournalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Journal", "JournalFile"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What is to be carried out (or undone), for whom, from which workspace."""
+
+    label: str
+    workspace: str
+    operations: tuple[Operation, ...]
+    undoing: bool = False
+
+    def to_bytes(self) -> bytes:
+        """Return the journal as it stands on disk; odd bytes in names survive."""
+        rows = [[o.kind, o.path, o.slot, o.inode, o.mode] for o in self.operations]
+        document = {
+            "format": _FORMAT,
+            "label": self.label,
+            "workspace": self.workspace,
+            "operations": rows,
+        }
+        return json.dumps(document).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: Path, *, undoing: bool = False) -> Journal:
+        """Read what `to_bytes` wrote; raise `JournalError` for anything else."""
+        try:
+            document: dict[str, Any] = json.loads(data)
+            if document["format"] != _FORMAT:
+                raise JournalError(path, f"its format is {document['format']}, not {_FORMAT}")
+            operations = tuple(_operation(row) for row in document["operations"])
+            return cls(
+                str(document["label"]),
+                str(document["workspace"]),
+                operations,
+                undoing,
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = f"it is damaged ({error}); see 'sage-pkginstall recover --help'"
+            raise JournalError(path, reason) from error
+
+
+def _operation(row: list[Any]) -> Operation:
+    kind, path, slot, inode, mode = row
+    if kind not in KINDS:
+        message = f"unknown operation {kind!r}"
+        raise ValueError(message)
+    for name in (path, slot):
+        if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+            message = f"path {name!r} leaves the prefix"
+            raise ValueError(message)
+    return Operation(cast("Kind", kind), path, slot, int(inode), int(mode))
+
+
+class JournalFile:
+    """The journal's place in a staging area."""
+
+    def __init__(self, area: Path) -> None:
+        self.path = area / "journal"
+        self.undo_path = area / "undo"
+
+    def is_undoing(self) -> bool:
+        """Tell whether what the journal says is to be undone."""
+        return self.undo_path.exists()
+
+    def read(self) -> Journal | None:
+        """Return the journal on disk, if there is one."""
+        for path in (self.undo_path, self.path):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            return Journal.from_bytes(data, path, undoing=path == self.undo_path)
+        return None
+
+    def write(self, journal: Journal, *, durable: bool) -> None:
+        """Put the journal in place, atomically; it counts from then on."""
+        draft = self.path.parent / journal.workspace / "journal"
+        files.write_new(draft, journal.to_bytes(), mode=0o600, durable=durable)
+        files.rename(draft, self.path)
+        if durable:
+            files.flush(self.path.parent)
+
+    def turn_round(self, *, durable: bool) -> bool:
+        """Have the journal undone from now on; return False if there is none."""
+        if not self.path.exists():
+            return False
+        files.rename(self.path, self.undo_path)
+        if durable:
+            files.flush(self.path.parent)
+        return True
+
+    def delete(self, *, durable: bool) -> None:
+        """Remove the journal: the transaction is over."""
+        files.unlink(self.undo_path if self.is_undoing() else self.path)
+        if durable:
+            files.flush(self.path.parent)

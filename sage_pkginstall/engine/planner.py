@@ -1,0 +1,378 @@
+"""Make a plan: compare a staged tree, what it replaces, and the prefix.
+
+Nothing is changed here.  What cannot be done is refused here, before the journal
+exists; what the user should know becomes a notice of the plan.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from sage_pkginstall.engine import files
+from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
+from sage_pkginstall.errors import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sage_pkginstall.engine.staging import Workspace
+
+__all__ = ["NoOwners", "Ownership", "PlanRequest", "bytecode_source", "make_plan"]
+
+Conflicts = Literal["warn", "error"]
+
+
+class Ownership(Protocol):
+    """Who else owns what: everybody but those whose files the request replaces."""
+
+    def owners(self, path: str) -> frozenset[str]:
+        """Return the other owners of exactly this file."""
+
+    def others_within(self, directory: str) -> bool:
+        """Tell whether another owner has a file somewhere below ``directory``."""
+
+
+class NoOwners:
+    """The ownership of a prefix without records."""
+
+    def owners(self, path: str) -> frozenset[str]:  # noqa: ARG002 - part of the protocol
+        """Return nobody."""
+        return frozenset()
+
+    def others_within(self, directory: str) -> bool:  # noqa: ARG002 - part of the protocol
+        """Return False."""
+        return False
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a transaction is to bring about, in terms of paths.
+
+    Everything in the staged tree of the workspace comes to the prefix; of ``replaced``
+    (the files of old records) goes what nobody else owns and the staged tree lacks.
+    ``rank`` orders the operations: low ranks are placed first and removed last.
+    Directories in ``lasting`` are never moved, removed or exchanged as a whole.
+    """
+
+    replaced: frozenset[str] = frozenset()
+    ownership: Ownership = field(default_factory=NoOwners)
+    lasting: frozenset[str] = frozenset()
+    rank: Callable[[str], int] = lambda _path: 0
+    conflicts: Conflicts = "warn"
+
+
+def bytecode_source(path: str) -> str | None:
+    """Return the source that ``DIR/__pycache__/NAME.TAG[.opt-N].pyc`` was made from (PEP 3147)."""
+    directory, _, name = path.rpartition("/")
+    if not name.endswith(".pyc") or not (directory + "/").endswith("__pycache__/"):
+        return None
+    stem = name.removesuffix(".pyc")
+    head, _, last = stem.rpartition(".")
+    if last.startswith("opt-"):
+        stem = head
+    module = stem.rpartition(".")[0]
+    return f"{directory.removesuffix('__pycache__')}{module}.py" if module else None
+
+
+def join(directory: str, name: str) -> str:
+    """Join two relative paths; the prefix itself is the empty path."""
+    return f"{directory}/{name}" if directory else name
+
+
+def make_plan(workspace: Workspace, request: PlanRequest, *, exchange: bool) -> Plan:
+    """Plan how the staged tree of ``workspace`` comes into the prefix.
+
+    ``exchange`` tells whether the file system can exchange entries.  Raises
+    `ConflictError` for what is refused, `OSError` for what cannot be read.
+    """
+    planner = _Planner(workspace, request, exchange=exchange)
+    planner.merge(workspace.tree, "")
+    planner.remove_replaced()
+    return planner.plan()
+
+
+class _Planner:
+    def __init__(self, workspace: Workspace, request: PlanRequest, *, exchange: bool) -> None:
+        self.workspace = workspace
+        self.request = request
+        self.exchange = exchange
+        self.prefix = os.fspath(workspace.prefix)
+        self.incoming: list[Operation] = []
+        self.outgoing: list[Operation] = []
+        self.emptied: set[str] = set()
+        self.notices: list[Notice] = []
+        self.evidence: dict[str, Evidence] = {}
+        self.staged: set[str] = set()
+        self.whole: set[str] = set()  # directories placed or swapped as a whole
+
+    # What comes
+
+    def merge(self, staged_directory: Path, directory: str) -> None:
+        """Plan the entries of a staged directory into an existing one of the prefix."""
+        directory = self._canonical(directory)
+        self._see(directory)
+        with os.scandir(staged_directory) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                self._merge_entry(entry, join(directory, entry.name))
+
+    def _merge_entry(self, entry: os.DirEntry[str], path: str) -> None:
+        if path in self.staged:
+            raise ConflictError(path, "two staged entries lead to this one path")
+        self.staged.add(path)
+        existing = files.lstat(self._absolute(path))
+        staged_directory = entry.is_dir(follow_symlinks=False)
+        if existing is None:
+            self._place(entry, path)
+        elif staged_directory and self._is_directory(path, existing):
+            self._merge_directory(entry, path, existing)
+        elif staged_directory or stat.S_ISDIR(existing.st_mode):
+            self._change_type(entry, path, existing)
+        else:
+            self._replace_file(entry, path)
+
+    def _place(self, entry: os.DirEntry[str], path: str) -> None:
+        slot = self._slot(entry, path)
+        self.incoming.append(Operation("place", path, slot))
+        if entry.is_dir(follow_symlinks=False):
+            self.whole.add(path)
+
+    def _merge_directory(
+        self, entry: os.DirEntry[str], path: str, existing: os.stat_result
+    ) -> None:
+        if stat.S_ISLNK(existing.st_mode):
+            if path in self.request.replaced and not self.request.ownership.owners(path):
+                self._swap(entry, path)
+            else:
+                self.merge(Path(entry.path), path)
+        elif self._can_swap(entry, path):
+            self._swap(entry, path)
+            self.whole.add(path)
+        else:
+            self.merge(Path(entry.path), path)
+
+    def _can_swap(self, entry: os.DirEntry[str], path: str) -> bool:
+        return (
+            self.exchange
+            and any(os.scandir(entry.path))
+            and self._is_ours(path)
+            and files.can_move_directory(self._absolute(path), self._obstacle(path))
+        )
+
+    def _change_type(self, entry: os.DirEntry[str], path: str, existing: os.stat_result) -> None:
+        """A file where the prefix has a directory, or the other way round."""
+        old_is_directory = stat.S_ISDIR(existing.st_mode)
+        if old_is_directory:
+            allowed = self._is_ours(path)
+        else:
+            allowed = path in self.request.replaced and not self.request.ownership.owners(path)
+        if not allowed:
+            kinds = ("a directory", "a file") if old_is_directory else ("a file", "a directory")
+            owners = ", ".join(sorted(self._owners(path))) or "no known package"
+            reason = f"it is {kinds[0]} of {owners}, not {kinds[1]}; remove or rename one of them"
+            raise ConflictError(path, reason)
+        self._swap(entry, path)
+        if entry.is_dir(follow_symlinks=False) or old_is_directory:
+            self.whole.add(path)
+
+    def _replace_file(self, entry: os.DirEntry[str], path: str) -> None:
+        owners = self._owners(path)
+        if owners or path not in self.request.replaced:
+            self._note_foreign(entry, path, owners)
+        self._swap(entry, path)
+
+    def _note_foreign(self, entry: os.DirEntry[str], path: str, owners: frozenset[str]) -> None:
+        """Say that a file which is not (only) ours is about to be overwritten."""
+        source = bytecode_source(path)
+        if source is not None or _same_content(entry.path, self._absolute(path)):
+            return
+        if owners and self.request.conflicts == "error":
+            names = ", ".join(sorted(owners))
+            raise ConflictError(path, f"{names} owns it with another content")
+        what = f"it belongs to {', '.join(sorted(owners))}" if owners else "no package owns it"
+        self.notices.append(Notice(path, f"{path} is overwritten: {what}", owners))
+
+    def _swap(self, entry: os.DirEntry[str], path: str) -> None:
+        slot = self._slot(entry, path)
+        inode = os.lstat(os.path.join(self.prefix, slot)).st_ino
+        self.incoming.append(Operation("swap", path, slot, inode))
+
+    def _slot(self, entry: os.DirEntry[str], path: str) -> str:
+        directory = Path(os.path.dirname(self._absolute(path)))
+        staged = self.workspace.move_to_volume(Path(entry.path), directory)
+        return self._relative(staged)
+
+    # What goes
+
+    def remove_replaced(self) -> None:
+        """Plan the removal of what old records list and the staged tree lacks."""
+        tree: dict[str, dict[str, object]] = {}
+        for path in self.request.replaced:
+            node: dict[str, object] = tree  # type: ignore[assignment]
+            for name in path.split("/"):
+                node = node.setdefault(name, {})  # type: ignore[assignment]
+        self._remove_below(tree, "")  # type: ignore[arg-type]
+
+    def _remove_below(self, tree: dict[str, object], directory: str) -> None:
+        for name, below in sorted(tree.items()):
+            path = join(directory, name)
+            if path in self.whole:
+                continue
+            if below:
+                self._remove_directory(below, path)  # type: ignore[arg-type]
+            else:
+                self._remove_file(path)
+
+    def _remove_directory(self, below: dict[str, object], path: str) -> None:
+        status = files.lstat(self._absolute(path))
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            return
+        if path not in self.staged and self._can_remove_whole(path):
+            self._remove(path)
+        else:
+            self._remove_below(below, path)
+
+    def _can_remove_whole(self, path: str) -> bool:
+        return self._is_ours(path) and files.can_move_directory(
+            self._absolute(path), self._obstacle(path)
+        )
+
+    def _remove_file(self, path: str) -> None:
+        if path in self.staged or not self._exists(path):
+            return
+        if self._owners(path):
+            return
+        if stat.S_ISDIR(os.lstat(self._absolute(path)).st_mode):
+            return  # a directory that took the place of a recorded file is not ours
+        self._remove(path)
+        if path.endswith(".py"):
+            self._remove_bytecode(path)
+
+    def _remove_bytecode(self, source: str) -> None:
+        cache = join(os.path.dirname(source), "__pycache__")
+        if cache in self.whole:
+            return
+        try:
+            names = sorted(os.listdir(self._absolute(cache)))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            path = join(cache, name)
+            recorded = path in self.request.replaced or path in self.staged
+            if bytecode_source(path) == source and not recorded:
+                self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        directory = os.path.dirname(path)
+        self._see(directory)
+        slot = self.workspace.slot_for_removal(Path(self._absolute(directory)))
+        self.outgoing.append(Operation("remove", path, self._relative(slot)))
+        self.emptied.add(directory)
+
+    # The plan
+
+    def plan(self) -> Plan:
+        """Return everything planned so far, in the order of DESIGN: new first, then old."""
+        rank = self.request.rank
+        incoming = sorted(self.incoming, key=lambda o: rank(o.path))
+        outgoing = sorted(self.outgoing, key=lambda o: -rank(o.path))
+        prunes = [
+            Operation("prune", path, mode=stat.S_IMODE(os.stat(self._absolute(path)).st_mode))
+            for path in self._prunable()
+        ]
+        return Plan(
+            tuple(incoming + outgoing + prunes),
+            tuple(self.notices),
+            tuple(self.evidence.values()),
+        )
+
+    def _prunable(self) -> Iterator[str]:
+        """Yield the directories that may become empty, the deepest first."""
+        directories: set[str] = set()
+        for emptied in self.emptied:
+            directory = emptied
+            while directory and directory not in self.request.lasting:
+                directories.add(directory)
+                directory = os.path.dirname(directory)
+        yield from sorted(directories, key=lambda d: (-d.count("/"), d))
+
+    # Facts
+
+    def _is_ours(self, directory: str) -> bool:
+        """Tell whether all that ``directory`` holds belongs to what is replaced, alone."""
+        if any(_within(path, directory) for path in self.request.lasting):
+            return False
+        if self.request.ownership.others_within(directory):
+            return False
+        device = os.stat(self._absolute(os.path.dirname(directory))).st_dev
+        return self._holds_only_ours(directory, device)
+
+    def _holds_only_ours(self, directory: str, device: int) -> bool:
+        if self._see(directory) != device:
+            return False
+        replaced = self.request.replaced
+        with os.scandir(self._absolute(directory)) as entries:
+            for entry in entries:
+                path = join(directory, entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    if not self._holds_only_ours(path, device):
+                        return False
+                elif path not in replaced and bytecode_source(path) not in replaced:
+                    return False
+        return True
+
+    def _see(self, directory: str) -> int:
+        """Note the state of a directory that the plan rests on; return its device."""
+        absolute = self._absolute(directory)
+        status = os.stat(absolute)
+        if absolute not in self.evidence:
+            evidence = Evidence(absolute, status.st_ino, status.st_mtime_ns)
+            self.evidence[absolute] = evidence
+        return status.st_dev
+
+    def _owners(self, path: str) -> frozenset[str]:
+        return self.request.ownership.owners(path)
+
+    def _obstacle(self, path: str) -> Path:
+        return self.workspace.obstacle(Path(os.path.dirname(self._absolute(path))))
+
+    def _is_directory(self, path: str, status: os.stat_result) -> bool:
+        if stat.S_ISLNK(status.st_mode):
+            return os.path.isdir(self._absolute(path))
+        return stat.S_ISDIR(status.st_mode)
+
+    def _exists(self, path: str) -> bool:
+        return files.lstat(self._absolute(path)) is not None
+
+    def _absolute(self, path: str) -> str:
+        return os.path.join(self.prefix, path) if path else self.prefix
+
+    def _relative(self, path: Path) -> str:
+        return os.path.relpath(path, self.prefix)
+
+    def _canonical(self, directory: str) -> str:
+        """Return ``directory`` without links, if it lies in the prefix then (lib64 → lib)."""
+        if not directory or not self._has_link(directory):
+            return directory
+        root = os.path.realpath(self.prefix)
+        real = os.path.realpath(self._absolute(directory))
+        return real[len(root) + 1 :] if real.startswith(root + "/") else directory
+
+    def _has_link(self, directory: str) -> bool:
+        return os.path.islink(self._absolute(directory))
+
+
+def _within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory + "/")
+
+
+def _same_content(first: str, second: str) -> bool:
+    """Tell whether two files, or two links, have the same content."""
+    if os.path.islink(first) or os.path.islink(second):
+        same_kind = os.path.islink(first) and os.path.islink(second)
+        return same_kind and os.readlink(first) == os.readlink(second)
+    return filecmp.cmp(first, second, shallow=False)

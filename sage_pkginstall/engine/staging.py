@@ -1,0 +1,199 @@
+"""The staging area: private directories on the prefix's own file system.
+
+On disk, below ``TREE/var/tmp/sage/``::
+
+    journal, undo           the transaction in progress, see journal.py
+    T-PID-RANDOM.lock       flocked by the living owner of the workspace
+    T-PID-RANDOM/           a workspace, mode 0700
+        tree/               the staged tree, laid out like the prefix
+        old/                what the transaction took out of the prefix
+        scratch/            whatever else the owner needs
+        volumes             directories of this workspace on other file systems
+
+The lock file is made and locked before the directory, and removed after it: so a
+workspace whose lock can be taken belongs to a dead process and is debris.
+
+Renames do not cross file systems.  Where a directory of the prefix lies on another one
+(a mounted ``site-packages``), the workspace has a *volume*: a hidden directory at the
+root of that file system, where the entries for it are staged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["StagingArea", "Workspace"]
+
+_LOCK_SUFFIX = ".lock"
+
+
+class Workspace:
+    """A private directory of one living process, deleted when its ``with`` ends."""
+
+    def __init__(self, prefix: Path, path: Path) -> None:
+        self.prefix = prefix
+        self.path = path
+        self.tree = path / "tree"
+        self.old = path / "old"
+        self.scratch = path / "scratch"
+        self._device = os.stat(path).st_dev
+        self._volumes: dict[int, Path] = {self._device: path}
+        self._removals = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the workspace in the staging area."""
+        return self.path.name
+
+    def volume_of(self, directory: Path) -> Path:
+        """Return where entries of this directory of the prefix are staged.
+
+        That is the workspace itself, or a directory of it on the file system of
+        ``directory``, which is made at need.
+        """
+        device = os.stat(directory).st_dev
+        if device not in self._volumes:
+            self._volumes[device] = self._make_volume(directory, device)
+        return self._volumes[device]
+
+    def _make_volume(self, directory: Path, device: int) -> Path:
+        root = directory.resolve()
+        while root.parent != root and os.stat(root.parent).st_dev == device:
+            root = root.parent
+        volume = root / f".{self.name}"
+        with (self.path / "volumes").open("ab") as listing:
+            listing.write(os.fsencode(volume) + b"\0")
+        for path in (volume, volume / "tree", volume / "old"):
+            path.mkdir(0o700)
+        return volume
+
+    def slot_for_removal(self, directory: Path) -> Path:
+        """Return a free place on the file system of ``directory``, to move an entry to."""
+        self._removals += 1
+        return self.volume_of(directory) / "old" / str(self._removals)
+
+    def obstacle(self, directory: Path) -> Path:
+        """Return a directory that is not empty, on the file system of ``directory``."""
+        obstacle = self.volume_of(directory) / "obstacle"
+        if not obstacle.exists():
+            (obstacle / "full").mkdir(parents=True)
+        return obstacle
+
+    def move_to_volume(self, staged: Path, directory: Path) -> Path:
+        """Copy a staged entry to the volume of the directory it is meant for."""
+        volume = self.volume_of(directory)
+        if volume == self.path:
+            return staged
+        self._removals += 1
+        copy = volume / "tree" / str(self._removals)
+        if staged.is_dir() and not staged.is_symlink():
+            shutil.copytree(staged, copy, symlinks=True)
+        else:
+            shutil.copy2(staged, copy, follow_symlinks=False)
+        return copy
+
+    def delete(self) -> None:
+        """Delete the workspace with all its volumes; its lock file stays."""
+        _delete_workspace(self.path)
+
+
+class StagingArea:
+    """The staging area of one prefix."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        self.path = prefix / "var" / "tmp" / "sage"
+
+    @contextlib.contextmanager
+    def workspace(self) -> Iterator[Workspace]:
+        """Make a workspace for the length of a ``with`` statement."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        name = f"T-{os.getpid()}-{secrets.token_hex(4)}"
+        lock_path = self.path / (name + _LOCK_SUFFIX)
+        descriptor = self._new_lock(lock_path)
+        path = self.path / name
+        try:
+            files.make_directory(path, 0o700)
+            for part in ("tree", "old", "scratch"):
+                os.mkdir(path / part)
+            yield Workspace(self.prefix, path)
+        finally:
+            try:
+                self._dispose(path, lock_path)
+            finally:
+                os.close(descriptor)
+
+    @staticmethod
+    def _new_lock(path: Path) -> int:
+        """Create and lock ``path``, even while a collector is looking at it."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            descriptor = os.open(path, flags, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if files.inode(path) == os.fstat(descriptor).st_ino:
+                return descriptor
+            os.close(descriptor)
+
+    def _dispose(self, path: Path, lock_path: Path) -> None:
+        """Delete a workspace, but never one that the journal still needs."""
+        if self._is_needed(path.name):
+            return
+        _delete_workspace(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(lock_path)
+
+    def _is_needed(self, name: str) -> bool:
+        """Tell whether the journal, if there is one, names this workspace."""
+        for journal in ("journal", "undo"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.fsencode(name) in (self.path / journal).read_bytes():
+                    return True
+        return False
+
+    def collect(self) -> tuple[str, ...]:
+        """Delete the workspaces of dead processes; return their names."""
+        try:
+            entries = [entry.name for entry in os.scandir(self.path)]
+        except FileNotFoundError:
+            return ()
+        debris = (e for e in entries if e.startswith("T-") and e.endswith(_LOCK_SUFFIX))
+        return tuple(name for lock in sorted(debris) if (name := self._collect_one(lock)))
+
+    def _collect_one(self, lock: str) -> str | None:
+        lock_path = self.path / lock
+        try:
+            descriptor = os.open(lock_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if files.inode(lock_path) != os.fstat(descriptor).st_ino:
+                return None
+            name = lock.removesuffix(_LOCK_SUFFIX)
+            self._dispose(self.path / name, lock_path)
+        except OSError:
+            return None
+        else:
+            return name
+        finally:
+            os.close(descriptor)
+
+
+def _delete_workspace(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for volume in (path / "volumes").read_bytes().split(b"\0"):
+            # Only what _make_volume could have named: the list survives, names may not.
+            if volume and os.path.basename(volume) == b"." + os.fsencode(path.name):
+                files.delete_tree(Path(os.fsdecode(volume)))
+    files.delete_tree(path)

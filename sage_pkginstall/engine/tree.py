@@ -1,0 +1,130 @@
+"""A tree: one prefix with its lock, staging area and journal.  The engine's entrance."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine import files
+from sage_pkginstall.engine.journal import Journal, JournalFile
+from sage_pkginstall.engine.lock import Holder, LockSettings, TreeLock, last_holder
+from sage_pkginstall.engine.staging import StagingArea, Workspace
+from sage_pkginstall.engine.transaction import carry_out, recover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sage_pkginstall.engine.plan import Plan
+
+__all__ = ["Committed", "Prepared", "Tree", "TreeSettings"]
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """How a tree is worked on.
+
+    ``durable``: flush to the disk, so that even a power failure leaves the old or the
+    new state.
+    """
+
+    lock: LockSettings = field(default_factory=LockSettings)
+    durable: bool = True
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and whether what it was made from (records, say) still holds."""
+
+    plan: Plan
+    holds: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a commit did: the plan, the seconds waited for the lock and held it."""
+
+    plan: Plan
+    waited: float
+    held: float
+    recovered: str | None = None
+    warning: str | None = None
+
+
+class Tree:
+    """One prefix that many processes change, one at a time."""
+
+    def __init__(self, prefix: Path, settings: TreeSettings | None = None) -> None:
+        self.prefix = prefix
+        self.settings = settings or TreeSettings()
+        self.lock_path = prefix / "var" / "lock" / "pip3.lock"
+        self.area = StagingArea(prefix)
+        self.journal = JournalFile(self.area.path)
+
+    @contextlib.contextmanager
+    def workspace(self) -> Iterator[Workspace]:
+        """Give a private directory in the prefix; what dead processes left there goes."""
+        with self.area.workspace() as workspace:
+            yield workspace
+        self.area.collect()
+
+    @contextlib.contextmanager
+    def locked(self, label: str) -> Iterator[Holder | None]:
+        """Hold the lock of the tree, whatever dead processes began being finished first.
+
+        ``label`` tells waiters what the lock is held for; the value is the last holder.
+        """
+        with TreeLock(self.lock_path, label, self.settings.lock).hold() as previous:
+            recover(self.prefix, self.journal, durable=self.settings.durable)
+            yield previous
+
+    def commit(
+        self, workspace: Workspace, label: str, prepare: Callable[[], Prepared]
+    ) -> Committed:
+        """Bring the staged tree of ``workspace`` into the prefix: all of it or nothing.
+
+        ``prepare`` plans; it is called before the lock is taken, and once more under it
+        if the tree was changed in between.  Raises what ``prepare`` raises, and
+        `LockError`, `TransactionError`, `JournalError`.
+        """
+        if self.settings.durable:
+            files.flush_file_system(workspace.path)
+        token = last_holder(self.lock_path)
+        prepared = None if self.journal.read() else prepare()
+        asked = time.monotonic()
+        with self.locked(label) as previous:
+            taken = time.monotonic()
+            if prepared is None or previous != token or not self._holds(prepared):
+                prepared = prepare()
+            warning = self._carry_out(workspace, label, prepared.plan)
+        released = time.monotonic()
+        return Committed(
+            prepared.plan, waited=taken - asked, held=released - taken, warning=warning
+        )
+
+    @staticmethod
+    def _holds(prepared: Prepared) -> bool:
+        return prepared.plan.holds() and prepared.holds()
+
+    def _carry_out(self, workspace: Workspace, label: str, plan: Plan) -> str | None:
+        if not plan.operations:
+            return None
+        journal = Journal(label, workspace.name, plan.operations)
+        return carry_out(self.prefix, self.journal, journal, durable=self.settings.durable)
+
+    def recover(self) -> Journal | None:
+        """Finish what a dead process began, and delete what dead processes left.
+
+        Returns the journal that was carried out, if there was one.
+        """
+        journal = self.journal.read()
+        with self.locked("recover"):
+            pass
+        self.area.collect()
+        return journal
+
+    def can_exchange(self, workspace: Workspace) -> bool:
+        """Tell whether the file system of the prefix can exchange two entries."""
+        return files.can_exchange(workspace.scratch)
