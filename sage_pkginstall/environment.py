@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "CanonicalPaths",
     "Environment",
     "Runner",
     "cache_directory",
@@ -163,36 +165,63 @@ def cache_directory() -> Path:
 
 
 def canonical_directory(prefix: Path, directory: str) -> str:
-    """Return the name of ``directory``, relative to ``prefix``, without links inside.
+    """Return the one name of ``directory`` in ``prefix``; see `CanonicalPaths`."""
+    return CanonicalPaths(prefix).directory(directory)
 
-    A link is followed if it stays in the prefix; a link to the outside keeps its name,
-    and so does what is not there.  ``.`` and ``..`` vanish; ValueError if ``directory``
-    leaves the prefix.
+
+class CanonicalPaths:
+    """The one name, relative to a prefix, of each path in it.
+
+    A link to a directory is followed if it stays in the prefix (``lib64 -> lib``); a link
+    to the outside keeps its name, and so does what is not there.  ``.`` and ``..`` vanish
+    as text.  What is known of a directory is remembered, so one object serves one task.
     """
-    root = os.fspath(prefix)
-    done: list[str] = []
-    for part in directory.split("/"):
-        if part == "..":
-            if not done:
-                message = f"{directory!r} leaves the prefix"
-                raise ValueError(message)
-            done.pop()
-        elif part not in {"", "."}:
-            done.append(part)
-            path = f"{root}/{'/'.join(done)}"
-            if os.path.islink(path):  # noqa: PTH114 -- hot
-                done = _followed(root, path, done)
-    return "/".join(done)
 
+    def __init__(self, prefix: Path) -> None:
+        self._root = os.fspath(prefix).rstrip("/")
+        self._real_root: str | None = None
+        self._known = {"": ""}
 
-def _followed(root: str, path: str, parts: list[str]) -> list[str]:
-    real = os.path.realpath(path)
-    real_root = os.path.realpath(root)
-    if real == real_root:
-        return []
-    if not real.startswith(real_root.rstrip("/") + "/"):
-        return parts
-    return real[len(real_root.rstrip("/")) + 1 :].split("/")
+    def directory(self, directory: str) -> str:
+        """Return the name of a directory; ValueError if it leaves the prefix."""
+        known = self._known.get(directory)
+        if known is not None:
+            return known
+        normal = posixpath.normpath(directory.lstrip("/"))
+        if normal == ".." or normal.startswith("../"):
+            raise ValueError(f"{directory!r} leaves the prefix")
+        name = "" if normal == "." else self._name(normal)
+        self._known[directory] = name
+        return name
+
+    def file(self, path: str) -> str:
+        """Return the name of a file or link, which is itself not followed.
+
+        Raises ValueError if it leaves the prefix or is no file's name.
+        """
+        head, _, name = path.rpartition("/")
+        if name in {"", ".", ".."}:
+            raise ValueError(f"{path!r} is no file")
+        parent = self.directory(head)
+        return f"{parent}/{name}" if parent else name
+
+    def _name(self, directory: str) -> str:
+        known = self._known.get(directory)
+        if known is None:
+            head, _, part = directory.rpartition("/")
+            parent = self._name(head)
+            known = self._followed(f"{parent}/{part}" if parent else part)
+            self._known[directory] = known
+        return known
+
+    def _followed(self, name: str) -> str:
+        path = f"{self._root}/{name}"
+        if not os.path.islink(path):  # noqa: PTH114 -- hot
+            return name
+        if self._real_root is None:
+            self._real_root = os.path.realpath(self._root or "/").rstrip("/")
+        inside = f"{os.path.realpath(path)}/".removeprefix(f"{self._real_root}/")
+        return name if inside.startswith("/") else inside.rstrip("/")
 
 
 def _on_path(python: Path) -> Path:
