@@ -10,16 +10,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
+from sage_pkginstall.builds.cache import unpacked_wheels
+from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
+from sage_pkginstall.builds.frontend import Backend, BuildRunner, Product, Programs, pip_wheel
 from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.builds.source import build_system, unpacked
-from sage_pkginstall.builds.store import only_wheel
+from sage_pkginstall.builds.store import StoredWheel, only_wheel
+from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import BuildError, RequirementError
 
 if TYPE_CHECKING:
@@ -27,11 +31,6 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
 
 __all__ = ["BuildRequest", "BuildRunner", "build_wheel"]
-
-BuildRunner: TypeAlias = "Callable[..., subprocess.CompletedProcess[Any]]"
-"""``subprocess.run`` or the like: called with cwd, env, stdin, stdout, stderr, close_fds."""
-
-_LAST_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,14 @@ class BuildRequest:
     ``source`` is a directory or an sdist.  ``isolation``: "yes", "no", or "auto", which is
     "yes" unless the store lacks a build requirement.  A key that stands several times in
     ``config_settings`` gets all its values.  ``sdist_first`` builds the wheel from an sdist
-    made of the source.
+    made of the source; ``editable`` builds one that imports from the source (PEP 660).
     """
 
     source: Path
     isolation: Literal["auto", "yes", "no"] = "auto"
     config_settings: tuple[tuple[str, str], ...] = ()
     sdist_first: bool = False
+    editable: bool = False
 
 
 def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
@@ -62,71 +62,90 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     """Build ``request.source`` for ``environment``; return the wheel in ``destination``.
 
     ``destination`` then holds that wheel and nothing else; what it held before is deleted
-    first.  Raises BuildError with the last lines of the log, RequirementError if the store
-    lacks a build requirement and isolation is "yes".
+    first.  Raises BuildError with the last lines of the log, and RequirementError if the
+    store lacks a build requirement and isolation is "yes".
     """
     _empty(destination)
     with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch:
-        source = unpacked(request.source.absolute(), Path(scratch))
-        isolated = _is_isolated(request, source, store, environment, log)
-        command = [sys.executable, "-m", "pip", "--python", os.fspath(environment.interpreter)]
-        command += ["wheel", "--no-deps", "--no-index", f"--find-links={store.absolute()}"]
-        command += ["--no-cache-dir", "--no-input", f"--wheel-dir={destination.absolute()}"]
-        command += [] if isolated else ["--no-build-isolation"]
-        for key, value in request.config_settings:
-            command += ["--config-settings", f"{key}={value}"]
-        with log.sink() as sink:
-            finished = run(
-                [*command, os.fspath(source)],
-                cwd=source,
-                env=_variables(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                close_fds=False,  # make's jobserver; Python's own are not inheritable
-                check=False,
+        build = _Build(request, environment, store, Path(scratch), Programs(run, log))
+        try:
+            build.make(isolated=request.isolation != "no")
+        except RequirementError as error:
+            if request.isolation != "auto":
+                raise
+            log.write(
+                f"Warning: {error}. Building {request.source.name} without isolation; "
+                "the package's 'dependencies' file needs mending"
             )
-    if finished.returncode != 0:
-        lines = "\n    ".join(log.tail(_LAST_LINES))
-        reason = f"exit status {finished.returncode}; the log is {log.path}, and ends:"
-        raise BuildError(request.source, f"{reason}\n    {lines}")
-    return only_wheel(destination, request.source)
+            build.make(isolated=False)
+        wheel = only_wheel(build.products, request.source)
+        return Path(shutil.move(wheel, destination / wheel.name))
 
 
-def _is_isolated(
-    request: BuildRequest,
-    source: Path,
-    store: Path,
-    environment: Environment,
-    log: BuildLog,
-) -> bool:
-    if request.isolation == "no":
-        return False
-    try:
-        resolve(build_system(source).requires, store, environment)
-    except RequirementError as error:
-        if request.isolation == "yes":
-            raise
-        log.write(
-            f"Warning: {error}. Building {request.source.name} without isolation; "
-            "its 'dependencies' file needs mending"
-        )
-        return False
-    return True
+@dataclass(frozen=True)
+class _Build:
+    """One build in its private directory ``scratch``."""
+
+    request: BuildRequest
+    environment: Environment
+    store: Path
+    scratch: Path
+    programs: Programs
+
+    @property
+    def products(self) -> Path:
+        return self.scratch / "products"
+
+    def make(self, *, isolated: bool) -> None:
+        """Build into `products`; RequirementError means that nothing was built yet."""
+        _empty(self.products)
+        source = unpacked(self.request.source.absolute(), self._fresh("source"))
+        if self.request.sdist_first:
+            sdist = self._build("sdist", source, self._fresh("sdist"), isolated=isolated)
+            source = unpacked(sdist, self._fresh("source"))
+        product: Product = "editable" if self.request.editable else "wheel"
+        self._build(product, source, self.products, isolated=isolated)
+
+    def _build(self, product: Product, source: Path, directory: Path, *, isolated: bool) -> Path:
+        backend = self._backend(source)
+        if isolated:
+            place = self._isolated(backend, product)
+        else:
+            place = of_target(self.environment, os.environ)
+        if product == "wheel" and os.environ.get("SAGE_BUILD_FRONTEND") == "pip":
+            settings = self.request.config_settings
+            pip_wheel(source, settings, directory, place, self.programs)
+            return only_wheel(directory, source)
+        return backend.build(product, directory, place)
+
+    def _backend(self, source: Path) -> Backend:
+        settings: dict[str, str | list[str]] = {}
+        for key, value in self.request.config_settings:
+            before = settings.get(key)
+            if before is None:
+                settings[key] = value
+            else:
+                settings[key] = [*([before] if isinstance(before, str) else before), value]
+        return Backend(source, build_system(source), settings, self.programs)
+
+    def _isolated(self, backend: Backend, product: Product) -> BuildEnvironment:
+        requires = backend.system.requires
+        wheels = resolve(requires, self.store, self.environment)
+        place = self._compose(wheels)
+        more = backend.requires(product, place)
+        wheels_with_more = resolve((*requires, *more), self.store, self.environment)
+        return place if wheels_with_more == wheels else self._compose(wheels_with_more)
+
+    def _compose(self, wheels: tuple[StoredWheel, ...]) -> BuildEnvironment:
+        paths = (wheel.path for wheel in wheels)
+        entries = unpacked_wheels(paths, self.environment, cache_directory())
+        return compose(entries, self.environment, self._fresh("environment"), os.environ)
+
+    def _fresh(self, name: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
 
 
 def _empty(directory: Path) -> None:
     if directory.is_dir() and not directory.is_symlink():
         shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True)
-
-
-def _variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return ``environ`` without what configures pip or changes what Python imports."""
-    unwanted = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__"}
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith("PIP_") and name not in unwanted
-    }
-    return {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}

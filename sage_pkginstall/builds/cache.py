@@ -1,0 +1,161 @@
+"""The cache of unpacked wheels, from which build environments are composed.
+
+    CACHE/wheels/SHA256-PYTHON-MAGIC/     a wheel's files, byte-compiled, read-only
+        lib/pythonX.Y/site-packages/      its modules and *.dist-info
+        bin/                              its scripts; they name SCRIPT_INTERPRETER
+        include/ share/ …                 its headers and data
+    CACHE/var/tmp/sage/T-…                an entry being made; see engine/staging.py
+
+An entry appears whole, by one rename, flushed to the disk before: so whatever has an
+entry's name can be trusted.  Where two builds make the same entry, both use that of the
+faster one.  A directory's mtime is when its entry was last used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.files import delete_tree, flush_file_system
+from sage_pkginstall.engine.staging import StagingArea
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["SCRIPT_INTERPRETER", "prune", "site_packages", "unpacked_wheels"]
+
+SCRIPT_INTERPRETER = Path("/build-environment/python3")
+"""What scripts of an entry are to be run by: a build environment puts its own there."""
+
+
+def unpacked_wheels(
+    wheels: Iterable[Path], environment: Environment, cache: Path
+) -> tuple[Path, ...]:
+    """Return where each wheel lies unpacked for ``environment``'s Python, in their order.
+
+    What is not in ``cache`` yet is unpacked and compiled now.  Nobody may write there.
+    Raises WheelError for a bad wheel.
+    """
+    entries = {wheel: cache / "wheels" / _key(wheel, environment) for wheel in wheels}
+    missing = {wheel: entry for wheel, entry in entries.items() if not _use(entry)}
+    if missing:
+        _make(missing, environment, cache)
+    return tuple(entries.values())
+
+
+def prune(cache: Path, days: float) -> tuple[Path, ...]:
+    """Delete the entries that no build used for ``days`` days; return them."""
+    oldest = time.time() - days * 86400
+    with contextlib.suppress(FileNotFoundError):
+        StagingArea(cache).collect()
+        entries = list((cache / "wheels").iterdir())
+        old = tuple(entry for entry in entries if entry.stat().st_mtime < oldest)
+        with StagingArea(cache).workspace() as workspace:
+            for entry in old:  # never half an entry under its name
+                entry.rename(workspace.scratch / entry.name)
+        return old
+    return ()
+
+
+def site_packages(environment: Environment) -> str:
+    """Return where a virtual environment of this Python has its modules (PEP 405)."""
+    name = "pypy" if environment.implementation == "pypy" else "python"
+    version = ".".join(environment.version.split(".")[:2])
+    threads = "t" if environment.tags[0].split("-")[1].endswith("t") else ""
+    return f"lib/{name}{version}{threads}/site-packages"
+
+
+def _key(wheel: Path, environment: Environment) -> str:
+    with wheel.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    python = site_packages(environment).split("/")[1]
+    return f"{digest.hexdigest()}-{python}-{environment.magic.hex()}"
+
+
+def _use(entry: Path) -> bool:
+    try:
+        os.utime(entry)
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # somebody else's cache: good to read
+        return True
+    return True
+
+
+def _make(entries: dict[Path, Path], environment: Environment, cache: Path) -> None:
+    area = StagingArea(cache)
+    area.collect()
+    with area.workspace() as workspace:
+        for wheel, entry in entries.items():
+            root = workspace.tree / entry.name
+            root.mkdir()
+            _unpack(wheel, root, _as_entry(environment, entry))
+            _make_read_only(root)
+        flush_file_system(workspace.tree)
+        (cache / "wheels").mkdir(exist_ok=True)
+        for entry in entries.values():
+            _publish(workspace.tree / entry.name, entry)
+
+
+def _as_entry(environment: Environment, entry: Path) -> Environment:
+    """Return the facts of ``environment``'s Python for an installation into ``entry``."""
+    modules = site_packages(environment)
+    schemes = {
+        "purelib": modules,
+        "platlib": modules,
+        "scripts": "bin",
+        "headers": "include/site/" + modules.split("/")[1],
+        "data": "",
+    }
+    return replace(
+        environment,
+        prefix=entry,
+        interpreter=SCRIPT_INTERPRETER,
+        schemes=MappingProxyType(schemes),
+        externally_managed=None,
+    )
+
+
+def _make_read_only(root: Path) -> None:
+    for directory, _, names in os.walk(root):
+        for name in names:
+            path = os.path.join(directory, name)  # noqa: PTH118 -- thousands of files
+            os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) & ~0o222)  # noqa: PTH101, PTH116
+        if directory != os.fspath(root):  # which could not be renamed then
+            os.chmod(directory, 0o555)  # noqa: PTH101 -- thousands of files
+
+
+def _publish(root: Path, entry: Path) -> None:
+    try:
+        root.rename(entry)
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+
+
+def _unpack(wheel: Path, root: Path, environment: Environment) -> None:
+    import compileall
+
+    from installer import install
+    from installer.destinations import SchemeDictionaryDestination
+    from installer.sources import WheelFile
+
+    schemes = {k: os.path.join(root, v) for k, v in environment.schemes.items()}
+    destination = SchemeDictionaryDestination(
+        schemes, interpreter=os.fspath(environment.interpreter), script_kind="posix"
+    )
+    with WheelFile.open(wheel) as source:
+        install(source, destination, {"INSTALLER": b"sage-pkginstall\n"})
+    compileall.compile_dir(root, quiet=2)

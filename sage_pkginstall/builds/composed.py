@@ -1,0 +1,158 @@
+"""Composed build environments: directories of unpacked wheels, not an installation.
+
+    PREFIX/pyvenv.cfg                     names the base interpreter (PEP 405)
+    PREFIX/bin/python3                    link to it; python and pythonX.Y link here
+    PREFIX/bin/NAME                       scripts of the wheels, with our interpreter
+    PREFIX/lib/pythonX.Y/site-packages/
+        build-environment.pth             names the wheels' site-packages directories
+    PREFIX/share, PREFIX/include, …       links to headers and data of the wheels
+
+Because it is a virtual environment, it isolates each Python that a build starts, however
+that is started, from the target environment and the user's site, and nothing but the
+directories named is importable; ``.pth`` files in them count.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.builds.cache import SCRIPT_INTERPRETER, site_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["BuildEnvironment", "compose", "of_target"]
+
+_SHEBANG = b"#!" + os.fsencode(SCRIPT_INTERPRETER) + b"\n"
+_LONGEST_SHEBANG = 127
+
+# They would change what Python imports, or take pip to the machine's index.
+_UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True)
+class BuildEnvironment:
+    """What the programs of a build run in: an interpreter and variables."""
+
+    python: Path
+    variables: Mapping[str, str]
+
+
+def compose(
+    entries: Iterable[Path], environment: Environment, prefix: Path, environ: Mapping[str, str]
+) -> BuildEnvironment:
+    """Make a build environment of unpacked wheels (see cache.py) in the new ``prefix``."""
+    entries = tuple(entries)
+    modules = site_packages(environment)
+    (prefix / modules).mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    _make_interpreter(environment, prefix)
+    lines = (_site_line(entry / modules) for entry in entries)
+    text = "".join(line + "\n" for line in lines)
+    (prefix / modules / "build-environment.pth").write_text(text, encoding="utf-8")
+    for entry in entries:
+        _add_scripts(entry / "bin", prefix)
+        _add_data(entry, prefix, {"bin", modules})
+    variables = _variables(environ, prefix / "bin")
+    return BuildEnvironment(prefix / "bin" / "python3", {**variables, "VIRTUAL_ENV": str(prefix)})
+
+
+def of_target(environment: Environment, environ: Mapping[str, str]) -> BuildEnvironment:
+    """Return the build environment without isolation: the target's packages, and no others."""
+    scripts = environment.prefix / environment.schemes["scripts"]
+    return BuildEnvironment(environment.interpreter, _variables(environ, scripts))
+
+
+def _make_interpreter(environment: Environment, prefix: Path) -> None:
+    real = environment.interpreter.resolve()
+    home = _home(environment) or real.parent
+    (prefix / "pyvenv.cfg").write_text(
+        f"home = {home}\ninclude-system-site-packages = false\nversion = {environment.version}\n",
+        encoding="utf-8",
+    )
+    (prefix / "bin" / "python3").symlink_to(real)
+    version = site_packages(environment).split("/")[1]
+    for name in dict.fromkeys(("python", version, real.name)):
+        (prefix / "bin" / name).symlink_to("python3")
+
+
+def _home(environment: Environment) -> str | None:
+    """Return where the base interpreter of a virtual environment lies."""
+    try:
+        text = (environment.prefix / "pyvenv.cfg").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip().lower() == "home":
+            return value.strip()
+    return None
+
+
+def _site_line(directory: Path) -> str:
+    """Return the line of a .pth file that adds ``directory``, with its own .pth files."""
+    if any(directory.glob("*.pth")):
+        return f"import site; site.addsitedir({os.fspath(directory)!r})"
+    return os.fspath(directory)
+
+
+def _add_scripts(scripts: Path, prefix: Path) -> None:
+    if not scripts.is_dir():
+        return
+    for script in sorted(scripts.iterdir()):
+        place = prefix / "bin" / script.name
+        if os.path.lexists(place):
+            continue
+        with script.open("rb") as file:
+            start = file.read(len(_SHEBANG))
+            if start == _SHEBANG:
+                place.write_bytes(_shebang(prefix / "bin" / "python3") + file.read())
+                place.chmod(0o755)
+                continue
+        place.symlink_to(script)
+
+
+def _shebang(python: Path) -> bytes:
+    path = os.fsencode(python)
+    if len(path) <= _LONGEST_SHEBANG - len(b"#!\n") and b" " not in path:
+        return b"#!" + path + b"\n"
+    # A program for sh and for Python: sh sees exec, Python sees a string.
+    return b"#!/bin/sh\n'''exec' \"" + path + b'" "$0" "$@"\n\' \'\'\'\n'
+
+
+def _add_data(entry: Path, prefix: Path, skipped: set[str]) -> None:
+    """Link what ``entry`` has outside ``skipped`` into ``prefix``, file by file."""
+    for directory, folders, names in os.walk(entry):
+        below = os.path.relpath(directory, entry)
+        folders[:] = [f for f in folders if os.path.normpath(f"{below}/{f}") not in skipped]
+        for name in names:
+            place = prefix / below / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.lexists(place):
+                place.symlink_to(Path(directory, name))
+
+
+def _variables(environ: Mapping[str, str], scripts: Path) -> dict[str, str]:
+    """Return ``environ`` for a build that has ``scripts`` first on its PATH.
+
+    The machine's and the user's pip settings are gone, a pip that a backend runs can ask
+    no index, and nothing from outside changes what Python imports.
+    """
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("PIP_") and name not in _UNWANTED
+    }
+    return {
+        **kept,
+        "PATH": os.pathsep.join((os.fspath(scripts), environ.get("PATH", os.defpath))),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INDEX": "1",
+        "PYTHONNOUSERSITE": "1",
+    }
