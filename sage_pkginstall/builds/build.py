@@ -11,8 +11,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +22,7 @@ from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.store import StoredWheel, only_wheel
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import BuildError, RequirementError
+from sage_pkginstall.errors import RequirementError
 
 if TYPE_CHECKING:
     from sage_pkginstall.builds.log import BuildLog

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.engine.files import delete_tree, flush_file_system
+from sage_pkginstall.engine.files import flush_file_system
 from sage_pkginstall.engine.staging import StagingArea
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _make_read_only(root: Path) -> None:
     for directory, _, names in os.walk(root):
         for name in names:
             path = os.path.join(directory, name)  # noqa: PTH118 -- thousands of files
-            os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) & ~0o222)  # noqa: PTH101, PTH116
+            os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) & ~0o222)  # noqa: PTH101
         if directory != os.fspath(root):  # which could not be renamed then
             os.chmod(directory, 0o555)  # noqa: PTH101 -- thousands of files
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pyproject_hooks import (
@@ -25,7 +25,8 @@ from pyproject_hooks import (
 from sage_pkginstall.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from sage_pkginstall.builds.composed import BuildEnvironment
     from sage_pkginstall.builds.log import BuildLog
@@ -50,7 +51,7 @@ class Programs:
     log: BuildLog
 
     def __call__(
-        self, command: Sequence[str], directory: Path, variables: Mapping[str, str]
+        self, command: Sequence[str], directory: str | Path, variables: Mapping[str, str]
     ) -> int:
         """Run ``command`` to its end; return its exit status."""
         with self.log.sink() as sink:
@@ -94,13 +95,17 @@ class Backend:
 
         Raises BuildError.
         """
-        name = self._call(place, f"build_{product}", os.fspath(directory))
+        name: str = self._call(place, f"build_{product}", os.fspath(directory))
         return directory / name
 
     def _call(self, place: BuildEnvironment, hook: str, *arguments: str) -> Any:  # noqa: ANN401
-        def run(command: list[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+        def run(
+            cmd: Sequence[str],
+            cwd: str | None = None,
+            extra_environ: Mapping[str, str] | None = None,
+        ) -> None:
             variables = {**place.variables, **(extra_environ or {})}
-            status = self.programs(command, Path(cwd or self.source), variables)
+            status = self.programs(cmd, cwd or self.source, variables)
             if status != 0:
                 raise self.programs.failure(self.source, f"{hook} failed (exit status {status})")
 
@@ -112,7 +117,8 @@ class Backend:
                 runner=run,
                 python_executable=os.fspath(place.python),
             )
-            return getattr(caller, hook)(*arguments, config_settings=dict(self.settings))
+            with self._warnings_to_log():
+                return getattr(caller, hook)(*arguments, config_settings=dict(self.settings))
         except (BackendUnavailable, BackendInvalid) as error:
             if isinstance(error, BackendUnavailable):
                 self.programs.log.write(error.traceback)
@@ -126,6 +132,16 @@ class Backend:
             raise self.programs.failure(self.source, reason) from error
         except ValueError as error:  # backend-path leaves the source
             raise BuildError(self.source, str(error)) from error
+
+    @contextmanager
+    def _warnings_to_log(self) -> Iterator[None]:
+        """Write to the log what the hooks' caller warns of in the backend's name."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for one in caught:
+            text = warnings.formatwarning(one.message, one.category, one.filename, one.lineno, "")
+            self.programs.log.write(text.rstrip())
 
 
 def pip_wheel(

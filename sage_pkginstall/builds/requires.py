@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -17,10 +17,10 @@ from sage_pkginstall.builds.store import StoredWheel, candidates, stored_wheels,
 from sage_pkginstall.errors import RequirementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from resolvelib import RequirementInformation
+    from resolvelib.structs import RequirementInformation
 
     from sage_pkginstall.environment import Environment
 
@@ -53,9 +53,7 @@ def resolve(
     if not wanted:
         return ()
     provider = _Provider(stored_wheels(store), environment)
-    resolver: Resolver[Requirement, _Candidate, _Identifier] = Resolver(
-        provider, BaseReporter()
-    )
+    resolver: Resolver[Requirement, _Candidate, _Identifier] = Resolver(provider, BaseReporter())
     try:
         result = resolver.resolve(wanted, max_rounds=_MAX_ROUNDS)
     except ResolutionImpossible as error:
@@ -76,8 +74,11 @@ class _Provider(AbstractProvider[Requirement, _Candidate, _Identifier]):
         name = canonicalize_name(requirement_or_candidate.name)
         return name, _extras(requirement_or_candidate)
 
-    def get_preference(  # type: ignore[override] # the last three do not matter here
-        self, identifier: _Identifier, *_: Any, **__: Any
+    def get_preference(
+        self,
+        identifier: _Identifier,
+        *_: object,  # what is known about the identifiers; the order of names will do
+        **__: object,
     ) -> _Identifier:
         return identifier
 
@@ -122,9 +123,7 @@ def _extras(requirement: Requirement) -> tuple[str, ...]:
     return tuple(sorted(map(canonicalize_name, requirement.extras)))
 
 
-def _applies(
-    requirement: Requirement, environment: Environment, extras: tuple[str, ...]
-) -> bool:
+def _applies(requirement: Requirement, environment: Environment, extras: tuple[str, ...]) -> bool:
     marker = requirement.marker
     if marker is None:
         return True
@@ -138,15 +137,14 @@ def _meets(wheel: StoredWheel, requirement: Requirement) -> bool:
 
 
 def _explained(
-    causes: Sequence[RequirementInformation[Requirement, _Candidate]], provider: _Provider
+    causes: Collection[RequirementInformation[Requirement, _Candidate]], provider: _Provider
 ) -> RequirementError:
     """Say of the requirement that no wheel meets, else of the first in conflict."""
     for requirement, parent in causes:
         if not candidates(provider.wheels, requirement, provider.environment):
             return RequirementError(_asked(requirement, parent), _lack(requirement, provider))
-    requirement, parent = causes[0]
-    others = "; ".join(_asked(*cause) for cause in causes[1:])
-    return RequirementError(_asked(requirement, parent), f"it contradicts {others}")
+    first, *others = (_asked(*cause) for cause in causes)
+    return RequirementError(first, f"it contradicts {'; '.join(others)}")
 
 
 def _asked(requirement: Requirement, parent: _Candidate | None) -> str:

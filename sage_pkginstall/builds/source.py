@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tarfile
 import zipfile
@@ -83,15 +82,19 @@ def _extract(tar: tarfile.TarFile, directory: Path) -> None:
         tar.extractall(directory, filter="data")
         return
     # Python 3.10.0-3.10.11 and 3.11.0-3.11.3 have no filters (PEP 706).
-    root = os.path.realpath(directory)
+    root = directory.resolve()
     for member in tar:
-        links = [os.path.dirname(member.name), member.linkname] if member.issym() else []
-        places = [member.name, os.path.join(*links) if links else member.linkname]
-        real = [os.path.realpath(os.path.join(root, place)) for place in places]
-        if any(not f"{place}/".startswith(f"{root}/") for place in real) or member.isdev():
+        place = (root / member.name).resolve()
+        places = [place, place if not member.linkname else _link_target(root, member)]
+        if member.isdev() or not all(one.is_relative_to(root) for one in places):
             message = f"{member.name} leaves the directory of the sdist"
             raise tarfile.ExtractError(message)
         tar.extract(member, directory)
+
+
+def _link_target(root: Path, member: tarfile.TarInfo) -> Path:
+    above = (root / member.name).parent if member.issym() else root
+    return (above / member.linkname).resolve()
 
 
 def _strings(source: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:
