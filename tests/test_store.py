@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from sage_pkginstall.builds.store import find_wheel, only_wheel, stored_wheels
+from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.errors import BuildError, WheelError
+from tests.sources import make_wheel
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "wheels"
+
+
+@pytest.fixture
+def environment(venv: Path) -> Environment:
+    return target_environment(venv)
+
+
+def best(store: Path, requirement: str, environment: Environment) -> str | None:
+    wheel = find_wheel(store, Requirement(requirement), environment)
+    return wheel.path.name if wheel else None
+
+
+def test_missing_store_holds_no_wheels(store: Path) -> None:
+    assert stored_wheels(store) == ()
+
+
+def test_what_is_not_named_like_a_wheel_does_not_exist(store: Path) -> None:
+    make_wheel(store, "good-1.0-py3-none-any.whl")
+    (store / "bad.whl").write_bytes(b"")
+    (store / "good-2.0.tar.gz").write_bytes(b"")
+    assert [wheel.path.name for wheel in stored_wheels(store)] == ["good-1.0-py3-none-any.whl"]
+
+
+def test_name_is_compared_in_its_canonical_form(store: Path, environment: Environment) -> None:
+    make_wheel(store, "Backports.SSL_match-1.0-py3-none-any.whl")
+    found = best(store, "backports-ssl.match", environment)
+    assert found == "Backports.SSL_match-1.0-py3-none-any.whl"
+
+
+def test_highest_version_that_meets_the_requirement_wins(
+    store: Path, environment: Environment
+) -> None:
+    for version in ("1.9", "1.10", "2.0"):
+        make_wheel(store, f"foo-{version}-py3-none-any.whl")
+    assert best(store, "foo", environment) == "foo-2.0-py3-none-any.whl"
+    assert best(store, "foo<2", environment) == "foo-1.10-py3-none-any.whl"
+    assert best(store, "foo>2", environment) is None
+
+
+def test_pre_release_is_taken_only_if_there_is_nothing_else(
+    store: Path, environment: Environment
+) -> None:
+    make_wheel(store, "foo-2.0rc1-py3-none-any.whl")
+    assert best(store, "foo>=1", environment) == "foo-2.0rc1-py3-none-any.whl"
+    make_wheel(store, "foo-1.0-py3-none-any.whl")
+    assert best(store, "foo>=1", environment) == "foo-1.0-py3-none-any.whl"
+
+
+def test_better_tag_wins_then_higher_build_number(store: Path, environment: Environment) -> None:
+    tag = environment.tags[0]
+    make_wheel(store, "foo-1.0-py3-none-any.whl")
+    make_wheel(store, "foo-1.0-9-py3-none-any.whl")
+    assert best(store, "foo", environment) == "foo-1.0-9-py3-none-any.whl"
+    make_wheel(store, f"foo-1.0-1-{tag}.whl")
+    make_wheel(store, f"foo-1.0-{tag}.whl")
+    assert best(store, "foo", environment) == f"foo-1.0-1-{tag}.whl"
+
+
+def test_wheel_for_another_platform_or_python_is_passed_over(
+    store: Path, environment: Environment
+) -> None:
+    make_wheel(store, "foo-3.0-cp27-cp27m-win32.whl")
+    make_wheel(store, "foo-2.0-py3-none-any.whl", headers=["Requires-Python: <3"])
+    make_wheel(store, "foo-1.0-py3-none-any.whl", headers=["Requires-Python: >=3.8"])
+    assert best(store, "foo", environment) == "foo-1.0-py3-none-any.whl"
+
+
+def test_requirement_by_url_is_met_by_no_wheel(store: Path, environment: Environment) -> None:
+    wheel = make_wheel(store, "foo-1.0-py3-none-any.whl")
+    assert best(store, f"foo @ {wheel.as_uri()}", environment) is None
+
+
+@pytest.mark.parametrize("content", [b"no zip file", b""])
+def test_damaged_wheel_is_named(store: Path, environment: Environment, content: bytes) -> None:
+    make_wheel(store, "foo-1.0-py3-none-any.whl").write_bytes(content)
+    with pytest.raises(WheelError, match="foo-1.0-py3-none-any.whl"):
+        best(store, "foo", environment)
+
+
+def test_building_leaves_exactly_one_wheel(tmp_path: Path) -> None:
+    source, dist = Path("src"), tmp_path / "dist"
+    with pytest.raises(BuildError, match="no wheel found after building"):
+        only_wheel(dist, source)
+    first = make_wheel(dist, "foo-1.0-py3-none-any.whl")
+    assert only_wheel(dist, source) == first
+    make_wheel(dist, "foo-2.0-py3-none-any.whl")
+    with pytest.raises(BuildError, match="more than one wheel found"):
+        only_wheel(dist, source)
