@@ -72,7 +72,9 @@ $(SAGE_VENV)/bin/python3:
 # --------------------------------------------------------------------------------- checks
 
 checked := sage_pkginstall tests docs/conf.py
-scripts = $(shell grep -lE '^\#! ?(/usr/bin/env |/bin/)(ba)?sh' -r .ci build/bin build/make build/setup tests)
+hash := \#
+script_head := ^($(hash)! ?(/usr/bin/env |/bin/)(ba)?sh|$(hash) shellcheck shell=)
+scripts = $(shell grep -lEr '$(script_head)' $(wildcard .ci build/bin build/make build/setup) tests)
 in_check := PATH="$(CURDIR)/.tool/check/bin:$$PATH"
 
 check: $(checks)

@@ -1,0 +1,170 @@
+"""build/setup and the top Makefile: environments whole or not at all, goals passed on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.trees import tree
+
+ENVIRONMENT = ROOT / "build" / "setup" / "environment"
+
+# Stands for build/make/Makefile: says how often it was run, and with what.
+PACKAGES = """\
+$(shell echo run >> runs)
+all foo bar: ; @echo made $@ $(MAKEFLAGS)
+stamp: ; touch $@
+done: done.stamp
+done.stamp: ; touch $@
+.PHONY: all foo bar done
+"""
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def run(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# ---------------------------------------------------------------------------- environment
+
+
+def test_python_without_ensurepip_is_named_in_one_line_with_the_remedy(tmp_path: Path) -> None:
+    python = script(tmp_path / "python", 'case $2 in *ensurepip*) exit 1;; esac; exec python3 "$@"')
+    ended = run(ENVIRONMENT, "venv", "six", cwd=tmp_path, env={"PYTHON": str(python)})
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"cannot make venv: {python} has no ensurepip; on Debian: apt-get install python3-venv\n"
+    )
+
+
+def test_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
+    python = script(tmp_path / "python", "[ $1 = -c ] && exit 1; echo Python 3.7.3")
+    ended = run(ENVIRONMENT, "venv", "six", cwd=tmp_path, env={"PYTHON": str(python)})
+    assert ended.returncode == 1
+    assert "Python 3.7.3 is too old, 3.10 is needed" in ended.stderr
+
+
+@pytest.mark.slow
+def test_former_environment_stays_when_the_new_one_fails(tmp_path: Path) -> None:
+    (tmp_path / "venv.former").mkdir()
+    (tmp_path / "venv.former" / "ready").write_text("here\n")
+    (tmp_path / "venv").symlink_to("venv.former")
+    before = tree(tmp_path)
+    ended = run(ENVIRONMENT, "venv", "six", cwd=tmp_path, env={"PIP_NO_INDEX": "1"})
+    assert ended.returncode != 0
+    assert tree(tmp_path) == before
+
+
+# ------------------------------------------------------------------------------- Makefile
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a tree with our Makefile, stand-ins for what it calls, and environments made."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    shutil.copy(ROOT / "Makefile", root)
+    (root / "pyproject.toml").touch()
+    packages = root / "build" / "make" / "Makefile"
+    packages.parent.mkdir(parents=True)
+    packages.write_text(PACKAGES)
+    script(
+        root / "build" / "setup" / "environment",
+        'mkdir -p "$1/bin" && touch "$1/bin/python" && pwd >"$1/ready"',
+    )
+    assert make(root, "foo").returncode == 0
+    (root / "runs").unlink()
+    return root
+
+
+def make(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("make", *arguments, cwd=root)
+
+
+def test_first_make_sets_up_tool_and_target(checkout: Path) -> None:
+    python = next((checkout / "local" / "var" / "lib" / "sage").glob("venv-python3.*/bin/python3"))
+    ended = run(python, "-c", "import sys; print(sys.prefix)", cwd=checkout)
+    assert Path(ended.stdout.strip()) == python.parent.parent
+    assert (checkout / ".tool" / "venv" / "ready").exists()
+
+
+def test_second_make_sets_up_nothing(checkout: Path) -> None:
+    ended = make(checkout)
+    assert "Setting up" not in ended.stdout
+    assert "made all" in ended.stdout
+
+
+def test_tool_is_set_up_again_after_a_change_or_a_move(checkout: Path) -> None:
+    (checkout / "pyproject.toml").touch()
+    assert "Setting up the tool" in make(checkout).stdout
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert "Setting up the tool" in make(moved).stdout
+    assert "Setting up" not in make(moved).stdout
+
+
+def test_several_goals_are_one_run_with_the_jobserver(checkout: Path) -> None:
+    ended = make(checkout, "-j3", "foo", "bar")
+    assert (checkout / "runs").read_text() == "run\n"
+    assert "made foo" in ended.stdout
+    assert "made bar" in ended.stdout
+    assert "jobserver" in ended.stdout
+
+
+def test_keep_going_is_passed_on(checkout: Path) -> None:
+    ended = make(checkout, "-k", "missing", "foo")
+    assert "made foo" in ended.stdout
+    assert ended.returncode == 2
+
+
+def test_dry_run_changes_nothing(checkout: Path) -> None:
+    assert "touch stamp" in make(checkout, "-n", "stamp").stdout
+    assert not (checkout / "stamp").exists()
+
+
+def test_question_is_answered_by_the_status(checkout: Path) -> None:
+    assert make(checkout, "-q", "done").returncode == 1
+    assert make(checkout, "done").returncode == 0
+    assert make(checkout, "-q", "done").returncode == 0
+
+
+def test_touch_is_passed_on(checkout: Path) -> None:
+    assert make(checkout, "-t", "stamp").returncode == 0
+    assert (checkout / "stamp").exists()
+
+
+def test_packages_inherit_no_flag_that_changes_their_makefiles(checkout: Path) -> None:
+    words = make(checkout, "foo").stdout.split()
+    assert words == ["made", "foo", "--no-print-directory"]
+
+
+def test_clean_keeps_what_is_installed_and_distclean_keeps_upstream(checkout: Path) -> None:
+    for name in ("local/bin/foo", "upstream/foo.tar", "logs/foo"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).touch()
+    make(checkout, "clean")
+    assert (checkout / "local" / "bin" / "foo").exists()
+    assert not (checkout / "logs").exists()
+    make(checkout, "distclean")
+    assert not (checkout / "local").exists()
+    assert not (checkout / ".tool").exists()
+    assert (checkout / "upstream" / "foo.tar").exists()
