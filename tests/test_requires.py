@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -8,6 +8,9 @@ from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RequirementError
 from tests.sources import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_requirement_by_url_is_met_by_no_wheel(store: Path, environment: Environ
 @pytest.mark.parametrize("content", [b"no zip file", b""])
 def test_damaged_wheel_is_named(store: Path, environment: Environment, content: bytes) -> None:
     make_wheel(store, "foo-1.0-py3-none-any.whl").write_bytes(content)
-    with pytest.raises(WheelError, match="foo-1.0-py3-none-any.whl"):
+    with pytest.raises(WheelError, match=r"foo-1\.0-py3-none-any\.whl"):
         best(store, "foo", environment)
 
 

@@ -24,11 +24,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.engine.files import flush_file_system
+from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.staging import StagingArea
+from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sage_pkginstall.environment import Environment
 
@@ -62,7 +64,7 @@ def prune(cache: Path, days: float) -> tuple[Path, ...]:
         old = tuple(entry for entry in entries if entry.stat().st_mtime < oldest)
         with StagingArea(cache).workspace() as workspace:
             for entry in old:  # never half an entry under its name
-                entry.rename(workspace.scratch / entry.name)
+                rename(entry, workspace.scratch / entry.name)
         return old
     return ()
 
@@ -101,7 +103,7 @@ def _make(entries: dict[Path, Path], environment: Environment, cache: Path) -> N
         for wheel, entry in entries.items():
             root = workspace.tree / entry.name
             root.mkdir()
-            _unpack(wheel, root, _as_entry(environment, entry))
+            _unpack(wheel, root, entry, environment)
             _make_read_only(root)
         flush_file_system(workspace.tree)
         (cache / "wheels").mkdir(exist_ok=True)
@@ -134,28 +136,21 @@ def _make_read_only(root: Path) -> None:
             path = os.path.join(directory, name)  # noqa: PTH118 -- thousands of files
             os.chmod(path, stat.S_IMODE(os.lstat(path).st_mode) & ~0o222)  # noqa: PTH101
         if directory != os.fspath(root):  # which could not be renamed then
-            os.chmod(directory, 0o555)  # noqa: PTH101 -- thousands of files
+            os.chmod(directory, 0o555)  # noqa: PTH101, S103 -- hot; all may read it
 
 
 def _publish(root: Path, entry: Path) -> None:
     try:
-        root.rename(entry)
+        rename(root, entry)
     except OSError as error:
         if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
             raise
 
 
-def _unpack(wheel: Path, root: Path, environment: Environment) -> None:
-    import compileall
+def _unpack(wheel: Path, root: Path, entry: Path, target: Environment) -> None:
+    def compiler(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
+        runnable = replace(environment, interpreter=target.interpreter)
+        return compile_staged(root, sources, runnable)
 
-    from installer import install
-    from installer.destinations import SchemeDictionaryDestination
-    from installer.sources import WheelFile
-
-    schemes = {k: os.path.join(root, v) for k, v in environment.schemes.items()}
-    destination = SchemeDictionaryDestination(
-        schemes, interpreter=os.fspath(environment.interpreter), script_kind="posix"
-    )
-    with WheelFile.open(wheel) as source:
-        install(source, destination, {"INSTALLER": b"sage-pkginstall\n"})
-    compileall.compile_dir(root, quiet=2)
+    request = WheelRequest(wheel, requested=False)
+    stage_wheel(request, _as_entry(target, entry), root, compiler=compiler)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from sage_pkginstall.builds.cache import site_packages, unpacked_wheels
+from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
+from sage_pkginstall.environment import Environment, target_environment
+from tests.sources import make_wheel
+from tests.trees import plant
+
+
+@pytest.fixture
+def environment(venv: Path) -> Environment:
+    return target_environment(venv)
+
+
+def composed(
+    tmp_path: Path, environment: Environment, *wheels: Path, name: str = "build", **environ: str
+) -> BuildEnvironment:
+    entries = unpacked_wheels(wheels, environment, tmp_path / "cache")
+    return compose(entries, environment, tmp_path / name, {**os.environ, **environ})
+
+
+def run(place: BuildEnvironment, *command: str | Path) -> str:
+    finished = subprocess.run(
+        [*map(str, command)],
+        env=dict(place.variables),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return finished.stdout.strip()
+
+
+def say(place: BuildEnvironment, expression: str, modules: str = "sys") -> str:
+    return run(place, place.python, "-c", f"import {modules}; print({expression})")
+
+
+def test_only_the_named_wheels_are_importable(
+    tmp_path: Path, venv: Path, environment: Environment
+) -> None:
+    plant(venv / environment.schemes["purelib"], {"of_target.py": b""})
+    plant(tmp_path / "path", {"of_path.py": b""})
+    (tmp_path / "home").mkdir()
+    user = Path(sysconfig.get_path("purelib", "posix_user", {"userbase": str(tmp_path / "home")}))
+    plant(user, {"of_user.py": b"", "of_user.pth": b"import os; os.environ['SEEN'] = '1'"})
+    place = composed(
+        tmp_path,
+        environment,
+        make_wheel(tmp_path, "foo-1.0-py3-none-any.whl"),
+        make_wheel(tmp_path, "bar-2.0-py3-none-any.whl"),
+        PYTHONPATH=str(tmp_path / "path"),
+        PYTHONUSERBASE=str(tmp_path / "home"),
+        SEEN="0",
+    )
+    found = say(
+        place,
+        "[m for m in ('foo', 'bar', 'of_target', 'of_path', 'of_user', 'json') "
+        "if importlib.util.find_spec(m)], os.environ['SEEN']",
+        "importlib.util, os",
+    )
+    assert found == "['foo', 'bar', 'json'] 0"
+    names = "sorted(d.name for d in importlib.metadata.distributions())"
+    assert say(place, names, "importlib.metadata") == "['bar', 'foo']"
+
+
+def test_build_environment_is_a_virtual_environment_of_the_target_python(
+    tmp_path: Path, environment: Environment
+) -> None:
+    place = composed(tmp_path, environment)
+    target = BuildEnvironment(environment.interpreter, os.environ)
+    assert say(place, "sys.prefix") == str(tmp_path / "build")
+    assert say(place, "sys.base_prefix") == say(target, "sys.base_prefix")
+    assert say(place, "sys.version") == say(target, "sys.version")
+    assert run(place, "python3", "-c", "import sys; print(sys.prefix)") == str(tmp_path / "build")
+    modules = str(tmp_path / "build" / site_packages(environment))
+    assert say(place, "sysconfig.get_path('purelib')", "sysconfig") == modules
+
+
+def test_namespace_package_spans_several_wheels(tmp_path: Path, environment: Environment) -> None:
+    old_style = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+    place = composed(
+        tmp_path,
+        environment,
+        make_wheel(tmp_path, "a-1-py3-none-any.whl", {"ns/a.py": "", "old/__init__.py": old_style}),
+        make_wheel(tmp_path, "b-1-py3-none-any.whl", {"ns/b.py": "", "old/__init__.py": old_style}),
+        make_wheel(
+            tmp_path, "c-1-py3-none-any.whl", {"old/__init__.py": old_style, "old/c.py": ""}
+        ),
+    )
+    assert say(place, "'fine'", "ns.a, ns.b, old.c") == "fine"
+
+
+def test_pth_files_of_wheels_count(tmp_path: Path, environment: Environment) -> None:
+    files = {
+        "a.pth": "sub\nimport os; os.environ['PTH'] = __import__('in_sub').value\n",
+        "sub/in_sub.py": "value = 'seen'\n",
+    }
+    place = composed(tmp_path, environment, make_wheel(tmp_path, "a-1-py3-none-any.whl", files))
+    assert say(place, "os.environ['PTH']", "os") == "seen"
+
+
+def test_scripts_run_in_the_build_environment(tmp_path: Path, environment: Environment) -> None:
+    files = {
+        "tool.py": "import sys\ndef main():\n    print(sys.prefix)\n",
+        "tool-1.data/scripts/with-python": "#!python\nimport tool\ntool.main()\n",
+        "tool-1.data/scripts/with-sh": "#!/bin/sh\necho $0\n",
+    }
+    wheel = make_wheel(
+        tmp_path,
+        "tool-1-py3-none-any.whl",
+        files,
+        entry_points="[console_scripts]\ntool = tool:main\n",
+    )
+    place = composed(tmp_path, environment, wheel)
+    prefix = str(tmp_path / "build")
+    assert run(place, "tool") == prefix
+    assert run(place, "with-python") == prefix
+    assert run(place, "with-sh") == f"{prefix}/bin/with-sh"
+
+
+@pytest.mark.parametrize("name", ["with blank", "long" * 40])
+def test_scripts_run_below_any_path(tmp_path: Path, environment: Environment, name: str) -> None:
+    wheel = make_wheel(
+        tmp_path,
+        "tool-1-py3-none-any.whl",
+        {"tool-1.data/scripts/tool": "#!python\nimport sys\nprint(sys.prefix, sys.argv[1:])\n"},
+    )
+    place = composed(tmp_path, environment, wheel, name=name)
+    assert run(place, "tool", "a b") == f"{tmp_path / name} ['a b']"
+
+
+def test_data_and_headers_lie_below_the_prefix(tmp_path: Path, environment: Environment) -> None:
+    files = {
+        "foo-1.data/data/share/cmake/foo.cmake": "x",
+        "foo-1.data/headers/foo.h": "h",
+    }
+    wheels = (
+        make_wheel(tmp_path, "foo-1-py3-none-any.whl", files),
+        make_wheel(tmp_path, "bar-1-py3-none-any.whl", {"bar-1.data/data/share/cmake/bar": "y"}),
+    )
+    composed(tmp_path, environment, *wheels)
+    prefix = tmp_path / "build"
+    assert sorted(path.name for path in (prefix / "share" / "cmake").iterdir()) == [
+        "bar",
+        "foo.cmake",
+    ]
+    python = site_packages(environment).split("/")[1]
+    assert (prefix / "include" / "site" / python / "foo" / "foo.h").read_text() == "h"
+
+
+def test_pip_settings_of_the_machine_are_gone(tmp_path: Path, environment: Environment) -> None:
+    settings = {"PIP_INDEX_URL": "https://example.org/", "PIP_FIND_LINKS": "/x", "KEPT": "1"}
+    for place in (
+        composed(tmp_path, environment, **settings),
+        of_target(environment, {**os.environ, **settings}),
+    ):
+        kept = {name: place.variables[name] for name in place.variables if "PIP_" in name}
+        assert kept == {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_INDEX": "1",
+        }
+        assert place.variables["KEPT"] == "1"
+
+
+def test_without_isolation_the_target_is_importable(
+    tmp_path: Path, venv: Path, environment: Environment
+) -> None:
+    plant(venv / environment.schemes["purelib"], {"of_target.py": b""})
+    plant(tmp_path / "path", {"of_path.py": b""})
+    place = of_target(environment, {**os.environ, "PYTHONPATH": str(tmp_path / "path")})
+    expression = "[m for m in ('of_target', 'of_path') if importlib.util.find_spec(m)]"
+    assert say(place, expression, "importlib.util") == "['of_target']"
+    assert run(place, "python3", "-c", "import sys; print(sys.prefix)") == str(venv)
+
+
+@pytest.mark.needs("pypy3")
+def test_another_python_than_ours_builds_in_its_own(tmp_path: Path) -> None:
+    subprocess.run(["pypy3", "-m", "venv", "--without-pip", tmp_path / "pypy"], check=True)
+    environment = target_environment(tmp_path / "pypy")
+    wheel = make_wheel(
+        tmp_path,
+        "foo-1.0-py3-none-any.whl",
+        {"foo.py": "import sys\ndef main():\n    print(sys.implementation.name, sys.prefix)\n"},
+        entry_points="[console_scripts]\nfoo = foo:main\n",
+    )
+    place = composed(tmp_path, environment, wheel)
+    assert run(place, "foo") == f"pypy {tmp_path / 'build'}"
