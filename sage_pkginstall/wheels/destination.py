@@ -1,0 +1,407 @@
+"""Where ``installer.install`` writes: a staged tree, and never anything outside of it.
+
+On disk, before: the root of the staged tree, with what other wheels and packages of the
+same transaction have put there.  After `StagedDestination.write_record`: also the files
+of one distribution, laid out like the prefix, with a RECORD that lists them all.  Nobody
+reads a staged tree while it is written; after an error it is thrown away as a whole.
+
+Each directory is entered from the root, one component at a time, without following a
+link, and files are made new in it (``O_EXCL``): whatever a wheel, or the build of another
+package of the transaction, has left in the tree, nothing is written elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import errno
+import hashlib
+import io
+import os
+import posixpath
+import stat
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from installer.destinations import WheelDestination
+from installer.records import Hash, RecordEntry
+from installer.scripts import Script
+from installer.utils import fix_shebang
+
+from sage_pkginstall.errors import ConflictError, WheelError
+from sage_pkginstall.wheels.archive import EntryStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import NoReturn
+
+    from installer.scripts import ScriptSection
+    from installer.utils import Scheme
+
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.archive import WheelArchive
+
+__all__ = ["StagedDestination"]
+
+_PIECE = 1 << 20
+_MAX_SCRIPT = 64 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_OF_THE_ENVIRONMENT = ("pyvenv.cfg", "var/lib/sage", "var/tmp/sage", "var/lock")
+"""Not for wheels: what makes the prefix one, and our own state (a journal is carried out)."""
+
+
+class _Content(NamedTuple):
+    """What a file of this wheel holds."""
+
+    hash: Hash
+    size: int
+
+
+class StagedDestination(WheelDestination):
+    """Lays one wheel out below ``root``, as it shall lie below the prefix.
+
+    Use ``with``: it holds directories open.  Modes are those of pip: as the umask wants
+    them, executable where the wheel says so, scripts of entry points for everybody; and
+    the owner may always write.
+
+    Raises WheelError where the wheel is at fault, ConflictError where something else in
+    the staged tree is in the way, OSError with the full path for everything else.
+    """
+
+    def __init__(self, archive: WheelArchive, environment: Environment, root: Path) -> None:
+        super().__init__()
+        self._archive = archive
+        self._environment = environment
+        self._interpreter = os.fspath(environment.interpreter)
+        self._root = _Root(root)
+        self._written: dict[str, _Content] = {}
+        self._scripts: set[str] = set()
+        self._replaced: set[str] = set()
+        self._record = ""
+
+    def __enter__(self) -> StagedDestination:  # noqa: PYI034 -- Self came with 3.11
+        self._root.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._root.close()
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The files written so far, relative to the prefix."""
+        return frozenset(self._written)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The Python sources among them that came out of the wheel: those to be compiled."""
+        return tuple(
+            sorted(p for p in self._written if p.endswith(".py") and p not in self._scripts)
+        )
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """Files that others had staged with another content, and that are this wheel's now."""
+        return frozenset(self._replaced)
+
+    @property
+    def info(self) -> str:
+        """The ``*.dist-info`` directory, relative to the prefix; once installed."""
+        return posixpath.dirname(self._record)
+
+    def write_script(
+        self, name: str, module: str, attr: str, section: ScriptSection
+    ) -> RecordEntry:
+        """Write the script of an entry point."""
+        path = self._path("scripts", name)
+        _, content = Script(name, module, attr, section).generate(self._interpreter, "posix")
+        self._write(path, io.BytesIO(content), self._root.modes.script)
+        self._scripts.add(path)
+        return self._entry(name, path)
+
+    def write_file(
+        self,
+        scheme: Scheme,
+        path: str | os.PathLike[str],
+        stream: BinaryIO,
+        is_executable: bool,  # noqa: FBT001 -- installer calls it so
+    ) -> RecordEntry:
+        """Write a file of the wheel; reading ``stream`` checks what is in it."""
+        name = os.fspath(path)
+        target = self._path(scheme, name)
+        mode = self._root.modes.executable if is_executable else self._root.modes.plain
+        if target in self._scripts:
+            _copy(stream, None)  # an old builder's wrapper of an entry point: pip skips it, too
+        elif scheme == "scripts":
+            self._write_wheel_script(target, stream, mode)
+        else:
+            self._write(target, stream, mode)
+        return self._entry(name, target)
+
+    def finalize_installation(
+        self,
+        scheme: Scheme,
+        record_file_path: str,
+        records: Iterable[tuple[Scheme, RecordEntry]],  # noqa: ARG002 -- they are known
+    ) -> None:
+        """Remember where RECORD goes; `write_record` writes it, after compilation."""
+        self._record = self._path(scheme, record_file_path)
+
+    def write_record(self, compiled: Iterable[str]) -> None:
+        """Write RECORD as pip does: sorted rows, ``compiled`` files without a hash.
+
+        It is the last file; nothing is to be written after it.
+        """
+        start = posixpath.dirname(self.info) or "."
+        rows = [(_relative(path, start), "", "") for path in (self._record, *compiled)]
+        for path, content in self._written.items():
+            rows.append((_relative(path, start), str(content.hash), str(content.size)))
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(sorted(rows))
+        data = text.getvalue().encode("utf-8", "surrogateescape")
+        self._write(self._record, io.BytesIO(data), self._root.modes.plain)
+
+    def _path(self, scheme: str, path: str) -> str:
+        """Return where a file goes, relative to the prefix; raises WheelError."""
+        if path in {"", ".", ".."} or path.startswith(("/", "../")):
+            self._refuse(path, f"leaves its scheme {scheme}")
+        if path != posixpath.normpath(path):
+            self._refuse(path, "is no normal path")
+        base = self._environment.schemes[scheme]
+        if scheme == "headers":
+            base = posixpath.join(base, self._archive.metadata.name)
+        target = posixpath.join(base, path)
+        if self._is_of_the_environment(target):
+            self._refuse(target, "belongs to the environment, not to a wheel")
+        return target
+
+    def _is_of_the_environment(self, target: str) -> bool:
+        if any(f"{target}/".startswith(f"{path}/") for path in _OF_THE_ENVIRONMENT):
+            return True
+        directory, name = posixpath.split(target)
+        if directory != self._environment.schemes["scripts"]:
+            return False
+        major, minor, *_ = self._environment.version.split(".")
+        versions = ("", major, f"{major}.{minor}")
+        return name in {self._environment.interpreter.name, *(f"python{v}" for v in versions)}
+
+    def _entry(self, name: str, path: str) -> RecordEntry:
+        return RecordEntry(name, *self._written[path])
+
+    def _write_wheel_script(self, path: str, stream: BinaryIO, mode: int) -> None:
+        """Write a script; where its first line is ``#!python…``, name the target there.
+
+        Only such a script must fit into memory; others may be programs of any size.
+        """
+        start = stream.read(8)
+        if start != b"#!python":
+            self._write(path, stream, mode, start=start)
+            return
+        content = start + stream.read(_MAX_SCRIPT)
+        if len(content) > _MAX_SCRIPT:
+            self._refuse(path, f"is a Python script of more than {_MAX_SCRIPT} bytes")
+        with fix_shebang(io.BytesIO(content), _shebang(self._interpreter)) as fixed:
+            self._write(path, fixed, mode)
+
+    def _write(self, path: str, stream: BinaryIO, mode: int, *, start: bytes = b"") -> None:
+        """Write ``start`` and ``stream``, or compare them with what this wheel wrote there."""
+        if path in self._written:
+            if _copy(stream, None, start) != self._written[path]:
+                self._refuse(path, "is in it twice, with different contents")
+            return
+        try:
+            descriptor, before = self._root.create(path, mode)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            self._refuse_clash(path, error)
+        try:
+            with self._root.naming(path):
+                content = _copy(stream, descriptor, start)
+        finally:
+            os.close(descriptor)
+        if before is not None and before != content:
+            self._replaced.add(path)
+        self._written[path] = content
+
+    def _refuse_clash(self, path: str, error: OSError) -> NoReturn:
+        """A file is where a directory is needed, or the other way round, or a link."""
+        parts = path.split("/")
+        above = {"/".join(parts[:end]) for end in range(1, len(parts))}
+        mine = above & self._written.keys()
+        mine |= {other for other in self._written if other.startswith(f"{path}/")}
+        if mine:
+            self._refuse(path, f"and {min(mine)!r} are in it, a file and a directory of one name")
+        raise ConflictError(path, "a file, directory or link is staged in its way") from error
+
+    def _refuse(self, path: str, reason: str) -> NoReturn:
+        raise WheelError(self._archive.path, f"{path!r} {reason}")
+
+
+# ---------------------------------------------------------------------- content
+
+
+def _copy(stream: BinaryIO, descriptor: int | None, start: bytes = b"") -> _Content:
+    """Copy what is left of ``stream`` after ``start``; return what it is in all.
+
+    An `EntryStream` has computed and checked its hash; the others are short.
+    """
+    own = isinstance(stream, EntryStream)
+    hasher = hashlib.sha256()
+    size = 0
+    piece = start or stream.read(_PIECE)
+    while piece:
+        if not own:
+            hasher.update(piece)
+        size += len(piece)
+        if descriptor is not None:
+            _write_all(descriptor, piece)
+        piece = stream.read(_PIECE)
+    if isinstance(stream, EntryStream):
+        return _Content(stream.verified_hash(), size)
+    return _Content(_sha256(hasher.digest()), size)
+
+
+def _sha256(digest: bytes) -> Hash:
+    return Hash("sha256", base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(descriptor, data)
+
+
+def _shebang(interpreter: str) -> str:
+    """Return what ``installer.scripts`` writes behind ``#!`` for ``interpreter``.
+
+    It has a way round blanks and the kernel's limit of 127 bytes.  What follows it in a
+    script does not depend on the interpreter, so that another one shows where it ends.
+    """
+    script = Script("name", "module", "function", "console")
+    code = script.generate("/", "posix")[1].removeprefix(b"#!/")
+    return script.generate(interpreter, "posix")[1].removesuffix(code)[2:].decode()
+
+
+def _relative(path: str, start: str) -> str:
+    """Return ``path`` relative to ``start``; hot, and nearly always below it."""
+    return (
+        path[len(start) + 1 :] if path.startswith(f"{start}/") else posixpath.relpath(path, start)
+    )
+
+
+# ---------------------------------------------------------------------- the staged tree
+
+
+class _Modes(NamedTuple):
+    """Modes of new files under one umask; the owner may read and write whatever it is."""
+
+    umask: int
+    plain: int
+    executable: int
+    script: int
+
+    @classmethod
+    def of_this_process(cls) -> _Modes:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        plain = 0o666 & ~umask | 0o600
+        return cls(umask, plain, 0o777 & ~umask | 0o711, plain | 0o555)
+
+
+class _Root:
+    """The root of the staged tree, and the directory below it that was used last.
+
+    A wheel's entries come directory by directory, so one kept open is enough.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.modes = _Modes.of_this_process()
+        self._descriptor = -1
+        self._last = ("", -1)
+
+    def open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._last = ("", self._descriptor)
+
+    def close(self) -> None:
+        self._leave()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def create(self, path: str, mode: int) -> tuple[int, _Content | None]:
+        """Make the file ``path``; return it, open, and what was there before (or None).
+
+        Raises FileExistsError, NotADirectoryError or IsADirectoryError where something
+        of another kind is in the way.
+        """
+        directory, _, name = path.rpartition("/")
+        with self.naming(path):
+            parent = self._enter(directory)
+            before = None
+            try:
+                descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
+            except FileExistsError:
+                before = _take_away(name, parent)
+                descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
+            if mode & self.modes.umask:
+                os.fchmod(descriptor, mode)
+        return descriptor, before
+
+    @contextlib.contextmanager
+    def naming(self, path: str) -> Iterator[None]:
+        """Make an OSError name the file: relative to a directory, it says little."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(self.path / path)) from error
+
+    def _enter(self, directory: str) -> int:
+        """Return a descriptor of ``directory``, which is made if it is not there."""
+        if directory == self._last[0]:
+            return self._last[1]
+        self._leave()
+        current = self._descriptor
+        for part in directory.split("/") if directory else ():
+            try:
+                below = self._enter_one(part, current)
+            finally:
+                if current != self._descriptor:
+                    os.close(current)
+            current = below
+        self._last = (directory, current)
+        return current
+
+    def _enter_one(self, name: str, parent: int) -> int:
+        try:
+            return os.open(name, _DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            os.mkdir(name, 0o777, dir_fd=parent)
+            if self.modes.umask & 0o700:
+                os.chmod(name, 0o777 & ~self.modes.umask | 0o700, dir_fd=parent)
+            return os.open(name, _DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link, where Linux says ENOTDIR
+                raise NotADirectoryError(errno.ENOTDIR, error.strerror, name) from error
+            raise
+
+    def _leave(self) -> None:
+        descriptor = self._last[1]
+        self._last = ("", self._descriptor)
+        if descriptor != self._descriptor:
+            os.close(descriptor)
+
+
+def _take_away(name: str, parent: int) -> _Content:
+    """Remove a file or link that others staged; return what it was."""
+    if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        target = os.fsencode(os.readlink(name, dir_fd=parent))
+        content = _Content(Hash("link", target.hex()), len(target))
+    else:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
+            content = _copy(file, None)
+    os.unlink(name, dir_fd=parent)
+    return content
