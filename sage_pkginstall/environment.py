@@ -13,10 +13,10 @@ damaged one and one that another user could have written count as missing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import posixpath
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -37,7 +37,9 @@ __all__ = [
     "cache_directory",
     "canonical_directory",
     "find_interpreter",
+    "read_cached",
     "target_environment",
+    "write_cached",
 ]
 
 Runner: TypeAlias = "Callable[[Sequence[str]], subprocess.CompletedProcess[bytes]]"
@@ -162,6 +164,34 @@ def cache_directory() -> Path:
     if not base.startswith("/"):
         base = os.path.expanduser("~/.cache")  # noqa: PTH111 -- never raises
     return Path(base) / "sage-pkginstall"
+
+
+def read_cached(path: Path) -> bytes:
+    """Return a file of the cache; OSError if another user can have written it, too."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(path, flags)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
+            raise PermissionError(f"{path} may have been written by others")
+        return file.read()
+
+
+def write_cached(path: Path, data: bytes) -> None:
+    """Write a file of the cache; readers see the old one or the new one.
+
+    Nothing happens if that is impossible: the cache is never needed.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def canonical_directory(prefix: Path, directory: str) -> str:
@@ -357,7 +387,7 @@ def _cache_file(interpreter: Path) -> Path:
 
 def _cached_facts(interpreter: Path, identity: list[Any]) -> dict[str, Any] | None:
     try:
-        content = json.loads(_read_own(_cache_file(interpreter)))
+        content = json.loads(read_cached(_cache_file(interpreter)))
         facts: dict[str, Any] = content["facts"]
         if content["identity"] != identity:
             return None
@@ -369,22 +399,10 @@ def _cached_facts(interpreter: Path, identity: list[Any]) -> dict[str, Any] | No
     return facts
 
 
-def _read_own(path: Path) -> bytes:
-    """Read a file that nobody but this user (or root) can have written."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
-            message = f"{path} may have been written by others"
-            raise PermissionError(message)
-        return file.read()
-
-
 def _keep_facts(interpreter: Path, identity: list[Any], facts: Mapping[str, Any]) -> None:
-    """Write the cache entry; readers see the old one or the new one.
+    """Write the cache entry.
 
     What only starts another interpreter is not kept: which one may change at any time.
-    A cache that cannot be written is none of our business.
     """
     executable = facts.get("executable")
     if not isinstance(executable, str):
@@ -393,14 +411,4 @@ def _keep_facts(interpreter: Path, identity: list[Any], facts: Mapping[str, Any]
         return
     status = _file_identity(str(facts.get("sysconfig")))
     content = {"identity": identity, "sysconfig": status, "facts": facts}
-    path = _cache_file(interpreter)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="ascii") as file:
-            json.dump(content, file)
-        temporary.replace(path)
-    except OSError as error:
-        if sys.flags.dev_mode:
-            sys.stderr.write(f"cannot keep facts in {path}: {error}\n")
+    write_cached(_cache_file(interpreter), json.dumps(content).encode("ascii"))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Installed",
     "Metadata",
+    "Places",
     "Problem",
     "RecordRow",
     "RecordedFiles",
@@ -38,7 +39,10 @@ __all__ = [
     "canonical_name",
     "check",
     "find_installed",
+    "installed_at",
     "installed_distributions",
+    "is_info",
+    "listed_paths",
     "read_metadata",
     "read_rows",
     "recorded_files",
@@ -48,6 +52,7 @@ Kind: TypeAlias = Literal["dist-info", "egg-info", "egg-link", "distutils"]
 ProblemKind: TypeAlias = Literal["missing", "type", "size", "hash", "unlisted", "outside", "record"]
 
 _CHUNK = 1 << 18
+_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,20 @@ def find_installed(environment: Environment, name: str) -> tuple[Installed, ...]
     return tuple(one for one in installed_distributions(environment) if one.canonical == wanted)
 
 
+def installed_at(environment: Environment, info: str) -> Installed:
+    """Return the distribution whose record lies at ``info`` (of a name that `is_info` knows)."""
+    directory = (environment.prefix / info).is_dir()
+    return _named(environment, info, directory=directory)
+
+
+def is_info(name: str) -> bool:
+    """Tell whether an entry of that name in site-packages is a distribution's record.
+
+    Not ``~oo-1.0.dist-info``, which is what a pip that was killed leaves behind.
+    """
+    return name.endswith(_SUFFIXES) and name[0].isalnum()
+
+
 def read_metadata(environment: Environment, installed: Installed) -> Metadata:
     """Return what the distribution says of itself; RecordError if it says nothing."""
     path = _metadata_file(environment, installed)
@@ -157,31 +176,23 @@ def read_metadata(environment: Environment, installed: Installed) -> Metadata:
     )
 
 
+_SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
+
+
 def _recognised(
     environment: Environment, directory: str, entries: Iterable[os.DirEntry[str]]
 ) -> Iterator[Installed]:
     for entry in entries:
-        stem, dot, suffix = entry.name.rpartition(".")
-        if suffix not in _SUFFIXES or not dot or not stem or not stem[0].isalnum():
-            continue  # "~oo-1.0.dist-info" is what pip leaves behind
-        kind = _kind(entry, suffix)
-        if kind is not None:
+        if is_info(entry.name):
             info = f"{directory}/{entry.name}" if directory else entry.name
-            yield _named(environment, stem, info, kind)
+            is_directory = entry.is_dir()
+            if is_directory or not entry.name.endswith(".dist-info"):
+                yield _named(environment, info, directory=is_directory)
 
 
-_SUFFIXES = frozenset({"dist-info", "egg-info", "egg-link", "egg"})
-
-
-def _kind(entry: os.DirEntry[str], suffix: str) -> Kind | None:
-    if suffix == "dist-info":
-        return "dist-info" if entry.is_dir() else None
-    if suffix == "egg-info":
-        return "egg-info" if entry.is_dir() else "distutils"
-    return "egg-link" if suffix == "egg-link" else "egg-info"
-
-
-def _named(environment: Environment, stem: str, info: str, kind: Kind) -> Installed:
+def _named(environment: Environment, info: str, *, directory: bool) -> Installed:
+    stem, _, suffix = info.rpartition("/")[2].rpartition(".")
+    kind = _kind(suffix, directory=directory)
     name, dash, version = stem.partition("-")
     if kind != "dist-info" and "-py" in version:
         version = version.partition("-py")[0]
@@ -189,6 +200,14 @@ def _named(environment: Environment, stem: str, info: str, kind: Kind) -> Instal
     if not clear:
         name, version = _name_within(environment, info, stem, kind)
     return Installed(name, canonical_name(name), version, info, kind)
+
+
+def _kind(suffix: str, *, directory: bool) -> Kind:
+    if suffix == "egg-info":
+        return "egg-info" if directory else "distutils"
+    if suffix == "egg-link":
+        return "egg-link"
+    return "dist-info" if suffix == "dist-info" else "egg-info"
 
 
 def _name_within(environment: Environment, info: str, stem: str, kind: Kind) -> tuple[str, str]:
@@ -259,20 +278,25 @@ def recorded_files(environment: Environment, installed: Installed) -> RecordedFi
     return RecordedFiles(frozenset(paths), tuple(outside))
 
 
-def read_rows(
-    environment: Environment, installed: Installed, *, paths: CanonicalPaths | None = None
-) -> tuple[RecordRow, ...]:
-    """Return the rows of the record, in its order; RecordError if there is none.
+def read_rows(environment: Environment, installed: Installed) -> tuple[RecordRow, ...]:
+    """Return the rows of the record, in its order; RecordError if there is none."""
+    rows = _placed_rows(environment, installed, CanonicalPaths(environment.prefix))
+    return tuple(
+        RecordRow(
+            path,
+            digest or None,
+            int(size) if size.isascii() and size.isdigit() and len(size) < _DIGITS else None,
+        )
+        for path, digest, size in rows
+    )
 
-    ``paths`` may be handed on from distribution to distribution of one task.
-    """
-    paths = paths or CanonicalPaths(environment.prefix)
-    if installed.kind == "dist-info":
-        return _rows_of_record(environment, installed, paths)
-    if installed.kind == "egg-info":
-        return _rows_of_old_list(environment, installed, paths)
-    record = environment.prefix / installed.info
-    raise RecordError(record, f"an installation of kind {installed.kind} lists no files")
+
+def listed_paths(
+    environment: Environment, installed: Installed, paths: CanonicalPaths
+) -> frozenset[str]:
+    """Return the files in the prefix that the record lists; RecordError if there is none."""
+    rows = _placed_rows(environment, installed, paths)
+    return frozenset(path for path, _, _ in rows if not path.startswith("/"))
 
 
 def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[str]:
@@ -292,33 +316,33 @@ def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[
     return frozenset(path for path in found if bytecode_source(path) in sources)
 
 
-def _rows_of_record(
+def _placed_rows(
     environment: Environment, installed: Installed, paths: CanonicalPaths
-) -> tuple[RecordRow, ...]:
-    record = environment.prefix / installed.info / "RECORD"
-    place = _Places(environment.prefix, installed.info.rpartition("/")[0], paths)
-    rows: list[RecordRow] = []
-    for fields in _table(record):
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (path, hash, size) of each row; the path is absolute outside of the prefix."""
+    info = environment.prefix / installed.info
+    if installed.kind == "dist-info":
+        table = _table(info / "RECORD")
+        base = installed.info.rpartition("/")[0]
+    elif installed.kind == "egg-info":
+        table = ([line] for line in _text(info / "installed-files.txt").splitlines())
+        base = installed.info
+    else:
+        reason = f"an installation of kind {installed.kind} lists no files"
+        raise RecordError(info, reason)
+    place = Places(environment.prefix, base, paths)
+    for fields in table:
         path = place(fields[0])
         if path is not None:
-            digest = fields[1] if len(fields) > 1 else ""
-            size = fields[2] if len(fields) > 2 else ""  # noqa: PLR2004 -- PEP 376
-            known = int(size) if size.isascii() and size.isdigit() else None
-            rows.append(RecordRow(path, digest or None, known))
-    return tuple(rows)
+            _, digest, size, *_ = (*fields, "", "")
+            yield path, digest, size
 
 
-def _rows_of_old_list(
-    environment: Environment, installed: Installed, paths: CanonicalPaths
-) -> tuple[RecordRow, ...]:
-    path = environment.prefix / installed.info / "installed-files.txt"
-    place = _Places(environment.prefix, installed.info, paths)
-    placed = (place(line) for line in _text(path).splitlines() if line)
-    return tuple(RecordRow(path, None, None) for path in placed if path is not None)
+class Places:
+    """Where the rows of a record lead, as seen from the directory ``base``.
 
-
-class _Places:
-    """Where the rows of a record lead: paths relative to the prefix, or absolute ones."""
+    Into the prefix: a relative path, its one name there; or out of it: an absolute path.
+    """
 
     def __init__(self, prefix: Path, base: str, paths: CanonicalPaths) -> None:
         self._root = os.fspath(prefix).rstrip("/")
