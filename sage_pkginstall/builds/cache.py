@@ -4,7 +4,7 @@
         lib/pythonX.Y/site-packages/      its modules and *.dist-info
         bin/                              its scripts; they name SCRIPT_INTERPRETER
         include/ share/ …                 its headers and data
-    CACHE/var/tmp/sage/T-…                an entry being made; see engine/staging.py
+    CACHE/var/tmp/sage/T-…                an entry being made; see engine/workspace.py
 
 An entry appears whole, by one rename, flushed to the disk before: so whatever has an
 entry's name can be trusted.  Where two builds make the same entry, both use that of the
@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import flush_file_system, rename
-from sage_pkginstall.engine.staging import StagingArea
+from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.wheels.bytecode import compile_staged
 from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
 
