@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Holder", "LockSettings", "TreeLock", "describe", "last_holder"]
+__all__ = [
+    "HELD_VARIABLE",
+    "Holder",
+    "LockSettings",
+    "TreeLock",
+    "describe",
+    "last_holder",
+    "record_holder",
+]
+
+HELD_VARIABLE = "SAGE_FLOCK_HELD"
+"""``LOCK:TOKEN``, set by sage-flock for its command."""
 
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _POLL_INTERVAL = 0.002  # seconds; filelock's default of 50 ms is longer than a commit
@@ -100,7 +111,7 @@ class TreeLock:
         """
         with self._taken():
             previous = last_holder(self.path)
-            self._write_holder()
+            record_holder(self.path, self.label)
             yield previous
 
     @contextlib.contextmanager
@@ -112,7 +123,14 @@ class TreeLock:
                 return
         finally:
             os.close(descriptor)
-        with self._wait():
+        with self._nested() if is_held_for_us(self.path) else self._wait():
+            yield
+
+    @contextlib.contextmanager
+    def _nested(self) -> Iterator[None]:
+        """Work below a ``sage-flock`` that holds the lock for us; its children take turns."""
+        settings, path = self.settings, self.path.with_name(self.path.name + ".nested")
+        with TreeLock(path, self.label, settings).hold():
             yield
 
     def _is_current(self, descriptor: int) -> bool:
@@ -127,13 +145,7 @@ class TreeLock:
         try:
             return os.open(self.path, flags, 0o644)
         except OSError as error:
-            raise LockError(self.path, self._reason(error)) from error
-
-    @staticmethod
-    def _reason(error: OSError) -> str:
-        if error.errno == errno.ELOOP:
-            return "it is a symbolic link, which is not followed; remove it"
-        return error.strerror or str(error)
+            raise LockError(self.path, _reason(error)) from error
 
     def _try(self, descriptor: int) -> bool:
         """Take the flock without waiting, the same one that `filelock` takes."""
@@ -181,19 +193,50 @@ class TreeLock:
             )
             raise LockTimeoutError(self.path, reason) from error
 
-    def _write_holder(self) -> None:
-        """Say who we are; in place, as only the holder of the lock writes this file."""
-        facts = json.dumps(asdict(Holder.this_process(self.label))).encode()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            descriptor = os.open(holder_path(self.path), flags, 0o644)
-        except OSError as error:
-            raise LockError(holder_path(self.path), self._reason(error)) from error
-        try:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, facts)
-        finally:
-            os.close(descriptor)
+
+def is_held_for_us(lock: Path) -> bool:
+    """Tell whether an ancestor holds ``lock`` while we run: ``sage-flock LOCK COMMAND``.
+
+    It says so in ``SAGE_FLOCK_HELD``; that its token is still the holder's, and its
+    process alive, guards against daemons that outlived it.
+    """
+    path, _, token = os.environ.get(HELD_VARIABLE, "").rpartition(":")
+    holder = last_holder(lock)
+    if path != os.fspath(lock) or holder is None or holder.token != token:
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def record_holder(lock: Path, label: str) -> Holder:
+    """Say beside ``lock``, which the caller holds, who we are and what for.
+
+    Written in place: only the holder of the lock writes this file.
+    """
+    holder = Holder.this_process(label)
+    path = holder_path(lock)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise LockError(path, _reason(error)) from error
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(asdict(holder)).encode())
+    finally:
+        os.close(descriptor)
+    return holder
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link, which is not followed; remove it"
+    return error.strerror or str(error)
 
 
 if sys.platform == "win32":  # pragma: no cover

@@ -20,7 +20,7 @@ from sage_pkginstall.errors import ConflictError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sage_pkginstall.engine.staging import Workspace
+    from sage_pkginstall.engine.workspace import Workspace
 
 __all__ = ["NoOwners", "Ownership", "PlanRequest", "bytecode_source", "make_plan"]
 
@@ -69,14 +69,15 @@ class PlanRequest:
 def bytecode_source(path: str) -> str | None:
     """Return the source that ``DIR/__pycache__/NAME.TAG[.opt-N].pyc`` was made from (PEP 3147)."""
     directory, _, name = path.rpartition("/")
-    if not name.endswith(".pyc") or not (directory + "/").endswith("__pycache__/"):
+    package, _, cache = directory.rpartition("/")
+    if not name.endswith(".pyc") or cache != "__pycache__":
         return None
     stem = name.removesuffix(".pyc")
     head, _, last = stem.rpartition(".")
     if last.startswith("opt-"):
         stem = head
     module = stem.rpartition(".")[0]
-    return f"{directory.removesuffix('__pycache__')}{module}.py" if module else None
+    return join(package, f"{module}.py") if module else None
 
 
 def join(directory: str, name: str) -> str:
@@ -158,7 +159,7 @@ class _Planner:
     def _can_swap(self, entry: os.DirEntry[str], path: str) -> bool:
         return (
             self.exchange
-            and any(os.scandir(entry.path))
+            and os.listdir(entry.path) != []
             and self._is_ours(path)
             and files.can_move_directory(self._absolute(path), self._obstacle(path))
         )

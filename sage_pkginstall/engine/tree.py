@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import Holder, LockSettings, TreeLock, last_holder
-from sage_pkginstall.engine.staging import StagingArea, Workspace
 from sage_pkginstall.engine.transaction import carry_out, recover
+from sage_pkginstall.engine.workspace import StagingArea, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

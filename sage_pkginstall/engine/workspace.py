@@ -164,7 +164,7 @@ class StagingArea:
     def collect(self) -> tuple[str, ...]:
         """Delete the workspaces of dead processes; return their names."""
         try:
-            entries = [entry.name for entry in os.scandir(self.path)]
+            entries = os.listdir(self.path)
         except FileNotFoundError:
             return ()
         debris = (e for e in entries if e.startswith("T-") and e.endswith(_LOCK_SUFFIX))

@@ -1,0 +1,85 @@
+"""``build``: from a source to a wheel, build requirements from the store only."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.install import store_of
+from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+__all__ = ["build"]
+
+
+def build(arguments: Sequence[str]) -> int:
+    """Build a wheel from a source directory or an sdist; no index is asked."""
+    options = parser("sage-pkginstall build", build.__doc__ or "")
+    options.add_argument("source", metavar="SOURCE", help="a source directory or an sdist")
+    options.add_argument("-w", "--wheel-dir", default="dist", metavar="DIR", help="emptied first")
+    options.add_argument("--store", metavar="DIR", help="where build requirements come from")
+    options.add_argument("--log", metavar="FILE", help="where the output of the backend goes")
+    _add_build_options(options)
+    add_options(options, changes=False)
+    given = options.parse_args(arguments)
+    from sage_pkginstall.builds.build import BuildRequest, build_wheel  # noqa: PLC0415
+    from sage_pkginstall.builds.log import BuildLog  # noqa: PLC0415
+
+    talk = talk_of("sage-pkginstall build", given)
+    target = target_of(given, talk)
+    request = BuildRequest(
+        source=Path(given.source).absolute(),
+        isolation=given.isolation,
+        config_settings=tuple(_setting(s) for s in given.config_settings),
+        sdist_first=given.sdist_first,
+        editable=given.editable,
+    )
+    log = BuildLog(_log_file(given.log), None if talk.quiet else sys.stderr.buffer.write)
+    wheel = build_wheel(
+        request,
+        target.python_environment(),
+        store_of(given.store, target.tree.prefix),
+        Path(given.wheel_dir).absolute(),
+        log=log,
+    )
+    talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
+    return 0
+
+
+def _add_build_options(options: argparse.ArgumentParser) -> None:
+    isolation = options.add_mutually_exclusive_group()
+    for flag, value, text in (
+        ("--build-isolation", "yes", "only the build requirements can be imported"),
+        ("--no-build-isolation", "no", "the packages of the target can be imported"),
+        ("--no-isolation", "no", "the same"),
+    ):
+        isolation.add_argument(flag, dest="isolation", action="store_const", const=value, help=text)
+    options.set_defaults(isolation="auto")
+    options.add_argument("--sdist-then-wheel", dest="sdist_first", action="store_true")
+    options.add_argument("--editable", action="store_true", help="PEP 660")
+    options.add_argument("--no-deps", action="store_true", help="accepted; this is what is done")
+    options.add_argument(
+        "-C", "--config-settings", "--config-setting", action="append", default=[], metavar="K=V"
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UsageError(f"cannot use -C {text!r}: it is not KEY=VALUE")
+    return key, value
+
+
+def _log_file(given: str | None) -> Path:
+    if given is not None:
+        return Path(given).absolute()
+    descriptor, name = tempfile.mkstemp(prefix="sage-build-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)

@@ -1,0 +1,97 @@
+"""``sage-flock [-s|-x|-u] FILE|FD [COMMAND…]``: run a command while a lock is held.
+
+The lock is held by this process, which waits for the command: it lasts until the
+command ends, is gone when we are killed, and no daemon that the command leaves behind
+can keep it, because the descriptor is not inherited (PEP 446).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.target import parser
+from sage_pkginstall.engine.lock import HELD_VARIABLE, describe, last_holder, record_holder
+from sage_pkginstall.errors import LockError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["flock"]
+
+_COMMAND_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+
+
+def flock(arguments: Sequence[str]) -> int:
+    """Run a command while a lock is held, exclusive by default; its status is ours."""
+    options = parser("sage-flock", flock.__doc__ or "")
+    kind = options.add_mutually_exclusive_group()
+    kind.add_argument("-x", "--exclusive", dest="kind", action="store_const", const=fcntl.LOCK_EX)
+    kind.add_argument("-s", "--shared", dest="kind", action="store_const", const=fcntl.LOCK_SH)
+    kind.add_argument("-u", "--unlock", dest="kind", action="store_const", const=fcntl.LOCK_UN)
+    options.add_argument("lock", metavar="FILE|FD", help="a file, or an inherited descriptor")
+    options.add_argument("command", nargs="...", metavar="COMMAND")
+    given = options.parse_args(arguments)
+    kind_of_lock: int = fcntl.LOCK_EX if given.kind is None else given.kind
+    command: list[str] = given.command[1:] if given.command[:1] == ["--"] else given.command
+    if given.lock.isdigit():
+        descriptor, path = int(given.lock), Path(f"/dev/fd/{given.lock}")
+    else:
+        path = Path(given.lock).absolute()
+        descriptor = _open(path)
+    _take(descriptor, path, kind_of_lock)
+    environment = dict(os.environ)
+    if kind_of_lock == fcntl.LOCK_EX and not given.lock.isdigit():
+        holder = record_holder(path, " ".join(command) or "sage-flock")
+        environment[HELD_VARIABLE] = f"{path}:{holder.token}"
+    return _run(command, environment) if command else 0
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o644)
+    except OSError as error:
+        raise LockError(path, error.strerror or str(error)) from error
+
+
+def _take(descriptor: int, path: Path, kind: int) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = describe(last_holder(path))
+        print(
+            f"waiting for the lock {path}, held by {holder} ... ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        fcntl.flock(descriptor, kind)
+        print("ok", file=sys.stderr)
+    except OSError as error:
+        if error.filename is None and error.errno == 9:  # noqa: PLR2004 - EBADF
+            raise UsageError(f"cannot lock descriptor {descriptor}: it is not open") from None
+        raise LockError(path, error.strerror or str(error)) from error
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run ``command`` and wait for it; signals of the terminal reach it by themselves."""
+    try:
+        process = subprocess.Popen(command, env=environment)
+    except FileNotFoundError:
+        print(f"sage-flock: cannot run {command[0]}: there is no such command", file=sys.stderr)
+        return _COMMAND_NOT_FOUND
+    except PermissionError:
+        print(f"sage-flock: cannot run {command[0]}: it is not executable", file=sys.stderr)
+        return _NOT_EXECUTABLE
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
+    status = process.wait()
+    return 128 - status if status < 0 else status

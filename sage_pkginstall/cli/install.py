@@ -1,0 +1,117 @@
+"""``install`` and ``uninstall``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.plans import outcome_document, plan_lines
+from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sage_pkginstall.cli.target import Talk
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.operations.install import Installation
+    from sage_pkginstall.operations.uninstall import Uninstallation
+
+__all__ = ["install", "store_of", "tell_installation", "tell_uninstallation", "uninstall"]
+
+
+def install(arguments: Sequence[str]) -> int:
+    """Install wheels, all of them in one transaction."""
+    options = parser("sage-pkginstall install", install.__doc__ or "")
+    options.add_argument(
+        "wheels", nargs="+", metavar="WHEEL", help="a wheel, or NAME from the store"
+    )
+    options.add_argument("--store", metavar="DIR", help="wheel store for names")
+    options.add_argument("--no-compile", action="store_true", help="write no byte-code")
+    options.add_argument("--conflicts", choices=("warn", "error"), default="warn")
+    add_options(options, changes=True)
+    given = options.parse_args(arguments)
+    from sage_pkginstall.operations.install import InstallOptions  # noqa: PLC0415
+    from sage_pkginstall.operations.install import install as install_wheels  # noqa: PLC0415
+    from sage_pkginstall.operations.requests import resolve_requests  # noqa: PLC0415
+
+    talk = talk_of("sage-pkginstall install", given)
+    target = target_of(given, talk)
+    environment = target.python_environment()
+    refuse_managed(environment)
+    store = store_of(given.store, target.tree.prefix)
+    requests = resolve_requests(given.wheels, environment, store, compile=not given.no_compile)
+    how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
+    result = install_wheels(target.tree, environment, requests, how)
+    tell_installation(result, talk, dry_run=given.dry_run)
+    return 0
+
+
+def refuse_managed(environment: Environment) -> None:
+    """Refuse to change what the system's package manager owns (PEP 668)."""
+    if environment.externally_managed is not None:
+        reason = "the system manages it (PEP 668); use a virtual environment"
+        raise UsageError(f"cannot change {environment.prefix}: {reason}")
+
+
+def store_of(given: str | None, prefix: Path) -> Path:
+    """Return the wheel store: as given, ``$SAGE_SPKG_WHEELS``, or that of the prefix."""
+    named = given or os.environ.get("SAGE_SPKG_WHEELS")
+    return Path(named) if named else prefix / "var" / "lib" / "sage" / "wheels"
+
+
+def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> None:
+    """Print what was installed, and warn of what it lacks."""
+    talk.warn(result.outcome.warnings)
+    talk.warn(
+        f"{name} needs {requirement}, which is not installed; add the package that provides it"
+        f" to the 'dependencies' file of {name}"
+        for name, requirement in result.unmet
+    )
+    names = [f"{d.name} {d.version}" for d in result.distributions]
+    document = {"installed": [{"name": d.name, "version": d.version} for d in result.distributions]}
+    lines = plan_lines(result.outcome) if dry_run else (f"installed {n}" for n in names)
+    if dry_run or talk.as_json or not talk.quiet:
+        talk.result(lines, {**document, "dry_run": dry_run, **outcome_document(result.outcome)})
+
+
+def uninstall(arguments: Sequence[str]) -> int:
+    """Uninstall distributions, all of them in one transaction."""
+    options = parser("sage-pkginstall uninstall", uninstall.__doc__ or "")
+    options.add_argument("names", nargs="+", metavar="NAME")
+    add_options(options, changes=True)
+    given = options.parse_args(arguments)
+    from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
+    from sage_pkginstall.operations.uninstall import (  # noqa: PLC0415
+        require_installed,
+    )
+    from sage_pkginstall.operations.uninstall import uninstall as uninstall_names  # noqa: PLC0415
+
+    talk = talk_of("sage-pkginstall uninstall", given)
+    target = target_of(given, talk)
+    environment = target.python_environment()
+    refuse_managed(environment)
+    run_pip = pip_runner(environment)
+    result = uninstall_names(target.tree, environment, given.names, run_pip, dry_run=given.dry_run)
+    tell_uninstallation(result, talk, dry_run=given.dry_run)
+    require_installed(result, target.tree)
+    return 0
+
+
+def tell_uninstallation(result: Uninstallation, talk: Talk, *, dry_run: bool) -> None:
+    """Print what was uninstalled."""
+    gone = [*result.distributions, *result.by_pip]
+    document: dict[str, object] = {
+        "uninstalled": [{"name": i.name, "version": i.version} for i in gone],
+        "missing": list(result.missing),
+        "dry_run": dry_run,
+    }
+    lines = [f"uninstalled {i.name} {i.version}" for i in gone]
+    if result.outcome is not None:
+        talk.warn(result.outcome.warnings)
+        document.update(outcome_document(result.outcome))
+        if dry_run:
+            lines = list(plan_lines(result.outcome))
+    if dry_run or talk.as_json or not talk.quiet:
+        talk.result(lines, document)

@@ -1,0 +1,100 @@
+"""The command line: finds the subcommand, and prints errors as one line each.
+
+Each subcommand is a function ``(arguments) -> status`` in a module of its own, imported
+only when it is asked for, because start-up is a good part of installing a small wheel.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sage_pkginstall import __version__
+from sage_pkginstall.errors import PkgInstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "install": ("install:install", "install wheels in one transaction"),
+    "uninstall": ("install:uninstall", "uninstall distributions"),
+    "build": ("build:build", "build a wheel from a source"),
+    "merge": ("merge:merge", "bring a staged tree (DESTDIR) into a prefix"),
+    "recover": ("maintain:recover", "finish what a killed command began, delete its debris"),
+    "verify": ("maintain:verify", "compare what is installed with its records"),
+    "list": ("maintain:list_installed", "name what is installed"),
+    "pip-install": ("sage:pip_install", "sage-pip-install"),
+    "pip-uninstall": ("sage:pip_uninstall", "sage-pip-uninstall"),
+    "flock": ("flock:flock", "sage-flock: run a command while a lock is held"),
+    "pip": ("pip:pip", "sage -pip: the target's pip, with this tool's transactions"),
+    "spkg": ("spkg:spkg_main", "sage-spkg: build and install a package directory"),
+    "spkg-uninstall": ("spkg:spkg_uninstall_main", "sage-spkg-uninstall"),
+    "stage-wheel": ("spkg:stage_wheel_main", "queue a wheel for the transaction of its package"),
+    "logger": ("spkg:logger_main", "sage-logger: run a command, prefix and log its lines"),
+    "make-rules": ("rules:make_rules", "write make rules for the package directories"),
+}
+
+_STATUS_OF_FAILURE = {"pip-install": 3}
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        return _usage(0 if words else 2)
+    if words[0] in ("-V", "--version"):
+        print(f"sage-pkginstall {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(
+            f"sage-pkginstall: cannot run {words[0]!r}: there is no such command", file=sys.stderr
+        )
+        return _usage(2)
+    return _run(words[0], words[1:])
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    try:
+        return _function(command)(arguments)
+    except PkgInstallError as error:
+        print(f"{_called(command)}: {error}", file=sys.stderr)
+        return _STATUS_OF_FAILURE.get(command, error.exit_status)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return 1
+        print(f"{_called(command)}: cannot go on: {_os_reason(error)}", file=sys.stderr)
+        return _STATUS_OF_FAILURE.get(command, 1)
+    except KeyboardInterrupt:
+        print(f"{_called(command)}: interrupted; nothing is half installed", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _function(command: str) -> Callable[[Sequence[str]], int]:
+    module, _, name = COMMANDS[command][0].partition(":")
+    function: Callable[[Sequence[str]], int] = getattr(
+        import_module(f"sage_pkginstall.cli.{module}"), name
+    )
+    return function
+
+
+def _called(command: str) -> str:
+    sage = command in ("pip-install", "pip-uninstall", "flock", "spkg", "spkg-uninstall", "logger")
+    return f"sage-{command}" if sage else f"sage-pkginstall {command}"
+
+
+def _os_reason(error: OSError) -> str:
+    if error.filename is None:
+        return str(error)
+    return f"{error.strerror}: {error.filename!r}"
+
+
+def _usage(status: int) -> int:
+    lines = ["usage: sage-pkginstall COMMAND [OPTIONS] [ARGUMENTS]", ""]
+    lines += [f"  {name:15} {text}" for name, (_, text) in COMMANDS.items()]
+    lines += ["", "sage-pkginstall COMMAND --help tells more."]
+    print("\n".join(lines), file=sys.stderr if status else sys.stdout)
+    return status

@@ -1,0 +1,40 @@
+"""``merge``: bring a staged tree (DESTDIR) into a prefix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.plans import outcome_document, plan_lines
+from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["merge"]
+
+
+def merge(arguments: Sequence[str]) -> int:
+    """Bring what lies below STAGED into the prefix, in one transaction."""
+    options = parser("sage-pkginstall merge", merge.__doc__ or "")
+    options.add_argument("staged", metavar="STAGED", help="a directory laid out like the prefix")
+    options.add_argument(
+        "--package", metavar="NAME", help="replace the older files of this package"
+    )
+    options.add_argument("--conflicts", choices=("warn", "error"), default="warn")
+    add_options(options, changes=True)
+    given = options.parse_args(arguments)
+    from sage_pkginstall.operations.change import Change  # noqa: PLC0415
+    from sage_pkginstall.operations.merge import merge as merge_tree  # noqa: PLC0415
+
+    talk = talk_of("sage-pkginstall merge", given)
+    target = target_of(given, talk)
+    change = Change(package=given.package, conflicts=given.conflicts)
+    staged = Path(given.staged)
+    outcome = merge_tree(target.tree, target.environment, staged, change, dry_run=given.dry_run)
+    talk.warn(outcome.warnings)
+    done = f"merged {staged}: {len(outcome.plan.operations)} operations"
+    lines = plan_lines(outcome) if given.dry_run else [done]
+    if given.dry_run or talk.as_json or not talk.quiet:
+        talk.result(lines, {"dry_run": given.dry_run, **outcome_document(outcome)})
+    return 0

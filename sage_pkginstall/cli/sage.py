@@ -1,0 +1,120 @@
+"""``sage-pip-install`` and ``sage-pip-uninstall``: what Sage's package scripts call."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.install import store_of, tell_installation, tell_uninstallation
+from sage_pkginstall.cli.target import Talk, parser, tree_settings
+from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["pip_install", "pip_uninstall"]
+
+
+def pip_install(arguments: Sequence[str]) -> int:
+    """Install wheels into $SAGE_VENV, under its lock, in one transaction; no index is asked."""
+    options = parser("sage-pip-install", pip_install.__doc__ or "")
+    options.add_argument(
+        "wheels", nargs="*", metavar="WHEEL", help="a wheel, or NAME from the store"
+    )
+    options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
+    options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
+    options.add_argument("--no-compile", action="store_true", help="write no byte-code")
+    options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
+    _add_pip_options(options)
+    flags = shlex.split(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
+    given = options.parse_args([*flags, *arguments])
+    from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
+    from sage_pkginstall.operations.requests import resolve_requests  # noqa: PLC0415
+
+    talk = Talk("sage-pip-install", quiet=given.quiet > 0)
+    environment = _target()
+    wanted = [*given.wheels, *_requirements(given.requirement)]
+    if not wanted:
+        raise UsageError("cannot install nothing: name a wheel, or -r FILE")
+    store = store_of(given.find_links, environment.prefix)
+    requests = resolve_requests(wanted, environment, store, compile=not given.no_compile)
+    tree = Tree(_below(given.root, environment.prefix), tree_settings(talk))
+    tree.prefix.mkdir(parents=True, exist_ok=True)
+    tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)
+    return 0
+
+
+def _add_pip_options(options: argparse.ArgumentParser) -> None:
+    """Options of pip that describe what we do anyway, and are accepted for that reason."""
+    for flag in (
+        "--no-deps",
+        "--ignore-installed",
+        "--no-index",
+        "--force-reinstall",
+        "--upgrade",
+        "--no-build-isolation",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+        "--no-warn-script-location",
+        "--root-user-action=ignore",
+    ):
+        name = flag.partition("=")[0]
+        if "=" in flag:
+            options.add_argument(name, help="accepted; changes nothing here")
+        else:
+            options.add_argument(name, action="store_true", help="accepted; this is what is done")
+    options.add_argument("-I", "-U", dest="ignored", action="store_true", help="accepted")
+    options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    options.add_argument("-q", "--quiet", action="count", default=0, help="say less")
+
+
+def pip_uninstall(arguments: Sequence[str]) -> int:
+    """Uninstall distributions from $SAGE_VENV; what is not installed is passed over."""
+    options = parser("sage-pip-uninstall", pip_uninstall.__doc__ or "")
+    options.add_argument("names", nargs="*", metavar="NAME")
+    options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
+    options.add_argument("-y", "--yes", action="store_true", help="accepted; nothing is asked")
+    options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    options.add_argument("-q", "--quiet", action="count", default=0, help="say less")
+    given = options.parse_args(arguments)
+    from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
+    from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
+
+    talk = Talk("sage-pip-uninstall", quiet=given.quiet > 0)
+    environment = _target()
+    wanted = [*given.names, *_requirements(given.requirement)]
+    names = [requirement_name(word) for word in wanted]
+    tree = Tree(environment.prefix, tree_settings(talk))
+    result = uninstall(tree, environment, names, pip_runner(environment))
+    if result.distributions or result.by_pip:
+        tell_uninstallation(result, talk, dry_run=False)
+    return 0
+
+
+def _target() -> Environment:
+    venv = os.environ.get("SAGE_VENV") or os.environ.get("SAGE_LOCAL")
+    if not venv:
+        raise UsageError("cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?")
+    return target_environment(Path(venv))
+
+
+def _requirements(files: Sequence[str]) -> list[str]:
+    if not files:
+        return []
+    from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415
+
+    return [line for file in files for line in parse_requirements_file(Path(file))]
+
+
+def _below(root: str | None, prefix: Path) -> Path:
+    if root is None:
+        return prefix
+    return Path(root).absolute() / prefix.relative_to(prefix.anchor)

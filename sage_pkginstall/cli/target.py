@@ -1,0 +1,141 @@
+"""Options that commands share: which prefix, how to lock it, how much to say."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sage_pkginstall.engine.lock import LockSettings
+from sage_pkginstall.engine.tree import Tree, TreeSettings
+from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Talk", "Target", "add_options", "parser", "talk_of", "target_of", "tree_settings"]
+
+_LOCK_TIMEOUT = 3600.0  # seconds; a commit takes milliseconds, a pip run under the lock minutes
+
+
+class _Parser(argparse.ArgumentParser):
+    """Exits with 2 and one line for a bad command line."""
+
+    def error(self, message: str) -> Any:  # noqa: ANN401 - never returns
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def parser(program: str, description: str) -> argparse.ArgumentParser:
+    """Return an argument parser in our manner."""
+    return _Parser(prog=program, description=description, allow_abbrev=False)
+
+
+def add_options(options: argparse.ArgumentParser, *, changes: bool) -> None:
+    """Add the options of a command that reads, or also changes, a prefix."""
+    options.add_argument("--prefix", metavar="DIR", help="the prefix (default: $SAGE_VENV)")
+    options.add_argument("--python", metavar="EXE", help="the target interpreter")
+    options.add_argument("--json", action="store_true", help="print the result as JSON")
+    options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    options.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
+    options.add_argument(
+        "--lock-timeout", type=float, metavar="SECONDS", help="give up waiting for the lock then"
+    )
+    if changes:
+        options.add_argument("--dry-run", action="store_true", help="print the plan, do nothing")
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What a command says, and how: results on stdout, everything else on stderr."""
+
+    program: str
+    verbose: int = 0
+    quiet: bool = False
+    as_json: bool = False
+
+    def say(self, line: str) -> None:
+        """Tell how things go, unless asked to be quiet."""
+        if not self.quiet:
+            print(line, file=sys.stderr)
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Tell what the user should look at."""
+        for warning in warnings:
+            print(f"Warning: {warning}", file=sys.stderr)
+
+    def result(self, lines: Iterable[str], document: Mapping[str, object]) -> None:
+        """Print the result: lines for people, or one JSON document for programs."""
+        if self.as_json:
+            print(json.dumps({"schema": 1, **document}))
+        else:
+            for line in lines:
+                print(line)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The prefix that a command works on; ``environment`` is None without interpreter."""
+
+    tree: Tree
+    environment: Environment | None
+
+    def python_environment(self) -> Environment:
+        """Return the environment; raise `UsageError` if the prefix has no interpreter."""
+        if self.environment is None:
+            reason = "it has no bin/python3; give --python, or make it a virtual environment"
+            raise UsageError(f"cannot install wheels into {self.tree.prefix}: {reason}")
+        return self.environment
+
+
+def talk_of(program: str, arguments: argparse.Namespace) -> Talk:
+    """Return how a command with these arguments talks."""
+    return Talk(program, arguments.verbose, arguments.quiet, arguments.json)
+
+
+def tree_settings(talk: Talk, lock_timeout: float | None = None) -> TreeSettings:
+    """Return the settings of a tree from variables and options.
+
+    ``SAGE_LOCK_TIMEOUT`` (seconds), ``SAGE_PKGINSTALL_DURABLE`` (``0``: do not flush).
+    """
+    timeout = lock_timeout
+    if timeout is None:
+        text = os.environ.get("SAGE_LOCK_TIMEOUT", str(_LOCK_TIMEOUT))
+        try:
+            timeout = float(text)
+        except ValueError:
+            reason = "it is no number of seconds"
+            raise UsageError(f"cannot use SAGE_LOCK_TIMEOUT={text!r}: {reason}") from None
+    durable = os.environ.get("SAGE_PKGINSTALL_DURABLE", "1") not in ("0", "no", "none")
+    notify = lambda message: print(f"{talk.program}: {message}", file=sys.stderr)  # noqa: E731
+    return TreeSettings(LockSettings(timeout, notify), durable=durable)
+
+
+def target_of(arguments: argparse.Namespace, talk: Talk) -> Target:
+    """Return the target that the arguments or the variables of Sage name."""
+    settings = tree_settings(talk, arguments.lock_timeout)
+    prefix = arguments.prefix or (None if arguments.python else _default_prefix())
+    if arguments.python:
+        environment = target_environment(Path(arguments.python))
+        if prefix is not None and not Path(prefix).samefile(environment.prefix):
+            reason = f"the prefix of {arguments.python} is {environment.prefix}"
+            raise UsageError(f"cannot use --prefix {prefix}: {reason}")
+        return Target(Tree(environment.prefix, settings), environment)
+    path = Path(os.path.abspath(prefix or ""))  # noqa: PTH100 - links stay as given
+    if not path.is_dir():
+        raise UsageError(f"cannot use prefix {path}: it is not a directory")
+    has_python = (path / "bin" / "python3").exists()
+    environment_of_path = target_environment(path) if has_python else None
+    return Target(Tree(path, settings), environment_of_path)
+
+
+def _default_prefix() -> str:
+    for variable in ("SAGE_VENV", "VIRTUAL_ENV", "SAGE_LOCAL"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    raise UsageError("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV")

@@ -1,0 +1,234 @@
+"""A change: staged files come, the files of old versions go, in one transaction.
+
+Installing, upgrading, uninstalling and merging are this with different contents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sage_pkginstall.engine.freshness import freshen
+from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.tree import Prepared
+from sage_pkginstall.environment import CanonicalPaths
+from sage_pkginstall.errors import RecordError
+from sage_pkginstall.wheels.ownership import survey
+from sage_pkginstall.wheels.records import find_installed, recorded_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sage_pkginstall.engine.plan import Plan
+    from sage_pkginstall.engine.tree import Tree
+    from sage_pkginstall.engine.workspace import Workspace
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.records import Installed
+    from sage_pkginstall.wheels.staging import StagedDistribution
+
+__all__ = ["Change", "Outcome", "commit_change", "plan_change"]
+
+_INSTALLED = "var/lib/sage/installed"
+_SCRIPTS = "var/lib/sage/scripts"
+_ENGINE_DIRECTORIES = ("var/lock", "var/tmp/sage")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one transaction is to bring about, besides the staged tree's arrival.
+
+    Older versions of the ``staged`` distributions go, and the distributions in
+    ``drop``, and the old records and files of the Sage package ``package`` (PKG_BASE).
+    """
+
+    staged: tuple[StagedDistribution, ...] = ()
+    drop: tuple[str, ...] = ()
+    package: str | None = None
+    conflicts: Literal["warn", "error"] = "warn"
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The names of all distributions whose old files go."""
+        return (*(s.name for s in self.staged), *self.drop)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a change did: its plan, warnings, and seconds waited for and holding the lock."""
+
+    plan: Plan
+    warnings: tuple[str, ...]
+    waited: float = 0.0
+    held: float = 0.0
+
+
+def commit_change(
+    tree: Tree, workspace: Workspace, environment: Environment | None, change: Change, label: str
+) -> Outcome:
+    """Carry out ``change`` with the staged tree of ``workspace``: all of it or nothing.
+
+    ``label`` names the work to those who wait for the lock.  Raises `ConflictError`,
+    `RecordError`, `LockError`, `TransactionError`, `JournalError`.
+    """
+    preparer = _Preparer(tree, workspace, environment, change)
+    committed = tree.commit(workspace, label, preparer.prepare)
+    warnings = [*preparer.warnings, *(notice.message for notice in committed.plan.notices)]
+    if committed.warning:
+        warnings.append(committed.warning)
+    return Outcome(committed.plan, tuple(warnings), committed.waited, committed.held)
+
+
+def plan_change(
+    tree: Tree, workspace: Workspace, environment: Environment | None, change: Change
+) -> Outcome:
+    """Return what `commit_change` would do now, without doing it."""
+    preparer = _Preparer(tree, workspace, environment, change)
+    plan = preparer.prepare().plan
+    warnings = (*preparer.warnings, *(notice.message for notice in plan.notices))
+    return Outcome(plan, warnings)
+
+
+class _Preparer:
+    """Plans a change, as often as the tree changes before the lock is had."""
+
+    def __init__(
+        self, tree: Tree, workspace: Workspace, environment: Environment | None, change: Change
+    ) -> None:
+        self.prefix = tree.prefix
+        self.workspace = workspace
+        self.environment = environment
+        self.change = change
+        self.exchange = tree.can_exchange(workspace)
+        self.warnings: tuple[str, ...] = ()
+
+    def prepare(self) -> Prepared:
+        facts = survey(self.prefix, self.environment)
+        replaced, warnings = self._replaced()
+        packages = [self.change.package] if self.change.package else []
+        request = PlanRequest(
+            replaced=replaced,
+            ownership=facts.without(self.change.distributions, packages),
+            lasting=lasting_directories(self.prefix, self.environment),
+            rank=_Rank(self.environment),
+            conflicts=self.change.conflicts,
+        )
+        freshen(self.workspace.tree, self.prefix)
+        plan = make_plan(self.workspace, request, exchange=self.exchange)
+        self.warnings = warnings
+        return Prepared(plan, facts.is_current)
+
+    def _replaced(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        paths: set[str] = set()
+        warnings: list[str] = []
+        if self.environment is not None:
+            for name in self.change.distributions:
+                for installed in find_installed(self.environment, name):
+                    paths |= _distribution_paths(self.environment, installed, warnings)
+        if self.change.package:
+            paths.update(_package_paths(self.prefix, self.change.package))
+        return frozenset(paths), tuple(warnings)
+
+
+def _distribution_paths(
+    environment: Environment, installed: Installed, warnings: list[str]
+) -> frozenset[str]:
+    try:
+        recorded = recorded_files(environment, installed)
+    except RecordError:
+        if installed.kind != "dist-info":
+            raise
+        warnings.append(
+            f"{installed.info} has no readable RECORD: only that directory is removed,"
+            f" other files of {installed.name} {installed.version} may stay"
+        )
+        return frozenset(_files_below(environment.prefix, installed.info))
+    warnings.extend(
+        f"{installed.name} {installed.version} lists {path!r}, which is outside of the prefix"
+        " and stays"
+        for path in recorded.outside
+    )
+    return recorded.paths
+
+
+def _package_paths(prefix: Path, package: str) -> Iterator[str]:
+    """Yield the files of a package's old records: stamps, manifests, scripts."""
+    canonical = CanonicalPaths(prefix)
+    for stamp in package_stamps(prefix, package):
+        yield f"{_INSTALLED}/{stamp}"
+        for path in _manifest(prefix / _INSTALLED / stamp):
+            yield canonical.file(path)
+    yield from _files_below(prefix, f"{_SCRIPTS}/{package}")
+
+
+def package_stamps(prefix: Path, package: str) -> tuple[str, ...]:
+    """Return the file names of all stamps of ``package``, whatever their version."""
+    try:
+        names = [stamp.name for stamp in (prefix / _INSTALLED).iterdir()]
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted(name for name in names if name.rpartition("-")[0] == package))
+
+
+def _manifest(stamp: Path) -> tuple[str, ...]:
+    """Return the files that a stamp lists; older stamps list none, or are not JSON."""
+    try:
+        document = json.loads(stamp.read_bytes())
+        files = document.get("files", [])
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(f for f in files if isinstance(f, str) and f and not f.startswith("/"))
+
+
+def _files_below(prefix: Path, directory: str) -> Iterator[str]:
+    try:
+        entries = sorted(os.scandir(prefix / directory), key=lambda e: e.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        path = f"{directory}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(prefix, path)
+        else:
+            yield path
+
+
+def lasting_directories(prefix: Path, environment: Environment | None) -> frozenset[str]:
+    """Return the directories that stay even when empty: the engine's, the interpreter's."""
+    directories = set(_ENGINE_DIRECTORIES)
+    if environment is not None:
+        directories.update(environment.schemes[name] for name in ("purelib", "platlib", "scripts"))
+        if (prefix / "pyvenv.cfg").exists():
+            version = ".".join(environment.version.split(".")[:2])
+            directories.add(f"include/python{version}")
+    lasting: set[str] = set()
+    for directory in directories:
+        parts = directory.split("/")
+        lasting.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
+    return frozenset(lasting - {""})
+
+
+class _Rank:
+    """The order of operations: code, other files, ``.pth``, metadata, records."""
+
+    def __init__(self, environment: Environment | None) -> None:
+        self.sites = environment.site_directories if environment else ()
+
+    def __call__(self, path: str) -> int:
+        if f"{_INSTALLED}/".startswith(f"{path}/") or path.startswith(f"{_INSTALLED}/"):
+            return 5
+        if path.startswith("var/lib/sage/"):
+            return 4
+        for site in self.sites:
+            if path.startswith(f"{site}/"):
+                return _rank_in_site(path[len(site) + 1 :])
+        return 1
+
+
+def _rank_in_site(path: str) -> int:
+    top = path.partition("/")[0]
+    if top.endswith((".dist-info", ".egg-info")):
+        return 3
+    return 2 if top.endswith(".pth") else 0

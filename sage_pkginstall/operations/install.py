@@ -1,0 +1,113 @@
+"""Install wheels: stage them without the lock, then bring them in by one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from packaging.utils import canonicalize_name
+
+from sage_pkginstall.errors import WheelError
+from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
+from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.records import installed_distributions
+from sage_pkginstall.wheels.requirements import unmet
+from sage_pkginstall.wheels.staging import stage_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sage_pkginstall.engine.tree import Tree
+    from sage_pkginstall.engine.workspace import Workspace
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest
+
+__all__ = ["InstallOptions", "Installation", "install"]
+
+
+@dataclass(frozen=True)
+class InstallOptions:
+    """How wheels are installed.
+
+    ``conflicts``: what becomes of a file that another distribution owns with another
+    content; ``dry_run``: only plan; ``check_requirements``: name those that are unmet.
+    """
+
+    conflicts: Literal["warn", "error"] = "warn"
+    dry_run: bool = False
+    check_requirements: bool = True
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What was (or with a dry run would be) installed.
+
+    ``unmet`` has a pair (distribution, requirement) for each requirement of the wheels
+    that the environment does not meet.
+    """
+
+    distributions: tuple[StagedDistribution, ...]
+    outcome: Outcome
+    unmet: tuple[tuple[str, str], ...] = ()
+
+
+def install(
+    tree: Tree,
+    environment: Environment,
+    requests: Sequence[WheelRequest],
+    options: InstallOptions,
+) -> Installation:
+    """Install the wheels in one transaction; older versions of them go in it.
+
+    The files of the wheels lie in ``tree.prefix`` afterwards; paths written into scripts
+    and byte-code are those of ``environment.prefix`` (they differ with a ``--root``).
+    Raises `WheelError` before anything is changed, and what `commit_change` raises.
+    """
+    _refuse_twins(requests)
+    with tree.workspace() as workspace:
+        staged = tuple(
+            stage_wheel(request, environment, workspace.tree, compiler=compile_staged)
+            for request in requests
+        )
+        outcome = _bring_in(tree, workspace, environment, staged, options)
+        missing = _unmet(environment, staged) if options.check_requirements else ()
+    return Installation(staged, outcome, missing)
+
+
+def _bring_in(
+    tree: Tree,
+    workspace: Workspace,
+    environment: Environment,
+    staged: tuple[StagedDistribution, ...],
+    options: InstallOptions,
+) -> Outcome:
+    there = replace(environment, prefix=tree.prefix)
+    change = Change(staged, conflicts=options.conflicts)
+    if options.dry_run:
+        return plan_change(tree, workspace, there, change)
+    label = ", ".join(f"install {s.name} {s.version}" for s in staged)
+    return commit_change(tree, workspace, there, change, label)
+
+
+def _unmet(
+    environment: Environment, staged: tuple[StagedDistribution, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return (distribution, requirement) for each requirement that is not met."""
+    installed = {i.canonical: i.version for i in installed_distributions(environment)}
+    installed.update((s.name, s.version) for s in staged)
+    return tuple(
+        (s.name, requirement)
+        for s in staged
+        for requirement in unmet(s.requires, environment, installed)
+    )
+
+
+def _refuse_twins(requests: Sequence[WheelRequest]) -> None:
+    """Refuse two wheels of one distribution: only one version can be installed."""
+    wheels: dict[str, WheelRequest] = {}
+    for request in requests:
+        name = canonicalize_name(request.path.name.partition("-")[0])
+        if name in wheels:
+            other = wheels[name].path.name
+            raise WheelError(request.path, f"{other} is of the same distribution; give one of them")
+        wheels[name] = request

@@ -1,0 +1,72 @@
+"""A prefix and a change to it, for the tests of the engine; also run as a process of its own.
+
+python engine_tree.py upgrade PREFIX     what `upgrade` does, e.g. under a fail point
+python engine_tree.py recover PREFIX
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
+
+FOREIGN_BYTECODE = "lib/foo/__pycache__/a.cpython-311.opt-1.pyc"
+
+OLD = {
+    "lib/foo/__init__.py": b"old",
+    "lib/foo/a.py": b"a",
+    FOREIGN_BYTECODE: b"made by python -O",
+    "lib/ns/x.py": b"x1",
+    "lib/ns/gone.py": b"gone",
+    "lib/ns/__pycache__/gone.cpython-311.pyc": b"gone",
+    "lib/gone/z": b"z",
+    "bin/foo": b"script 1",
+    "bin/old": b"old script",
+    "type": b"a file",
+}
+OTHERS = {"lib/ns/other.py": b"other", "bin/keep": b"keep"}
+NEW = {
+    "lib/foo/__init__.py": b"new",
+    "lib/foo/b.py": b"b",
+    "lib/ns/x.py": b"x2",
+    "lib/ns/sub/y": b"y",
+    "bin/foo": b"script 2",
+    "share/doc/a": b"doc",
+    "type/k": b"now a directory",
+}
+STATE = ("var",)
+
+
+def write(root: Path, contents: dict[str, bytes]) -> None:
+    for name, data in contents.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def request() -> PlanRequest:
+    return PlanRequest(replaced=frozenset(OLD) - {FOREIGN_BYTECODE})
+
+
+def commit(tree: Tree, new: dict[str, bytes], wanted: PlanRequest) -> Committed:
+    """Bring ``new`` into the tree in place of what the request replaces."""
+    with tree.workspace() as workspace:
+        write(workspace.tree, new)
+        exchange = tree.can_exchange(workspace)
+        return tree.commit(
+            workspace, "foo", lambda: Prepared(make_plan(workspace, wanted, exchange=exchange))
+        )
+
+
+def main(action: str, prefix: Path, *, durable: bool = True) -> None:
+    tree = Tree(prefix, TreeSettings(durable=durable))
+    if action == "recover":
+        tree.recover()
+    else:
+        commit(tree, NEW, request())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,192 @@
+"""What a plan places, swaps, removes, leaves alone and refuses."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.engine.planner import PlanRequest, bytecode_source
+from sage_pkginstall.engine.tree import Committed, Tree, TreeSettings
+from sage_pkginstall.errors import ConflictError
+from tests.engine_tree import STATE, commit, write
+from tests.trees import Link, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Owned:
+    """Other people's files."""
+
+    def __init__(self, **_owners: str) -> None:
+        self.files: dict[str, frozenset[str]] = {}
+
+    def __call__(self, path: str, *owners: str) -> Owned:
+        self.files[path] = frozenset(owners)
+        return self
+
+    def owners(self, path: str) -> frozenset[str]:
+        return self.files.get(path, frozenset())
+
+    def others_within(self, directory: str) -> bool:
+        return any(path.startswith(directory + "/") for path in self.files)
+
+
+def bring(prefix: Path, new: dict[str, bytes], request: PlanRequest | None = None) -> Committed:
+    settings = TreeSettings(durable=False)
+    return commit(Tree(prefix, settings), new, request or PlanRequest())
+
+
+def operations(committed: Committed) -> list[tuple[str, str]]:
+    return [(o.kind, o.path) for o in committed.plan.operations]
+
+
+def test_missing_directory_arrives_in_one_rename(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/other": b""})
+    done = bring(tmp_path, {"lib/p/a.py": b"a", "lib/p/sub/b.py": b"b"})
+    assert operations(done) == [("place", "lib/p")]
+
+
+def test_own_directory_is_upgraded_by_one_exchange(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/p/__pycache__/a.cpython-311.pyc": b"", "lib/q": b""})
+    done = bring(tmp_path, {"lib/p/a.py": b"2"}, PlanRequest(replaced=frozenset({"lib/p/a.py"})))
+    assert operations(done) == [("swap", "lib/p")]
+    assert tree(tmp_path, ignore=STATE) == {"lib/p/a.py": b"2", "lib/q": b""}
+
+
+def test_unowned_file_in_own_directory_stays(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/p/mine.txt": b"user", "lib/q": b""})
+    bring(tmp_path, {"lib/p/a.py": b"2"}, PlanRequest(replaced=frozenset({"lib/p/a.py"})))
+    assert tree(tmp_path, ignore=STATE) == {
+        "lib/p/a.py": b"2",
+        "lib/p/mine.txt": b"user",
+        "lib/q": b"",
+    }
+
+
+def test_shared_file_stays_until_the_last_owner_goes(tmp_path: Path) -> None:
+    paths = {"ns/__init__.py": b"", "ns/a.py": b"a", "ns/b.py": b"b"}
+    write(tmp_path, paths)
+    others = Owned()("ns/__init__.py", "b")("ns/b.py", "b")
+    first = PlanRequest(frozenset({"ns/__init__.py", "ns/a.py"}), others)
+    bring(tmp_path, {}, first)
+    assert tree(tmp_path, ignore=STATE) == {"ns/__init__.py": b"", "ns/b.py": b"b"}
+    bring(tmp_path, {}, PlanRequest(frozenset({"ns/__init__.py", "ns/b.py"})))
+    assert tree(tmp_path, ignore=STATE) == {}
+
+
+def test_bytecode_of_a_removed_source_goes_with_it(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": b"", "__pycache__/a.pypy39.pyc": b"", "__pycache__/b.x.pyc": b""})
+    bring(tmp_path, {}, PlanRequest(frozenset({"a.py"})))
+    assert tree(tmp_path, ignore=STATE) == {"__pycache__/b.x.pyc": b""}
+
+
+def test_conflicting_content_is_reported_and_the_new_owner_wins(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/tool": b"theirs"})
+    done = bring(tmp_path, {"bin/tool": b"ours"}, PlanRequest(ownership=Owned()("bin/tool", "q")))
+    assert [n.message for n in done.plan.notices] == ["bin/tool is overwritten: it belongs to q"]
+    assert tree(tmp_path, ignore=STATE) == {"bin/tool": b"ours"}
+
+
+def test_conflicting_content_can_be_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/tool": b"theirs"})
+    request = PlanRequest(ownership=Owned()("bin/tool", "q"), conflicts="error")
+    with pytest.raises(ConflictError, match="q owns it with another content"):
+        bring(tmp_path, {"bin/tool": b"ours"}, request)
+    assert tree(tmp_path, ignore=STATE) == {"bin/tool": b"theirs"}
+
+
+def test_same_content_of_another_owner_is_no_conflict(tmp_path: Path) -> None:
+    write(tmp_path, {"ns/__init__.py": b"same"})
+    request = PlanRequest(ownership=Owned()("ns/__init__.py", "q"), conflicts="error")
+    done = bring(tmp_path, {"ns/__init__.py": b"same"}, request)
+    assert done.plan.notices == ()
+
+
+def test_unowned_file_is_overwritten_with_a_notice(tmp_path: Path) -> None:
+    write(tmp_path, {"etc/conf": b"mine"})
+    done = bring(tmp_path, {"etc/conf": b"new"})
+    assert [n.message for n in done.plan.notices] == ["etc/conf is overwritten: no package owns it"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [({"x/y": b""}, {"x": b""}), ({"x": b""}, {"x/y": b""})],
+    ids=["file-over-directory", "directory-over-file"],
+)
+def test_other_peoples_type_clash_is_refused(
+    tmp_path: Path, old: dict[str, bytes], new: dict[str, bytes]
+) -> None:
+    write(tmp_path, old)
+    with pytest.raises(ConflictError, match="cannot install x: it is a"):
+        bring(tmp_path, new)
+    assert tree(tmp_path, ignore=STATE) == old
+
+
+def test_own_type_clash_is_one_exchange(tmp_path: Path) -> None:
+    write(tmp_path, {"x": b"", "q": b""})
+    done = bring(tmp_path, {"x/y": b"1"}, PlanRequest(frozenset({"x"})))
+    assert operations(done) == [("swap", "x")]
+    bring(tmp_path, {"x": b"2"}, PlanRequest(frozenset({"x/y"})))
+    assert tree(tmp_path, ignore=STATE) == {"x": b"2", "q": b""}
+
+
+def test_directory_is_merged_through_a_link_of_the_prefix(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/q": b""})
+    (tmp_path / "lib64").symlink_to("lib")
+    done = bring(tmp_path, {"lib64/p/a": b"1"})
+    assert operations(done) == [("place", "lib/p")]
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib/p/a": b"1", "lib64": Link("lib")}
+
+
+def test_two_staged_names_of_one_path_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/q": b""})
+    (tmp_path / "lib64").symlink_to("lib")
+    with pytest.raises(ConflictError, match="two staged entries"):
+        bring(tmp_path, {"lib/a": b"1", "lib64/a": b"2"})
+
+
+def test_lasting_directories_are_kept_empty(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/a": b"", "share/b/c": b""})
+    replaced = frozenset({"bin/a", "share/b/c"})
+    bring(tmp_path, {}, PlanRequest(replaced, lasting=frozenset({"bin"})))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bin", "var"]
+
+
+def test_ranks_order_what_comes_and_reverse_what_goes(tmp_path: Path) -> None:
+    write(tmp_path, {"code1": b"", "info1": b""})
+    request = PlanRequest(frozenset({"code1", "info1"}), rank=lambda p: p.startswith("info"))
+    done = bring(tmp_path, {"info2": b"", "code2": b""}, request)
+    assert operations(done) == [
+        ("place", "code2"),
+        ("place", "info2"),
+        ("remove", "info1"),
+        ("remove", "code1"),
+    ]
+
+
+def test_unreadable_directory_does_not_look_empty(tmp_path: Path) -> None:
+    write(tmp_path, {"p/a.py": b"1", "p/sub/secret": b"user", "q": b""})
+    (tmp_path / "p" / "sub").chmod(0)
+    if os.access(tmp_path / "p" / "sub", os.R_OK):
+        pytest.skip("this user reads everything")
+    with pytest.raises(PermissionError):
+        bring(tmp_path, {"p/a.py": b"2"}, PlanRequest(frozenset({"p/a.py"})))
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("p/__pycache__/a.cpython-311.pyc", "p/a.py"),
+        ("p/__pycache__/a.cpython-311.opt-2.pyc", "p/a.py"),
+        ("__pycache__/a.b.pypy39.pyc", "a.b.py"),
+        ("p/a.pyc", None),
+        ("p/__pycache__/a.py", None),
+        ("p/__pycache__/a.pyc", None),
+        ("p/not__pycache__/a.cpython-311.pyc", None),
+    ],
+)
+def test_source_of_bytecode(path: str, source: str | None) -> None:
+    assert bytecode_source(path) == source

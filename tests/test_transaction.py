@@ -1,0 +1,148 @@
+"""The old state or the new one: after every kill and every fault, at every step."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sage_pkginstall.engine.tree import Tree, TreeSettings
+from sage_pkginstall.errors import JournalError
+from tests import engine_tree
+from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
+from tests.trees import Entry, tree
+
+BEFORE: dict[str, Entry] = {**OLD, **OTHERS}
+AFTER: dict[str, Entry] = {**NEW, **OTHERS}
+FEW_PATHS = {"SAGE_PKGINSTALL_RENAMEAT2": "0"}
+MOST_STEPS = 200
+
+
+@pytest.fixture
+def prefix(tmp_path: Path) -> Path:
+    return fresh(tmp_path / "prefix")
+
+
+def fresh(prefix: Path) -> Path:
+    write(prefix, {**OLD, **OTHERS})
+    return prefix
+
+
+def run(action: str, prefix: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).resolve().parent.parent
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "tests.engine_tree", action, str(prefix)],
+        env={**os.environ, **settings},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def contents(prefix: Path) -> dict[str, Entry]:
+    return tree(prefix, ignore=STATE)
+
+
+def assert_no_debris(prefix: Path) -> None:
+    assert list((prefix / "var" / "tmp" / "sage").iterdir()) == []
+
+
+def test_upgrade_replaces_exactly_what_was_recorded(prefix: Path) -> None:
+    commit(Tree(prefix), NEW, engine_tree.request())
+    assert contents(prefix) == AFTER
+    assert_no_debris(prefix)
+
+
+def test_upgrade_without_renameat2_does_the_same(prefix: Path) -> None:
+    assert run("upgrade", prefix, FEW_PATHS).returncode == 0
+    assert contents(prefix) == AFTER
+    assert_no_debris(prefix)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+def test_killed_at_any_step_recovers_to_old_or_new(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    states = []
+    for step in range(1, MOST_STEPS):
+        prefix = fresh(tmp_path / str(step))
+        ended = run("upgrade", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL
+        assert run("recover", prefix, settings).returncode == 0
+        assert contents(prefix) in (BEFORE, AFTER), f"step {step}"
+        assert_no_debris(prefix)
+        states.append(contents(prefix) == AFTER)
+    assert states == sorted(states)  # one commit point: old before it, new after it
+    assert {True, False} <= set(states)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+def test_killed_again_at_any_step_of_recovery(tmp_path: Path, settings: dict[str, str]) -> None:
+    for step in range(1, MOST_STEPS, 3):
+        prefix = fresh(tmp_path / str(step))
+        first = run("upgrade", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if first.returncode == 0:
+            break
+        for kills in itertools.count(1):
+            again = {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{kills}"}
+            if run("recover", prefix, again).returncode == 0:
+                break
+        assert contents(prefix) in (BEFORE, AFTER), f"step {step}"
+        assert_no_debris(prefix)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+@pytest.mark.parametrize("error", ["ENOSPC", "EACCES"])
+def test_failing_at_any_step_leaves_the_old_state(
+    tmp_path: Path, settings: dict[str, str], error: str
+) -> None:
+    for step in range(1, MOST_STEPS):
+        prefix = fresh(tmp_path / str(step))
+        ended = run("upgrade", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"{error}@{step}"})
+        if ended.returncode == 0:
+            break
+        assert contents(prefix) == BEFORE, f"step {step}: {ended.stderr}"
+        assert_no_debris(prefix)
+        assert run("upgrade", prefix, settings).returncode == 0
+        assert contents(prefix) == AFTER
+    else:
+        pytest.fail("no run came to its end")
+    assert contents(prefix) == AFTER
+
+
+def test_persistent_fault_keeps_the_journal_and_the_next_command_undoes(prefix: Path) -> None:
+    ended = run("upgrade", prefix, {"SAGE_PKGINSTALL_FAIL": "EIO@8+"})
+    assert "JournalError" in ended.stderr
+    assert run("recover", prefix, {}).returncode == 0
+    assert contents(prefix) in (BEFORE, AFTER)
+    assert_no_debris(prefix)
+
+
+def test_damaged_journal_is_reported_and_nothing_touched(prefix: Path) -> None:
+    area = prefix / "var" / "tmp" / "sage"
+    write(area, {"journal": b"{not json"})
+    with pytest.raises(JournalError, match="damaged"):
+        Tree(prefix, TreeSettings(durable=False)).recover()
+    assert contents(prefix) == BEFORE
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b"])
+def test_journal_that_leaves_the_prefix_is_refused(prefix: Path, path: str) -> None:
+    area = prefix / "var" / "tmp" / "sage"
+    row = f'["remove", "{path}", "var/tmp/sage/x", 0, 0]'
+    text = f'{{"format": 1, "label": "x", "workspace": "T-1", "operations": [{row}]}}'
+    write(area, {"journal": text.encode()})
+    with pytest.raises(JournalError, match="leaves the prefix"):
+        Tree(prefix, TreeSettings(durable=False)).recover()
+    assert contents(prefix) == BEFORE
