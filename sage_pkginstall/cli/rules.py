@@ -1,0 +1,61 @@
+"""``make-rules``: make rules for the package directories."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.target import parser
+from sage_pkginstall.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["make_rules"]
+
+
+def make_rules(arguments: Sequence[str]) -> int:
+    """Write make rules for the package directories, as build/make/Makefile includes them."""
+    options = parser("sage-pkginstall make-rules", make_rules.__doc__ or "")
+    options.add_argument("--packages", metavar="DIR", help="default: $SAGE_ROOT/build/pkgs")
+    options.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
+    given = options.parse_args(arguments)
+    from sage_pkginstall.spkg import rules  # noqa: PLC0415
+
+    began = time.time_ns()
+    made = rules.make_rules(_packages(given.packages))
+    for warning in made.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    if given.output is None:
+        print(made.text, end="")
+    else:
+        _replace(Path(given.output), made.text, began)
+    return 0
+
+
+def _packages(given: str | None) -> Path:
+    root = os.environ.get("SAGE_ROOT")
+    if given is None and not root:
+        raise UsageError("cannot find the package directories: give --packages, or set SAGE_ROOT")
+    path = Path(root or "", "build", "pkgs") if given is None else Path(given)
+    if not path.is_dir():
+        raise UsageError(f"cannot read package directories in {path}: there is no such directory")
+    return path
+
+
+def _replace(path: Path, text: str, time_ns: int) -> None:
+    """Replace ``path``, as old as what was read for it: a change since then makes it anew."""
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            file.write(text)
+        os.utime(name, ns=(time_ns, time_ns))
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
