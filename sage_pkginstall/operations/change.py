@@ -5,7 +5,6 @@ Installing, upgrading, uninstalling and merging are this with different contents
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared
-from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import RecordError
-from sage_pkginstall.wheels.ownership import survey
-from sage_pkginstall.wheels.records import find_installed, recorded_files
+from sage_pkginstall.wheels.ownership import manifest, package_name, survey
+from sage_pkginstall.wheels.records import recorded_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.ownership import Survey
     from sage_pkginstall.wheels.records import Installed
     from sage_pkginstall.wheels.staging import StagedDistribution
 
@@ -106,7 +105,7 @@ class _Preparer:
 
     def prepare(self) -> Prepared:
         facts = survey(self.prefix, self.environment)
-        replaced, warnings = self._replaced()
+        replaced, warnings = self._replaced(facts)
         packages = [self.change.package] if self.change.package else []
         request = PlanRequest(
             replaced=replaced,
@@ -120,12 +119,12 @@ class _Preparer:
         self.warnings = warnings
         return Prepared(plan, facts.is_current)
 
-    def _replaced(self) -> tuple[frozenset[str], tuple[str, ...]]:
+    def _replaced(self, facts: Survey) -> tuple[frozenset[str], tuple[str, ...]]:
         paths: set[str] = set()
         warnings: list[str] = []
         if self.environment is not None:
             for name in self.change.distributions:
-                for installed in find_installed(self.environment, name):
+                for installed in facts.named(name):
                     paths |= _distribution_paths(self.environment, installed, warnings)
         if self.change.package:
             paths.update(_package_paths(self.prefix, self.change.package))
@@ -155,11 +154,9 @@ def _distribution_paths(
 
 def _package_paths(prefix: Path, package: str) -> Iterator[str]:
     """Yield the files of a package's old records: stamps, manifests, scripts."""
-    canonical = CanonicalPaths(prefix)
     for stamp in package_stamps(prefix, package):
         yield f"{_INSTALLED}/{stamp}"
-        for path in _manifest(prefix / _INSTALLED / stamp):
-            yield canonical.file(path)
+        yield from manifest(prefix, stamp)
     yield from _files_below(prefix, f"{_SCRIPTS}/{package}")
 
 
@@ -169,17 +166,7 @@ def package_stamps(prefix: Path, package: str) -> tuple[str, ...]:
         names = [stamp.name for stamp in (prefix / _INSTALLED).iterdir()]
     except FileNotFoundError:
         return ()
-    return tuple(sorted(name for name in names if name.rpartition("-")[0] == package))
-
-
-def _manifest(stamp: Path) -> tuple[str, ...]:
-    """Return the files that a stamp lists; older stamps list none, or are not JSON."""
-    try:
-        document = json.loads(stamp.read_bytes())
-        files = document.get("files", [])
-    except (ValueError, AttributeError):
-        return ()
-    return tuple(f for f in files if isinstance(f, str) and f and not f.startswith("/"))
+    return tuple(sorted(name for name in names if package_name(name) == package))
 
 
 def _files_below(prefix: Path, directory: str) -> Iterator[str]:
