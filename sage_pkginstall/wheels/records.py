@@ -38,11 +38,13 @@ __all__ = [
     "byte_code_of",
     "canonical_name",
     "check",
+    "files_below",
     "find_installed",
     "installed_at",
     "installed_distributions",
     "is_info",
     "listed_paths",
+    "quick_name",
     "read_metadata",
     "read_rows",
     "recorded_files",
@@ -130,23 +132,31 @@ def installed_distributions(environment: Environment) -> tuple[Installed, ...]:
     Reads directories, and files only where a name is ambiguous.  Raises RecordError for
     a directory that cannot be read.
     """
+    return _installed(environment, None)
+
+
+def _installed(environment: Environment, wanted: str | None) -> tuple[Installed, ...]:
+    """Return the distributions called ``wanted`` (a canonical name), or all."""
     found: list[Installed] = []
     for directory in environment.site_directories:
         path = environment.prefix / directory
         try:
             with os.scandir(path) as entries:
-                found.extend(_recognised(environment, directory, entries))
+                known = (e for e in entries if is_info(e.name))
+                if wanted is not None:
+                    known = (e for e in known if quick_name(e.name) in {wanted, None})
+                found.extend(_recognised(environment, directory, known))
         except FileNotFoundError:
             continue
         except OSError as error:
             raise RecordError(path, error.strerror or str(error)) from error
-    return tuple(sorted(found, key=lambda one: (one.canonical, one.info)))
+    chosen = (one for one in found if wanted in {None, one.canonical})
+    return tuple(sorted(chosen, key=lambda one: (one.canonical, one.info)))
 
 
 def find_installed(environment: Environment, name: str) -> tuple[Installed, ...]:
     """Return every installed distribution of that name, however it is spelt."""
-    wanted = canonical_name(name)
-    return tuple(one for one in installed_distributions(environment) if one.canonical == wanted)
+    return _installed(environment, canonical_name(name))
 
 
 def installed_at(environment: Environment, info: str) -> Installed:
@@ -176,6 +186,13 @@ def read_metadata(environment: Environment, installed: Installed) -> Metadata:
     )
 
 
+def quick_name(info: str) -> str | None:
+    """Return the canonical name that a record's place tells; None if it is ambiguous."""
+    stem, _, suffix = info.rpartition("/")[2].rpartition(".")
+    name, version = _split(stem, wheel=suffix == "dist-info")
+    return None if version is None else canonical_name(name)
+
+
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
 
 
@@ -183,23 +200,28 @@ def _recognised(
     environment: Environment, directory: str, entries: Iterable[os.DirEntry[str]]
 ) -> Iterator[Installed]:
     for entry in entries:
-        if is_info(entry.name):
-            info = f"{directory}/{entry.name}" if directory else entry.name
-            is_directory = entry.is_dir()
-            if is_directory or not entry.name.endswith(".dist-info"):
-                yield _named(environment, info, directory=is_directory)
+        info = f"{directory}/{entry.name}" if directory else entry.name
+        is_directory = entry.is_dir()
+        if is_directory or not entry.name.endswith(".dist-info"):
+            yield _named(environment, info, directory=is_directory)
 
 
 def _named(environment: Environment, info: str, *, directory: bool) -> Installed:
     stem, _, suffix = info.rpartition("/")[2].rpartition(".")
     kind = _kind(suffix, directory=directory)
-    name, dash, version = stem.partition("-")
-    if kind != "dist-info" and "-py" in version:
-        version = version.partition("-py")[0]
-    clear = dash and "-" not in version and "_" not in version
-    if not clear:
+    name, version = _split(stem, wheel=kind == "dist-info")
+    if version is None:
         name, version = _name_within(environment, info, stem, kind)
     return Installed(name, canonical_name(name), version, info, kind)
+
+
+def _split(stem: str, *, wheel: bool) -> tuple[str, str | None]:
+    """Return name and version; None for the version where only the metadata can tell."""
+    name, dash, version = stem.partition("-")
+    if not wheel and "-py" in version:
+        version = version.partition("-py")[0]
+    clear = dash and "-" not in version and "_" not in version
+    return name, version if clear else None
 
 
 def _kind(suffix: str, *, directory: bool) -> Kind:
@@ -273,7 +295,7 @@ def recorded_files(environment: Environment, installed: Installed) -> RecordedFi
     rows = read_rows(environment, installed)
     paths = {row.path for row in rows if not row.outside}
     info = CanonicalPaths(environment.prefix).directory(installed.info)
-    paths.update(_files_below(environment.prefix, info))
+    paths.update(files_below(environment.prefix, info))
     outside = dict.fromkeys(row.path for row in rows if row.outside)
     return RecordedFiles(frozenset(paths), tuple(outside))
 
@@ -408,7 +430,7 @@ def _text(record: Path) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _files_below(prefix: Path, directory: str) -> Iterator[str]:
+def files_below(prefix: Path, directory: str) -> Iterator[str]:
     """Yield all files and links below a directory; errors are errors."""
     pending = [directory]
     while pending:
