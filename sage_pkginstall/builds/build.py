@@ -131,6 +131,8 @@ class _Build:
         wheels = resolve(requires, self.store, self.environment)
         place = self._compose(wheels)
         more = backend.requires(product, place)
+        if not more:
+            return place
         wheels_with_more = resolve((*requires, *more), self.store, self.environment)
         return place if wheels_with_more == wheels else self._compose(wheels_with_more)
 

@@ -26,8 +26,6 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
-from sage_pkginstall.wheels.bytecode import compile_staged
-from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -148,6 +146,10 @@ def _publish(root: Path, entry: Path) -> None:
 
 
 def _unpack(wheel: Path, root: Path, entry: Path, target: Environment) -> None:
+    # Most builds find all they need in the cache, and these cost 20 ms to import.
+    from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415
+    from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel  # noqa: PLC0415
+
     def compiler(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
         runnable = replace(environment, interpreter=target.interpreter)
         return compile_staged(root, sources, runnable)

@@ -68,6 +68,10 @@ class _Provider(AbstractProvider[Requirement, _Candidate, _Identifier]):
         self.environment = environment
         self.needs = lru_cache(maxsize=None)(wheel_needs)
 
+    def fitting(self, requirement: Requirement) -> tuple[StoredWheel, ...]:
+        """Return the wheels that meet ``requirement``, best first."""
+        return candidates(self.wheels, requirement, self.environment, self.needs)
+
     def identify(self, requirement_or_candidate: Requirement | _Candidate) -> _Identifier:
         if isinstance(requirement_or_candidate, _Candidate):
             return requirement_or_candidate.wheel.name, requirement_or_candidate.extras
@@ -90,7 +94,7 @@ class _Provider(AbstractProvider[Requirement, _Candidate, _Identifier]):
     ) -> Sequence[_Candidate]:
         wanted = list(requirements[identifier])
         bad = {candidate.wheel for candidate in incompatibilities[identifier]}
-        found = candidates(self.wheels, wanted[0], self.environment)
+        found = self.fitting(wanted[0])
         return [
             _Candidate(wheel, identifier[1])
             for wheel in found
@@ -141,7 +145,7 @@ def _explained(
 ) -> RequirementError:
     """Say of the requirement that no wheel meets, else of the first in conflict."""
     for requirement, parent in causes:
-        if not candidates(provider.wheels, requirement, provider.environment):
+        if not provider.fitting(requirement):
             return RequirementError(_asked(requirement, parent), _lack(requirement, provider))
     first, *others = (_asked(*cause) for cause in causes)
     return RequirementError(first, f"it contradicts {'; '.join(others)}")

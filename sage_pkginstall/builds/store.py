@@ -24,7 +24,7 @@ from packaging.utils import (
 from sage_pkginstall.errors import BuildError, WheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from packaging.utils import BuildTag, NormalizedName
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StoredWheel",
+    "WheelNeeds",
     "candidates",
     "find_wheel",
     "only_wheel",
     "stored_wheels",
+    "wheel_needs",
 ]
 
 
@@ -73,13 +75,16 @@ def candidates(
     wheels: Iterable[StoredWheel],
     requirement: Requirement,
     environment: Environment,
+    needs: Callable[[StoredWheel], WheelNeeds] | None = None,
 ) -> tuple[StoredWheel, ...]:
     """Return the wheels that meet ``requirement`` and fit ``environment``, best first.
 
     Final releases come before pre-releases, then the higher version, the better tag and
     the higher build number decide.  A requirement by URL (PEP 440 direct reference) is met
-    by no wheel: the store cannot tell where its wheels come from.
+    by no wheel: the store cannot tell where its wheels come from.  ``needs`` is `wheel_needs`
+    or remembers what that returned.
     """
+    needs = needs or wheel_needs
     if requirement.url is not None:
         return ()
     name = canonicalize_name(requirement.name)
@@ -90,7 +95,7 @@ def candidates(
         if wheel.name == name
         and not wheel.tags.isdisjoint(rank)
         and requirement.specifier.contains(wheel.version, prereleases=True)
-        and _runs_on(wheel, environment)
+        and needs(wheel).requires_python.contains(environment.version, prereleases=True)
     ]
 
     def quality(wheel: StoredWheel) -> tuple[bool, Version, int, tuple[int, str]]:
@@ -134,11 +139,6 @@ def wheel_needs(wheel: StoredWheel) -> WheelNeeds:
     except (InvalidRequirement, InvalidSpecifier) as error:
         raise WheelError(wheel.path, f"METADATA has a bad requirement: {error}") from error
     return WheelNeeds(requires_python, requires)
-
-
-def _runs_on(wheel: StoredWheel, environment: Environment) -> bool:
-    required = wheel_needs(wheel).requires_python
-    return required.contains(environment.version, prereleases=True)
 
 
 def _parse(path: Path) -> StoredWheel | None:
