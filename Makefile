@@ -22,13 +22,8 @@ endif
 PYTHON ?= python3
 PYTEST_ARGS ?= -n 2
 
-export SAGE_ROOT := $(CURDIR)
-export SAGE_LOCAL ?= $(SAGE_ROOT)/local
-ifeq ($(SAGE_VENV),)
-SAGE_VENV := $(SAGE_LOCAL)/var/lib/sage/venv-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-endif
-export SAGE_VENV
 export PYTHON
+export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
 own := check check-deps $(checks) docs clean distclean help
@@ -45,14 +40,14 @@ ifneq ($(packages),)
 .PHONY: $(packages) .packages
 .DEFAULT_GOAL := all
 $(packages): .packages
-.packages: .tool/venv/ready $(SAGE_VENV)/bin/python3
+.packages: .tool/venv/ready
 	+@$(MAKE) -f build/make/Makefile $(packages)
 endif
 
 # --------------------------------------------------------------------------- environments
 # Each is made anew when pyproject.toml changes, the checkout moved or its Python vanished.
 
-at_home = $(and $(wildcard $(1)/bin/python),$(findstring $(CURDIR)|,$(shell cat $(1)/ready 2>/dev/null)|))
+at_home = $(and $(wildcard $(1)/bin/python),$(findstring |$(CURDIR)|,|$(shell cat $(1)/ready 2>/dev/null)|))
 prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1)),,FORCE)
 
 .tool/venv/ready: $(call prerequisites,.tool/venv)
@@ -63,15 +58,8 @@ prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1))
 	@echo "Setting up what checks need in .tool/check"
 	@build/setup/environment .tool/check --editable '.[build]' --group dev
 
-# venv writes bin/python3 when all that Python needs of an environment is there.
-$(SAGE_VENV)/bin/python3:
-	@echo "Setting up the target environment in $(SAGE_VENV)"
-	@mkdir -p $(dir $(SAGE_VENV))
-	@$(PYTHON) -m venv --without-pip $(SAGE_VENV)
-
 # --------------------------------------------------------------------------------- checks
 
-checked := sage_pkginstall tests docs/conf.py
 hash := \#
 script_head := ^($(hash)! ?(/usr/bin/env |/bin/)(ba)?sh|$(hash) shellcheck shell=)
 scripts = $(shell grep -lEr '$(script_head)' $(wildcard .ci build/bin build/make build/setup) tests)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trees import EMPTY, Link, modes, plant, tree
+from tests.trees import EMPTY, Entry, Link, modes, plant, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENTRIES = {
+ENTRIES: dict[str, Entry] = {
     "lib/p/a.py": b"new",
     "lib/p/.hidden": b"",
     "lib/odd\udcff\n name": b"\x00",
