@@ -119,6 +119,11 @@ class StagedDestination(WheelDestination):
         _, content = Script(name, module, attr, section).generate(self._interpreter, "posix")
         self._write(path, io.BytesIO(content), self._root.modes.script)
         self._scripts.add(path)
+        if name == self._archive.name == "pip":
+            # The wheel cannot know this one; ensurepip and pip make it, so it must not
+            # vanish when pip is upgraded here.
+            major, minor, *_ = self._environment.version.split(".")
+            self.write_script(f"pip{major}.{minor}", module, attr, section)
         return self._entry(name, path)
 
     def write_file(
@@ -171,7 +176,7 @@ class StagedDestination(WheelDestination):
             self._refuse(path, "is no normal path")
         base = self._environment.schemes[scheme]
         if scheme == "headers":
-            base = posixpath.join(base, self._archive.metadata.name)
+            base = posixpath.join(base, self._archive.name)  # canonical: pip since 25
         target = posixpath.join(base, path)
         if self._is_of_the_environment(target):
             self._refuse(target, "belongs to the environment, not to a wheel")
