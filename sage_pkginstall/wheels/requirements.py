@@ -1,0 +1,303 @@
+"""Requirements: those of wheels against what is installed, and files that list them.
+
+Of pip's requirements files (https://pip.pypa.io/en/stable/reference/requirements-file-format/)
+this understands what needs no index:
+
+    # a comment; a line may go on after a backslash; ${VARIABLE} is replaced
+    NAME @ file:///DIRECTORY/WHEEL       the wheel of a distribution
+    DIRECTORY/WHEEL.whl                  the same; relative to the current directory
+    NAME, NAME==1.0; MARKER              a name, where no wheel is needed
+    -r FILE                              relative to this file
+
+A marker and ``--hash`` may follow each.  Options that say where or how to search
+(``--no-index``, ``--find-links`` …) are ignored, as nothing is searched; any other option
+(``-c``, ``-e`` …) and any other URL is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion
+
+from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.wheels.records import canonical_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = [
+    "RequirementLine",
+    "names_only",
+    "parse_requirement_line",
+    "parse_requirements_file",
+    "requirement_name",
+    "unmet",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DIRECT = re.compile(r"(?P<name>[^@\[\s]+)\s*(?:\[[^\]]*\])?\s*@\s*(?P<url>.+)", re.DOTALL)
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_HASH = re.compile(r"\s--hash[=\s]([a-z0-9]+):([0-9a-fA-F]+)(?=\s|$)")
+_MARKER = re.compile(r"\s*;\s|\s;")
+_IGNORED = frozenset(
+    {
+        "--no-index",
+        "--pre",
+        "--prefer-binary",
+        "--require-hashes",
+        "--find-links",
+        "--index-url",
+        "--extra-index-url",
+        "--pypi-url",
+        "--trusted-host",
+        "--no-binary",
+        "--only-binary",
+        "--use-feature",
+        "-f",
+        "-i",
+    }
+)
+_NESTED = ("--requirement", "-r")
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class RequirementLine:
+    """A line of a requirements file: a name (canonical), and its wheel if it gives one."""
+
+    text: str
+    name: str
+    wheel: Path | None = None
+    marker: str | None = None
+    hashes: tuple[tuple[str, str], ...] = ()
+
+    def applies(self, environment: Environment) -> bool:
+        """Tell whether the marker, if there is one, holds in the target."""
+        return self.marker is None or _holds(Marker(self.marker), environment, ())
+
+    def verified_wheel(self) -> Path:
+        """Return the wheel, which has one of the line's hashes if it gives any.
+
+        Raises RequirementError, also if the line gives no wheel.
+        """
+        if self.wheel is None:
+            raise RequirementError(self.text, "it names no wheel, and no index is asked")
+        if not self.wheel.is_file():
+            raise RequirementError(self.text, f"there is no file {self.wheel}")
+        if self.hashes and not any(_digest(self.wheel, a) == value for a, value in self.hashes):
+            raise RequirementError(self.text, f"{self.wheel} has none of the hashes given")
+        return self.wheel
+
+
+# Requirements of wheels
+
+
+def unmet(
+    requires: Iterable[str],
+    environment: Environment,
+    installed: Mapping[str, str],
+    *,
+    extras: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """Return the lines of ``requires`` that are not met, as they stand there.
+
+    ``installed`` has versions by canonical names.  Markers are those of the target;
+    requirements of extras count only for ``extras``.  Pre-releases meet a requirement.
+    What cannot be read is not met.
+    """
+    wanted = tuple(extras)
+    return tuple(line for line in requires if not _is_met(line, environment, installed, wanted))
+
+
+def _is_met(
+    line: str, environment: Environment, installed: Mapping[str, str], extras: tuple[str, ...]
+) -> bool:
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement:
+        return False
+    if requirement.marker and not _holds(requirement.marker, environment, extras):
+        return True
+    version = installed.get(canonical_name(requirement.name))
+    if version is None:
+        return False
+    if not requirement.specifier:
+        return True
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def _holds(marker: Marker, environment: Environment, extras: tuple[str, ...]) -> bool:
+    facts = dict(environment.markers)
+    return any(marker.evaluate({**facts, "extra": extra}) for extra in ("", *extras))
+
+
+# Lines and files of them
+
+
+def requirement_name(line: str) -> str:
+    """Return the canonical name of the distribution that a requirement line is about.
+
+    Raises RequirementError.
+    """
+    return parse_requirement_line(line).name
+
+
+def parse_requirement_line(line: str) -> RequirementLine:
+    """Return what one line without comment says; RequirementError if it is refused."""
+    text = line.strip()
+    hashes = tuple((a, value.lower()) for a, value in _HASH.findall(text))
+    rest = _HASH.sub("", text)
+    if " --" in rest:
+        raise RequirementError(text, "it has an option that is not supported; remove it")
+    direct = _DIRECT.fullmatch(rest)
+    if direct is not None:
+        name, url = direct["name"], direct["url"]
+        if _NAME.fullmatch(name) is None:
+            raise RequirementError(text, f"{name!r} is no name of a distribution")
+    elif _is_place(rest):
+        name, url = None, rest
+    else:
+        return _named(text, rest, hashes)
+    place, marker = _split_marker(text, url)
+    wheel = _file(text, place)
+    if name is None:
+        name = wheel.name.partition("-")[0]
+    return RequirementLine(text, canonical_name(name), wheel, marker, hashes)
+
+
+def parse_requirements_file(path: Path) -> tuple[RequirementLine, ...]:
+    """Return the requirement lines of a file, those of nested files in their places.
+
+    Raises RequirementError, which names the file and the line.
+    """
+    return tuple(_lines_of(path, ()))
+
+
+def names_only(path: Path) -> tuple[str, ...]:
+    """Return the canonical names in a requirements file, each once, in its order."""
+    return tuple(dict.fromkeys(line.name for line in parse_requirements_file(path)))
+
+
+def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[RequirementLine]:
+    if path.resolve() in above:
+        raise RequirementError(f"-r {path}", "the files include each other")
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise RequirementError(f"-r {path}", error.strerror or str(error)) from error
+    for number, line in _logical_lines(text):
+        nested = _nested(line)
+        if nested is not None:
+            yield from _lines_of(path.parent / nested, (*above, path.resolve()))
+        elif not _is_ignored(path, number, line):
+            try:
+                yield parse_requirement_line(line)
+            except RequirementError as error:
+                raise RequirementError(line, f"{error.reason} ({path}:{number})") from error
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number of the first line, line) without comments, continuations and blanks."""
+    joined, first = "", 0
+    for number, line in enumerate([*text.splitlines(), ""], start=1):
+        first = first or number
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            joined += line[:-1]
+            continue
+        whole = _COMMENT.sub("", joined + line).strip()
+        if whole:
+            yield first, _VARIABLE.sub(lambda m: os.environ.get(m[1], m[0]), whole)
+        joined, first = "", 0
+
+
+def _nested(line: str) -> str | None:
+    for option in _NESTED:
+        if line.startswith(option):
+            rest = line[len(option) :]
+            if option == "-r" or rest[:1] in {"=", " ", "\t"}:
+                return rest.lstrip("= \t")
+    return None
+
+
+def _is_ignored(path: Path, number: int, line: str) -> bool:
+    if not line.startswith("-"):
+        return False
+    option = re.split(r"[=\s]", line, maxsplit=1)[0]
+    if option in _IGNORED or option[:2] in {"-f", "-i"}:
+        return True
+    reason = f"the option {option} is not supported here ({path}:{number})"
+    raise RequirementError(line, reason)
+
+
+def _is_place(text: str) -> bool:
+    place = _MARKER.split(text, maxsplit=1)[0]
+    return (
+        "://" in place
+        or place.startswith(("file:", "/", "./", "../"))
+        or (place.lower().endswith(".whl"))
+    )
+
+
+def _named(text: str, rest: str, hashes: tuple[tuple[str, str], ...]) -> RequirementLine:
+    try:
+        requirement = Requirement(rest)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise RequirementError(text, f"it cannot be read: {reason}") from error
+    marker = str(requirement.marker) if requirement.marker else None
+    return RequirementLine(text, canonical_name(requirement.name), None, marker, hashes)
+
+
+def _split_marker(text: str, url: str) -> tuple[str, str | None]:
+    place, *markers = _MARKER.split(url, maxsplit=1)
+    if not markers:
+        return place.strip(), None
+    try:
+        return place.strip(), str(Marker(markers[0].strip()))
+    except InvalidMarker as error:
+        raise RequirementError(text, "its marker cannot be read") from error
+
+
+def _file(text: str, place: str) -> Path:
+    """Return the file that a file URL or a path means; blanks may stand as they are."""
+    place = place.partition("#egg=")[0]
+    if "#sha" in place or "#md5" in place:
+        raise RequirementError(text, "a hash in a URL is not supported; write --hash=sha256:…")
+    if place.startswith("file:"):
+        path = place.removeprefix("file:").removeprefix("//localhost")
+        path = "/" + path.lstrip("/")
+        return _unquoted(path) if "%" in path and not Path(path).exists() else Path(path)
+    if "://" in place or re.match(r"(git|hg|svn|bzr)\+", place):
+        raise RequirementError(text, "only file:// URLs are supported, nothing is downloaded")
+    return Path(place).absolute()
+
+
+def _unquoted(path: str) -> Path:
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 -- rarely needed
+
+    return Path(os.fsdecode(unquote_to_bytes(path.encode("utf-8", "surrogateescape"))))
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    import hashlib  # noqa: PLC0415 -- rarely needed
+
+    if algorithm not in {"sha256", "sha384", "sha512"}:
+        return ""
+    digest = hashlib.new(algorithm)
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
