@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.requirements import RequirementLine
 
 __all__ = ["pip_install", "pip_uninstall"]
 
@@ -36,15 +37,15 @@ def pip_install(arguments: Sequence[str]) -> int:
     flags = shlex.split(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
     given = options.parse_args([*flags, *arguments])
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
-    from sage_pkginstall.operations.requests import resolve_requests  # noqa: PLC0415
+    from sage_pkginstall.operations.requests import parse_argument, resolve_requests  # noqa: PLC0415
 
     talk = Talk("sage-pip-install", quiet=given.quiet > 0)
     environment = _target()
-    wanted = [*given.wheels, *_requirements(given.requirement)]
+    wanted = [*map(parse_argument, given.wheels), *_requirements(given.requirement)]
     if not wanted:
         raise UsageError("cannot install nothing: name a wheel, or -r FILE")
     store = store_of(given.find_links, environment.prefix)
-    requests = resolve_requests(wanted, environment, store, compile=not given.no_compile)
+    requests = resolve_requests(wanted, environment, store, compile_sources=not given.no_compile)
     tree = Tree(_below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
     tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)
@@ -90,8 +91,8 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
 
     talk = Talk("sage-pip-uninstall", quiet=given.quiet > 0)
     environment = _target()
-    wanted = [*given.names, *_requirements(given.requirement)]
-    names = [requirement_name(word) for word in wanted]
+    names = [requirement_name(word) for word in given.names]
+    names += [line.name for line in _requirements(given.requirement)]
     tree = Tree(environment.prefix, tree_settings(talk))
     result = uninstall(tree, environment, names, pip_runner(environment))
     if result.distributions or result.by_pip:
@@ -106,7 +107,7 @@ def _target() -> Environment:
     return target_environment(Path(venv))
 
 
-def _requirements(files: Sequence[str]) -> list[str]:
+def _requirements(files: Sequence[str]) -> list[RequirementLine]:
     if not files:
         return []
     from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415

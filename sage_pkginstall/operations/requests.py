@@ -4,76 +4,71 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from sage_pkginstall.builds.store import find_wheel
 from sage_pkginstall.errors import RequirementError, WheelError
+from sage_pkginstall.wheels.requirements import parse_requirement_line
 from sage_pkginstall.wheels.staging import WheelRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.requirements import RequirementLine
 
-__all__ = ["resolve_requests"]
+__all__ = ["direct_url", "parse_argument", "resolve_requests"]
 
 
 def resolve_requests(
-    arguments: Iterable[str],
+    lines: Iterable[RequirementLine],
     environment: Environment,
     store: Path | None,
     *,
-    compile: bool = True,  # noqa: A002
+    compile_sources: bool = True,
 ) -> tuple[WheelRequest, ...]:
-    """Return the wheels that ``arguments`` name, each asked for by the user.
+    """Return the wheels that ``lines`` name, each asked for by the user.
 
-    An argument is the path of a wheel, ``NAME @ file:///PATH.whl``, or a requirement
-    that the best wheel of ``store`` meets.  Raises `WheelError` for a file that is no
-    wheel, `RequirementError` for what cannot be had here.
+    A line gives the wheel itself, or a requirement that the best wheel of ``store``
+    meets; one whose marker does not hold in the target is passed over.  Raises
+    `WheelError` for a file that is no wheel, `RequirementError` for what is not here.
     """
-    return tuple(_request(a, environment, store, compile_=compile) for a in arguments)
+    return tuple(
+        replace(_request(line, environment, store), compile=compile_sources)
+        for line in lines
+        if line.applies(environment)
+    )
 
 
-def _request(
-    argument: str, environment: Environment, store: Path | None, *, compile_: bool
-) -> WheelRequest:
-    if argument.endswith(".whl") and "@" not in argument:
-        return _by_path(Path(_local_path(argument)), compile_=compile_)
-    if Path(argument).exists():
+def parse_argument(argument: str) -> RequirementLine:
+    """Return what a user named on the command line: a wheel, or a requirement.
+
+    Raises `WheelError` for another file, `RequirementError` for what is neither.
+    """
+    path = Path(argument)
+    if not argument.endswith(".whl") and " @ " not in argument and path.exists():
         remedy = "build it first, with 'sage-pkginstall build'"
-        raise WheelError(Path(argument), f"it is not a wheel (NAME-VERSION-TAGS.whl); {remedy}")
-    requirement = _parse(argument)
-    if requirement.url is not None:
-        return _by_path(Path(_local_path(requirement.url)), compile_=compile_)
-    wheel = find_wheel(store, requirement, environment) if store is not None else None
-    if wheel is None:
-        where = store if store is not None else "a wheel store, as none is named"
-        raise RequirementError(argument, f"there is no fitting wheel in {where}")
-    return WheelRequest(wheel.path, requested=True, direct_url=None, compile=compile_)
+        raise WheelError(path, f"it is not a wheel (NAME-VERSION-TAGS.whl); {remedy}")
+    if argument.endswith(".whl") and " @ " not in argument and not path.exists():
+        raise WheelError(path, f"there is no file {path}")
+    return parse_requirement_line(argument)
 
 
-def _parse(argument: str) -> Requirement:
-    try:
-        return Requirement(argument)
-    except InvalidRequirement as error:
-        reason = f"it is neither a wheel nor a requirement ({str(error).splitlines()[0]})"
-        raise RequirementError(argument, reason) from None
-
-
-def _local_path(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
-        raise RequirementError(url, "only local files are installed; nothing is downloaded")
-    return unquote(parts.path) if parts.scheme == "file" else url
-
-
-def _by_path(wheel: Path, *, compile_: bool) -> WheelRequest:
-    wheel = wheel.absolute()
-    return WheelRequest(wheel, requested=True, direct_url=direct_url(wheel), compile=compile_)
+def _request(line: RequirementLine, environment: Environment, store: Path | None) -> WheelRequest:
+    if line.wheel is not None:
+        wheel = line.verified_wheel().absolute()
+        return WheelRequest(wheel, direct_url=direct_url(wheel))
+    found = None
+    if store is not None:
+        found = find_wheel(store, Requirement(line.text.partition(" --hash")[0]), environment)
+    if found is None:
+        where = store or "a wheel store, as none is named"
+        raise RequirementError(line.text, f"there is no fitting wheel in {where}")
+    return WheelRequest(replace(line, wheel=found.path).verified_wheel())
 
 
 def direct_url(wheel: Path) -> str:

@@ -1,0 +1,175 @@
+"""Installing, upgrading and uninstalling wheels: the prefix exactly as it should be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.trees import tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RunCli
+
+STATE = ("var/lock", "var/tmp")
+
+
+def files(venv: Path) -> dict[str, object]:
+    return dict(tree(venv, ignore=STATE))
+
+
+def python(venv: Path, code: str) -> str:
+    command = [str(venv / "bin" / "python3"), "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def site(venv: Path) -> Path:
+    (found,) = (venv / "lib").glob("python3*/site-packages")
+    return found
+
+
+def test_installed_wheel_is_imported_and_verified(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo.py": "x = 1"}, scripts={"foo": "foo:main"})
+    ended = run_cli("install", "--prefix", venv, wheel)
+    assert ended.stdout == "installed foo 1.0\n"
+    assert python(venv, "import foo; print(foo.x)") == "1"
+    assert run_cli("verify", "--prefix", venv).stdout.startswith("1 distributions verified")
+
+
+def test_uninstall_leaves_the_prefix_as_it_was(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    before = files(venv)
+    data = {"data/share/foo/x": "data", "scripts/tool": "#!python\n", "headers/foo.h": "//"}
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo/__init__.py": "", "foo/a.py": ""}, data=data)
+    run_cli("install", "--prefix", venv, wheel)
+    assert files(venv) != before
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert files(venv) == before
+
+
+def test_upgrade_leaves_what_a_fresh_install_leaves(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    old = make_wheel(tmp_path, "foo", "1.0", {"foo/__init__.py": "1", "foo/gone.py": ""})
+    new = make_wheel(tmp_path, "foo", "2.0", {"foo/__init__.py": "22", "foo/more/b.py": ""})
+    run_cli("install", "--no-compile", "--prefix", venv, new)
+    fresh = files(venv)
+    run_cli("uninstall", "--prefix", venv, "foo")
+    run_cli("install", "--no-compile", "--prefix", venv, old)
+    run_cli("install", "--no-compile", "--prefix", venv, new)
+    assert files(venv) == fresh
+    assert run_cli("list", "--prefix", venv).stdout == "foo 2.0\n"
+
+
+def test_namespace_is_shared_until_its_last_owner_goes(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    before = files(venv)
+    init = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+    one = make_wheel(tmp_path, "b.one", "1", {"b/__init__.py": init, "b/one.py": "x = 1"})
+    two = make_wheel(tmp_path, "b.two", "1", {"b/__init__.py": init, "b/two.py": "x = 2"})
+    ended = run_cli("install", "--prefix", venv, one)
+    ended = run_cli("install", "--prefix", venv, two)
+    assert ended.stderr == ""  # the same content is no conflict
+    run_cli("uninstall", "--prefix", venv, "b.one")
+    assert python(venv, "import b.two; print(b.two.x)") == "2"
+    run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, "b-two")
+    assert files(venv) == before
+
+
+def test_conflicting_file_is_reported_with_both_names(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    one = make_wheel(tmp_path, "one", "1", {"shared.py": "x = 1"})
+    two = make_wheel(tmp_path, "two", "1", {"shared.py": "x = 2"})
+    run_cli("install", "--prefix", venv, one)
+    ended = run_cli("install", "--prefix", venv, two)
+    assert "shared.py is overwritten: it belongs to distribution one 1" in ended.stderr
+    run_cli("uninstall", "--prefix", venv, "two")
+    assert (site(venv) / "shared.py").read_text() == "x = 2"
+    ended = run_cli("verify", "--prefix", venv, status=1)
+    assert "shared.py: hash" in ended.stdout or "shared.py: size" in ended.stdout
+
+
+def test_conflict_can_be_refused(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    one = make_wheel(tmp_path, "one", "1", {"shared.py": "x = 1"})
+    two = make_wheel(tmp_path, "two", "1", {"shared.py": "x = 2"})
+    run_cli("install", "--prefix", venv, one)
+    before = files(venv)
+    ended = run_cli("install", "--conflicts", "error", "--prefix", venv, two, status=1)
+    assert "distribution one 1 owns it with another content" in ended.stderr
+    assert files(venv) == before
+
+
+def test_several_wheels_are_one_transaction(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    before = files(venv)
+    good = make_wheel(tmp_path, "good", "1")
+    bad = make_wheel(tmp_path, "bad", "1", record="")
+    ended = run_cli("install", "--prefix", venv, good, bad, status=1)
+    assert len(ended.stderr.splitlines()) == 1
+    assert "cannot install bad-1-py3-none-any.whl: " in ended.stderr
+    assert files(venv) == before
+
+
+def test_two_versions_in_one_call_are_refused(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    wheels = [make_wheel(tmp_path, "foo", version) for version in ("1", "2")]
+    ended = run_cli("install", "--prefix", venv, *wheels, status=1)
+    assert "foo-1-py3-none-any.whl is of the same distribution" in ended.stderr
+
+
+def test_dry_run_prints_the_plan_and_does_nothing(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    before = files(venv)
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo/__init__.py": ""})
+    ended = run_cli("install", "--dry-run", "--prefix", venv, wheel)
+    base = site(venv).relative_to(venv)
+    assert ended.stdout.splitlines() == [
+        f"place  {base}/foo",
+        f"place  {base}/foo-1.0.dist-info",
+    ]
+    assert files(venv) == before
+
+
+def test_result_as_json(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", metadata=["Requires-Dist: absent>=2"])
+    ended = run_cli("install", "--json", "--prefix", venv, wheel)
+    document = json.loads(ended.stdout)
+    assert document["schema"] == 1
+    assert document["installed"] == [{"name": "foo", "version": "1.0"}]
+    assert "foo needs absent>=2, which is not installed" in ended.stderr
+
+
+def test_uninstalling_what_is_not_there_fails_by_name(venv: Path, run_cli: RunCli) -> None:
+    ended = run_cli("uninstall", "--prefix", venv, "nothing", status=1)
+    assert ended.stderr.endswith(f"cannot find nothing in {venv}: it is not installed\n")
+
+
+def test_users_file_in_a_package_directory_stays(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo/__init__.py": ""})
+    run_cli("install", "--prefix", venv, wheel)
+    mine = site(venv) / "foo" / "mine.cfg"
+    mine.write_text("user")
+    run_cli("install", "--prefix", venv, wheel)
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert [p.name for p in mine.parent.iterdir()] == ["mine.cfg"]
+
+
+@pytest.mark.parametrize("name", ["foo.txt", "absent-1-py3-none-any.whl"])
+def test_what_is_no_wheel_is_refused_in_one_line(
+    venv: Path, tmp_path: Path, run_cli: RunCli, name: str
+) -> None:
+    if name == "foo.txt":
+        (tmp_path / name).write_text("text")
+    ended = run_cli("install", "--prefix", venv, tmp_path / name, status=1)
+    assert len(ended.stderr.splitlines()) == 1
+    assert f"cannot install {name}" in ended.stderr

@@ -1,0 +1,166 @@
+"""One holder at a time, and waiters that know for whom they wait."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import filelock
+import pytest
+
+from sage_pkginstall.engine.lock import (
+    HELD_VARIABLE,
+    LockSettings,
+    TreeLock,
+    describe,
+    last_holder,
+    record_holder,
+)
+from sage_pkginstall.errors import LockError, LockTimeoutError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "lock" / "pip3.lock"
+
+
+def hold(path: Path, *, timeout: float | None = 10.0, told: list[str] | None = None) -> TreeLock:
+    notify = (told if told is not None else []).append
+    return TreeLock(path, "install foo", LockSettings(timeout, notify))
+
+
+def test_lock_makes_its_directory_and_leaves_an_empty_file(path: Path) -> None:
+    with hold(path).hold():
+        pass
+    assert path.read_bytes() == b""
+
+
+def test_holder_is_named_beside_the_lock(path: Path) -> None:
+    with hold(path).hold() as previous:
+        holder = last_holder(path)
+    assert previous is None
+    assert holder is not None
+    assert (holder.pid, holder.label) == (os.getpid(), "install foo")
+    assert f"process {os.getpid()} (install foo), since " in describe(holder)
+
+
+def test_each_holder_has_another_token(path: Path) -> None:
+    with hold(path).hold():
+        first = last_holder(path)
+    with hold(path).hold() as previous:
+        second = last_holder(path)
+    assert previous == first
+    assert first != second
+
+
+def test_filelock_excludes_us(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    lock = pytest.raises(LockTimeoutError, match=r"gave up after 0\.1 s")
+    with filelock.FileLock(path), lock, hold(path, timeout=0.1).hold():
+        pass
+
+
+def test_we_exclude_filelock(path: Path) -> None:
+    with hold(path).hold(), pytest.raises(filelock.Timeout):
+        filelock.FileLock(path).acquire(timeout=0.1)
+
+
+def test_the_waiting_filelock_excludes_flock(path: Path) -> None:
+    """After contention the lock is held by filelock: a plain flock(2) sees it, too."""
+    path.parent.mkdir(parents=True)
+    other = filelock.FileLock(path, thread_local=False)
+    other.acquire()
+    threading.Timer(0.2, other.release).start()
+    with hold(path).hold(), path.open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_waiter_says_for_whom_it_waits(path: Path) -> None:
+    told: list[str] = []
+    with (
+        hold(path).hold(),
+        pytest.raises(LockTimeoutError),
+        hold(path, timeout=0.5, told=told).hold(),
+    ):
+        pass
+    assert len(told) == 1
+    assert f"held by process {os.getpid()} (install foo), since " in told[0]
+
+
+def test_lock_of_a_killed_holder_is_free(path: Path) -> None:
+    code = (
+        "import os, sys, pathlib; from sage_pkginstall.engine.lock import *\n"
+        "with TreeLock(pathlib.Path(sys.argv[1]), 'x', LockSettings()).hold():\n"
+        "    os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    with hold(path, timeout=0.0).hold() as previous:
+        assert previous is not None
+        assert previous.label == "x"
+
+
+def test_programs_that_we_start_do_not_keep_the_lock(path: Path) -> None:
+    with hold(path).hold():
+        daemon = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False
+        )
+    try:
+        with hold(path, timeout=0.0).hold():
+            pass
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+@pytest.mark.parametrize("name", ["pip3.lock", "pip3.lock.holder"])
+def test_planted_link_is_not_followed(path: Path, tmp_path: Path, name: str) -> None:
+    path.parent.mkdir(parents=True)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (path.parent / name).symlink_to(victim)
+    with pytest.raises(LockError, match="symbolic link"), hold(path).hold():
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_lock_is_not_writable_by_others_under_any_umask(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with hold(path).hold():
+            pass
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o022 == 0
+    assert path.with_name("pip3.lock.holder").stat().st_mode & 0o022 == 0
+
+
+def test_child_of_the_holder_does_not_wait_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(parents=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        holder = record_holder(path, "sage-flock")
+        monkeypatch.setenv(HELD_VARIABLE, f"{path}:{holder.token}")
+        with hold(path, timeout=0.0).hold():
+            twin = pytest.raises(LockTimeoutError)  # but its children exclude each other
+            with twin, hold(path, timeout=0.0).hold():
+                pass
+
+
+def test_holder_of_yesterday_opens_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir(parents=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        old = record_holder(path, "sage-flock")
+        record_holder(path, "another sage-flock")
+        monkeypatch.setenv(HELD_VARIABLE, f"{path}:{old.token}")
+        with pytest.raises(LockTimeoutError), hold(path, timeout=0.0).hold():
+            pass

@@ -1,0 +1,91 @@
+"""Trees laid into a staged tree keep what they are, but for modes that would lock it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.engine.staged import lay_in
+from sage_pkginstall.errors import ConflictError
+from tests.trees import Entry, Link, modes, plant, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ODD: dict[str, Entry] = {
+    "with blank/and 'quote'": b"1",
+    'double"quote': b"2",
+    "new\nline": b"3",
+    "\udcff\udcfe": b"4",
+    "link": Link("nowhere"),
+}
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    return tmp_path / "from", tmp_path / "to"
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_everything_arrives_whatever_its_name(places: tuple[Path, Path], move: bool) -> None:
+    source, target = places
+    plant(source, ODD)
+    lay_in(source, target, move=move)
+    assert tree(target) == ODD
+
+
+def test_copying_leaves_the_source_alone(places: tuple[Path, Path]) -> None:
+    source, target = places
+    plant(source, ODD)
+    lay_in(source, target, move=False)
+    assert tree(source) == ODD
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_hard_links_stay_hard_links(places: tuple[Path, Path], move: bool) -> None:
+    source, target = places
+    plant(source, {"d/a": b"1"})
+    os.link(source / "d" / "a", source / "b")
+    lay_in(source, target, move=move)
+    assert (target / "d" / "a").samefile(target / "b")
+
+
+@pytest.mark.parametrize("move", [True, False])
+def test_owner_may_write_and_others_read_afterwards(places: tuple[Path, Path], move: bool) -> None:
+    source, target = places
+    plant(source, {"d/a": b"", "d/tool": b""})
+    (source / "d" / "a").chmod(0o400)
+    (source / "d" / "tool").chmod(0o4555)
+    (source / "d").chmod(0o500)
+    lay_in(source, target, move=move)
+    assert modes(target) == {"d": 0o755, "d/a": 0o644, "d/tool": 0o4755}
+
+
+def test_times_stay(places: tuple[Path, Path]) -> None:
+    source, target = places
+    plant(source, {"a": b""})
+    os.utime(source / "a", (1, 1_000_000_000))
+    lay_in(source, target, move=False)
+    assert (target / "a").stat().st_mtime == 1_000_000_000
+
+
+def test_directories_of_both_are_merged_and_files_clash(places: tuple[Path, Path]) -> None:
+    source, target = places
+    plant(target, {"d/a": b"1"})
+    plant(source, {"d/b": b"2"})
+    lay_in(source, target, move=True)
+    assert tree(target) == {"d/a": b"1", "d/b": b"2"}
+    plant(source, {"d/a": b"3"})
+    with pytest.raises(ConflictError, match=r"both .* are staged"):
+        lay_in(source, target, move=True)
+
+
+def test_pipe_is_refused(places: tuple[Path, Path]) -> None:
+    source, target = places
+    os.mkfifo(source / "pipe")
+    with pytest.raises(ConflictError, match="neither file, link nor directory"):
+        lay_in(source, target, move=False)

@@ -1,0 +1,77 @@
+"""Private directories: whose they are, and when they go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.workspace import StagingArea
+from tests.trees import EMPTY, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIE = """
+import os, sys, pathlib
+from sage_pkginstall.engine.workspace import StagingArea
+with StagingArea(pathlib.Path(sys.argv[1])).workspace() as workspace:
+    (workspace.tree / "half").write_text("done")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_workspace_goes_when_its_with_ends(tmp_path: Path) -> None:
+    with StagingArea(tmp_path).workspace() as workspace:
+        (workspace.tree / "a").mkdir()
+        (workspace.scratch / "b").write_text("")
+    assert tree(tmp_path) == {"var/tmp/sage": EMPTY}
+
+
+def test_workspace_is_private_under_any_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with StagingArea(tmp_path).workspace() as workspace:
+            assert workspace.path.stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_debris_of_a_dead_process_is_collected(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", _DIE, str(tmp_path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(StagingArea(tmp_path).collect()) == 1
+    assert tree(tmp_path) == {"var/tmp/sage": EMPTY}
+
+
+def test_workspace_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path)
+    with area.workspace() as workspace:
+        assert area.collect() == ()
+        assert workspace.tree.is_dir()
+
+
+def test_workspace_that_the_journal_names_is_kept(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path)
+    subprocess.run([sys.executable, "-c", _DIE, str(tmp_path)], check=False)
+    (name,) = (p.name for p in area.path.iterdir() if p.is_dir())
+    (area.path / "journal").write_text(name)
+    area.collect()
+    assert (area.path / name / "tree" / "half").exists()
+
+
+def test_read_only_directories_are_collected_too(tmp_path: Path) -> None:
+    with StagingArea(tmp_path).workspace() as workspace:
+        locked = workspace.tree / "locked"
+        (locked / "below").mkdir(parents=True)
+        locked.chmod(0o500)
+    assert tree(tmp_path) == {"var/tmp/sage": EMPTY}
+
+
+def test_build_directories_beside_workspaces_are_not_ours(tmp_path: Path) -> None:
+    other = tmp_path / "var" / "tmp" / "sage" / "build" / "foo-1.0"
+    other.mkdir(parents=True)
+    StagingArea(tmp_path).collect()
+    assert other.is_dir()
