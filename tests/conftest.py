@@ -20,6 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # Settings that reach Python, pip, make and ourselves from outside; COVERAGE_* stays, as
 # it is how processes that a test starts are measured.
 FOREIGN = ("PIP_", "UV_", "PYTHON", "SAGE_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "XDG_", "LC_", "LANG")
+
+# As build/bin/sage-pkginstall starts the tool.
+START = """import sys
+sys.path.insert(0, sys.argv.pop(1))
+from sage_pkginstall.cli.main import main
+sys.exit(main())"""
 CI = bool(os.environ.get("CI"))
 
 
@@ -69,10 +75,9 @@ def _run_cli(
     status: int = 0,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    start = "import sys; from sage_pkginstall.cli.main import main; sys.exit(main())"
     ended = subprocess.run(
-        [sys.executable, "-c", start, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        [sys.executable, "-I", "-c", START, str(ROOT), *map(str, arguments)],
+        env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
         check=False,

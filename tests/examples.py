@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Command:
-    """A line after ``$``, and what the page says that it prints (stdout, then stderr)."""
+    """A line after ``$``, and what the page says that it prints."""
 
     line: str
     output: str

@@ -43,9 +43,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_examples_do_what_the_page_says(page: Path, desk: Path) -> None:
     for command in console(page):
         ended = subprocess.run(
-            ["bash", "-c", command.line], cwd=desk, capture_output=True, text=True, check=False
+            ["bash", "-c", command.line],
+            cwd=desk,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
-        printed = ended.stdout + ended.stderr
+        printed = ended.stdout
         assert ended.returncode == 0 or command.output, f"{command.line}\n{printed}"
         if command.output:
             matches = OutputChecker().check_output(
