@@ -1,0 +1,299 @@
+"""Requirements that are met or not, and files that list them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from sage_pkginstall.environment import Environment
+from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.wheels.requirements import (
+    RequirementLine,
+    names_only,
+    parse_requirement_line,
+    parse_requirements_file,
+    requirement_name,
+    unmet,
+)
+
+MARKERS = {
+    "implementation_name": "pypy",
+    "implementation_version": "7.3.11",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "PyPy",
+    "platform_release": "6.1",
+    "platform_system": "Linux",
+    "platform_version": "#1",
+    "python_full_version": "3.9.16",
+    "python_version": "3.9",
+    "sys_platform": "linux",
+}
+
+
+@pytest.fixture
+def pypy() -> Environment:
+    """A target that is surely not the running Python."""
+    return Environment(
+        prefix=Path("/prefix"),
+        interpreter=Path("/prefix/bin/python3"),
+        schemes=MappingProxyType({}),
+        implementation="pypy",
+        version="3.9.16",
+        cache_tag="pypy39",
+        magic=b"P\x01\r\n",
+        tags=(),
+        markers=MappingProxyType(MARKERS),
+        externally_managed=None,
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "foo",
+        "Foo",
+        "foo>=1",
+        "foo (>=1.0,<2)",
+        "foo[extra]>=1; python_version > '3'",
+        "missing; python_version >= '3.10'",
+        "missing; implementation_name == 'cpython'",
+        "missing; extra == 'test'",
+        "backports.ssl_match-hostname==3.5.0.1",
+        "pre>=2.0a1",
+        "pre",
+        "pre<3",
+        "local==1.0",
+        "foo @ https://example.org/foo.zip",
+        "odd",
+    ],
+)
+def test_met(pypy: Environment, line: str) -> None:
+    assert unmet([line], pypy, INSTALLED) == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "missing",
+        "foo>=2",
+        "foo!=1.5",
+        "missing; python_version < '3.10'",
+        "missing; platform_python_implementation == 'PyPy'",
+        "missing; extra == 'test' or os_name == 'posix'",
+        "pre>=2.0",
+        "odd>=1",
+        "what is this?",
+        "",
+    ],
+)
+def test_unmet(pypy: Environment, line: str) -> None:
+    assert unmet([line], pypy, INSTALLED) == (line,)
+
+
+INSTALLED = {
+    "foo": "1.5",
+    "backports-ssl-match-hostname": "3.5.0.1",
+    "pre": "2.0b3",
+    "local": "1.0+cuda",
+    "odd": "",
+}
+
+
+def test_unmet_keeps_order_and_text(pypy: Environment) -> None:
+    requires = ["b (>=9)", "foo", "a"]
+    assert unmet(requires, pypy, INSTALLED) == ("b (>=9)", "a")
+
+
+def test_extras_count_only_if_they_are_asked_for(pypy: Environment) -> None:
+    requires = ["a; extra == 'test'", "b; extra == 'doc'", "c"]
+    assert unmet(requires, pypy, {}) == ("c",)
+    assert unmet(requires, pypy, {}, extras=["test"]) == ("a; extra == 'test'", "c")
+
+
+def listing(path: Path, text: str) -> tuple[tuple[str, Path | None], ...]:
+    path.write_text(text)
+    return tuple((line.name, line.wheel) for line in parse_requirements_file(path))
+
+
+def test_file_of_every_kind_of_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STORE", "/store")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/more.txt").write_text("-r deep.txt\nmore == 2\n")
+    (tmp_path / "sub/deep.txt").write_text("deep\n")
+    text = """\
+# a comment \\
+--no-index
+--find-links=/somewhere   # ignored
+-i https://example.org/simple
+   # an indented one
+
+Foo.Bar @ file:///store/foo_bar-1.0-py3-none-any.whl  # why
+blank @ file:///a store/with # signs/blank-1-py3-none-any.whl
+local@file://localhost/store/local-1-py3-none-any.whl
+short @ file:/store/short-1-py3-none-any.whl
+variable @ file://${STORE}/variable-1-py3-none-any.whl
+./dist/some_thing-1.0-py3-none-any.whl
+other-1.0-py3-none-any.whl ; os_name == "posix"
+/abs/olute/third-2-py3-none-any.whl
+name_alone
+pinned==1.0 ; python_version > "3"
+continued \\
+  >= 1.0, \\
+  < 2
+-r sub/more.txt
+with[extra]
+"""
+    assert listing(tmp_path / "requirements.txt", text) == (
+        ("foo-bar", Path("/store/foo_bar-1.0-py3-none-any.whl")),
+        ("blank", Path("/a store/with")),
+        ("local", Path("/store/local-1-py3-none-any.whl")),
+        ("short", Path("/store/short-1-py3-none-any.whl")),
+        ("variable", Path("/store/variable-1-py3-none-any.whl")),
+        ("some-thing", tmp_path / "dist/some_thing-1.0-py3-none-any.whl"),
+        ("other", tmp_path / "other-1.0-py3-none-any.whl"),
+        ("third", Path("/abs/olute/third-2-py3-none-any.whl")),
+        ("name-alone", None),
+        ("pinned", None),
+        ("continued", None),
+        ("deep", None),
+        ("more", None),
+        ("with", None),
+    )
+
+
+def test_blanks_and_percent_signs_in_file_urls(tmp_path: Path) -> None:
+    odd = tmp_path / "100%25 odd"
+    odd.mkdir()
+    (odd / "a-1-py3-none-any.whl").touch()
+    encoded = f"file://{tmp_path}/two%20words/b-1-py3-none-any.whl"
+    assert listing(
+        tmp_path / "r.txt",
+        f"a @ file://{odd}/a-1-py3-none-any.whl\nb @ {encoded}\n",
+    ) == (
+        ("a", odd / "a-1-py3-none-any.whl"),
+        ("b", tmp_path / "two words/b-1-py3-none-any.whl"),
+    )
+
+
+def test_file_with_odd_bytes_and_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "r.txt"
+    path.write_bytes(b"\xef\xbb\xbfa\r\n\r\nb @ file:///s/\xff/b-1-py3-none-any.whl\r\n\\\n")
+    assert [(line.name, line.wheel) for line in parse_requirements_file(path)] == [
+        ("a", None),
+        ("b", Path(os.fsdecode(b"/s/\xff/b-1-py3-none-any.whl"))),
+    ]
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    assert listing(tmp_path / "r.txt", "") == ()
+
+
+def test_names_only_needs_no_wheel(tmp_path: Path) -> None:
+    path = tmp_path / "spkg-requirements.txt"
+    path.write_text(
+        "Foo @ file:///gone/Foo-1-py3-none-any.whl\n"
+        "foo @ file:///gone/foo-2-py3-none-any.whl\n"
+        "bar.baz\n"
+    )
+    assert names_only(path) == ("foo", "bar-baz")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("-e .", "-e is not supported"),
+        ("--editable=.", "--editable is not supported"),
+        ("-c constraints.txt", "-c is not supported"),
+        ("--hash=sha256:00", "--hash is not supported"),
+        ("foo @ https://example.org/foo-1-py3-none-any.whl", "nothing is downloaded"),
+        ("git+https://example.org/foo.git", "nothing is downloaded"),
+        ("foo @ git+ssh://example.org/foo.git", "nothing is downloaded"),
+        ("foo @ file:///x/foo-1-py3-none-any.whl#sha256=00", "write --hash"),
+        ("foo ==", "cannot be read"),
+        ("two words", "cannot be read"),
+        ("foo --config-settings=a=b", "option that is not supported"),
+        ("-x- @ file:///x.whl", "-x- is not supported"),
+        ("_foo_ @ file:///x.whl", "no name"),
+        ("foo @ file:///x.whl ; what", "marker cannot be read"),
+    ],
+)
+def test_refused_line_is_named_with_its_place(tmp_path: Path, line: str, reason: str) -> None:
+    path = tmp_path / "r.txt"
+    path.write_text(f"# comment\n{line}\n")
+    with pytest.raises(RequirementError, match=reason) as caught:
+        parse_requirements_file(path)
+    assert f"({path}:2)" in str(caught.value)
+    assert repr(line) in str(caught.value)
+
+
+def test_files_that_include_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("-r b.txt\n")
+    (tmp_path / "b.txt").write_text("--requirement=a.txt\n")
+    with pytest.raises(RequirementError, match="include each other"):
+        parse_requirements_file(tmp_path / "a.txt")
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequirementError, match=r"-r .*nothing\.txt.*No such file"):
+        parse_requirements_file(tmp_path / "nothing.txt")
+
+
+def test_marker_decides_whether_a_line_applies(pypy: Environment) -> None:
+    def applies(line: str) -> bool:
+        return parse_requirement_line(line).applies(pypy)
+
+    assert applies("foo")
+    assert applies("foo; implementation_name == 'pypy'")
+    assert not applies("foo @ file:///x/foo-1-py3-none-any.whl ; python_version >= '3.10'")
+    assert not applies("/x/foo-1-py3-none-any.whl; sys_platform == 'win32'")
+
+
+def test_hash_of_a_wheel_is_checked(tmp_path: Path) -> None:
+    wheel = tmp_path / "foo-1-py3-none-any.whl"
+    wheel.write_bytes(b"content")
+    right = hashlib.sha256(b"content").hexdigest()
+    wrong = hashlib.sha256(b"other").hexdigest()
+
+    def line(*hashes: str) -> RequirementLine:
+        options = " ".join(f"--hash={h}" for h in hashes)
+        return parse_requirement_line(f"foo @ file://{wheel} {options}")
+
+    assert line().verified_wheel() == wheel
+    assert line(f"sha256:{right.upper()}").verified_wheel() == wheel
+    assert line(f"sha256:{wrong}", f"sha256:{right}").verified_wheel() == wheel
+    for bad in (f"sha256:{wrong}", f"md5:{hashlib.md5(b'content').hexdigest()}"):  # noqa: S324
+        with pytest.raises(RequirementError, match="none of the hashes"):
+            line(bad).verified_wheel()
+
+
+def test_line_without_a_wheel_has_none_to_install(tmp_path: Path) -> None:
+    with pytest.raises(RequirementError, match="no index is asked"):
+        parse_requirement_line("foo==1").verified_wheel()
+    with pytest.raises(RequirementError, match="there is no file"):
+        parse_requirement_line(f"foo @ file://{tmp_path}/x.whl").verified_wheel()
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("Foo_Bar", "foo-bar"),
+        ("foo.bar==1.0", "foo-bar"),
+        ("foo[a,b] >= 1; python_version > '3'", "foo"),
+        ("foo [a] @ file:///x/y.whl", "foo"),
+        (" Foo @ file:///gone.whl ", "foo"),
+        ("dist/Foo_Bar-1-py3-none-any.whl", "foo-bar"),
+    ],
+)
+def test_requirement_name(line: str, name: str) -> None:
+    assert requirement_name(line) == name
+
+
+def test_requirement_name_refuses_what_has_none() -> None:
+    with pytest.raises(RequirementError):
+        requirement_name("==1")
