@@ -220,7 +220,7 @@ def _split(stem: str, *, wheel: bool) -> tuple[str, str | None]:
     name, dash, version = stem.partition("-")
     if not wheel and "-py" in version:
         version = version.partition("-py")[0]
-    clear = dash and "-" not in version and "_" not in version
+    clear = dash and version[:1].isdigit() and "-" not in version and "_" not in version
     return name, version if clear else None
 
 
