@@ -234,8 +234,10 @@ def _kind(suffix: str, *, directory: bool) -> Kind:
 
 def _name_within(environment: Environment, info: str, stem: str, kind: Kind) -> tuple[str, str]:
     """Return name and version from the metadata, or what the file name allows to guess."""
-    name, dash, version = stem.rpartition("-")
-    guess = Installed(name if dash else stem, "", version if dash else "", info, kind)
+    name, _, version = stem.rpartition("-")
+    if not name or not version[:1].isdigit():
+        name, version = stem, ""
+    guess = Installed(name, "", version, info, kind)
     try:
         metadata = read_metadata(environment, guess)
     except RecordError:
