@@ -401,11 +401,12 @@ class _Root:
 
 def _take_away(name: str, parent: int) -> _Content:
     """Remove a file or link that others staged; return what it was."""
-    if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-        target = os.fsencode(os.readlink(name, dir_fd=parent))
-        content = _Content(Hash("link", target.hex()), len(target))
-    else:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    content = _Content(Hash("none", ""), -1)  # a link or device: like no file of a wheel
+    if stat.S_ISREG(mode):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
             content = _copy(file, None)
     os.unlink(name, dir_fd=parent)

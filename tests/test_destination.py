@@ -1,0 +1,250 @@
+"""Where files of a wheel go, with which modes, and what is refused on the way."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from installer.utils import Scheme
+
+from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.errors import ConflictError, WheelError
+from sage_pkginstall.wheels.archive import WheelArchive
+from sage_pkginstall.wheels.destination import StagedDestination
+from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
+from tests.trees import modes, tree
+from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@pytest.fixture
+def environment(venv: Path) -> Environment:
+    return target_environment(venv)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "staged"
+    path.mkdir(mode=0o755)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def no_bytecode(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
+    del root, sources, environment
+    return ()
+
+
+def stage(path: Path, environment: Environment, root: Path) -> None:
+    stage_wheel(WheelRequest(path), environment, root, compiler=no_bytecode)
+
+
+def refusal(path: Path, environment: Environment, root: Path) -> str:
+    with pytest.raises(WheelError) as caught:
+        stage(path, environment, root)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("umask", "expected"),
+    [
+        (0o022, {"plain": 0o644, "executable": 0o755, "script": 0o755, "directory": 0o755}),
+        (0o002, {"plain": 0o664, "executable": 0o775, "script": 0o775, "directory": 0o775}),
+        (0o077, {"plain": 0o600, "executable": 0o711, "script": 0o755, "directory": 0o700}),
+        (0o277, {"plain": 0o600, "executable": 0o711, "script": 0o755, "directory": 0o700}),
+        (0o777, {"plain": 0o600, "executable": 0o711, "script": 0o755, "directory": 0o700}),
+    ],
+)
+def test_modes_are_those_of_pip_and_the_owner_may_write(
+    tmp_path: Path, root: Path, environment: Environment, umask: int, expected: dict[str, int]
+) -> None:
+    content = members("foo", "1.0", {"a/plain": ""}, scripts={"script": "foo:main"})[:-1]
+    content += [Member("a/run", b"", 0o100111), Member("a/read-only", b"", 0o100400)]
+    content += [Member("a/setuid", b"", 0o106755), Member("a/none", b"", 0)]
+    path = write_zip(
+        tmp_path / "foo-1.0-py3-none-any.whl",
+        [*content, record_of(content, "foo-1.0.dist-info/RECORD")],
+    )
+    os.umask(umask)
+    stage(path, environment, root)
+    os.umask(0o022)
+    found = modes(root)
+    lib = environment.schemes["purelib"]
+    kinds = {f"{lib}/a/run": "executable", f"{lib}/a/setuid": "executable", "bin/script": "script"}
+    for name, mode in found.items():
+        other = "directory" if (root / name).is_dir() else "plain"
+        assert mode == expected[kinds.get(name, other)], name
+
+
+def test_script_of_the_wheel_names_the_target(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    scripts = {
+        "scripts/a": b"#!python\nprint(1)\n",
+        "scripts/b": b"#!pythonw -E\r\nprint(1)\n",
+        "scripts/c": b"#!python",
+        "scripts/d": b"#!/usr/bin/python\n",
+        "scripts/e": b"#!",
+        "scripts/f": b"",
+        "scripts/g": b"\x7fELF" + bytes(100),
+        "data/bin/h": b"#!python\n",
+    }
+    stage(make_wheel(tmp_path, "foo", "1.0", data=scripts), environment, root)
+    shebang = b"#!" + os.fsencode(environment.interpreter) + b"\n"
+    assert tree(root / "bin") == {
+        "a": shebang + b"print(1)\n",
+        "b": shebang + b"print(1)\n",
+        "c": shebang,
+        "d": b"#!/usr/bin/python\n",
+        "e": b"#!",
+        "f": b"",
+        "g": b"\x7fELF" + bytes(100),
+        "h": b"#!python\n",
+    }
+
+
+@pytest.mark.parametrize("name", ["with blank/bin/python3", "x" * 200 + "/bin/python3"])
+def test_long_or_blank_interpreter_is_started_through_sh(
+    tmp_path: Path, root: Path, environment: Environment, name: str
+) -> None:
+    interpreter = tmp_path / name
+    odd = replace(environment, interpreter=interpreter)
+    data = {"scripts/own": "#!python\nprint(1)\n"}
+    stage(make_wheel(tmp_path, "foo", "1.0", scripts={"entry": "foo:main"}, data=data), odd, root)
+    start = f"#!/bin/sh\n'''exec' {shlex.quote(str(interpreter))} \"$0\" \"$@\"\n' '''\n".encode()
+    assert tree(root / "bin")["own"] == start + b"print(1)\n"
+    assert cast("bytes", tree(root / "bin")["entry"]).startswith(start + b"# -*- coding")
+
+
+def test_entry_point_replaces_the_wheels_own_script_of_its_name(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    data = {"scripts/foo": "#!python\nold()\n", "scripts/other": "#!/bin/sh\n"}
+    path = make_wheel(tmp_path, "foo", "1.0", scripts={"foo": "foo:main"}, data=data)
+    stage(path, environment, root)
+    found = tree(root / "bin")
+    assert found["other"] == b"#!/bin/sh\n"
+    assert b"from foo import main" in cast("bytes", found["foo"])
+
+
+def test_pip_has_a_script_for_the_version_of_python(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    path = make_wheel(tmp_path, "pip", "1.0", scripts={"pip": "pip:main", "pip3": "pip:main"})
+    stage(path, environment, root)
+    minor = ".".join(environment.version.split(".")[:2])
+    assert set(tree(root / "bin")) == {"pip", "pip3", f"pip{minor}"}
+
+
+def test_same_file_from_two_schemes_must_be_the_same(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    lib = environment.schemes["purelib"]
+    files = {"foo.py": "x = 1\n"}
+    path = make_wheel(tmp_path, "foo", "1.0", files, data={"purelib/foo.py": "x = 1\n"})
+    stage(path, environment, root)
+    assert tree(root)[f"{lib}/foo.py"] == b"x = 1\n"
+    path = make_wheel(tmp_path, "foo", "1.0", files, data={f"data/{lib}/foo.py": "x = 2\n"})
+    assert refusal(path, environment, root) == (
+        f"'{lib}/foo.py' is in it twice, with different contents"
+    )
+
+
+@pytest.mark.parametrize("below", ["foo.py/evil", "foo-1.0.dist-info"])
+def test_refused_file_and_directory_of_one_name_from_two_schemes(
+    tmp_path: Path, root: Path, environment: Environment, below: str
+) -> None:
+    lib = environment.schemes["purelib"]
+    path = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""}, data={f"data/{lib}/{below}": ""})
+    assert "a file and a directory of one name" in refusal(path, environment, root)
+
+
+@pytest.mark.parametrize("name", ["RECORD", "INSTALLER", "REQUESTED"])
+def test_refused_files_of_the_installer_from_another_scheme(
+    tmp_path: Path, root: Path, environment: Environment, name: str
+) -> None:
+    info = f"{environment.schemes['purelib']}/foo-1.0.dist-info"
+    path = make_wheel(tmp_path, "foo", "1.0", data={f"data/{info}/{name}": "evil"})
+    assert refusal(path, environment, root) == (
+        f"'{info}/{name}' is in it twice, with different contents"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/pyvenv.cfg",
+        "data/bin/python3",
+        "data/bin/python",
+        "scripts/python3",
+        "data/var/tmp/sage/journal",
+        "data/var/lib/sage/installed/bar-1.0",
+        "data/var/lock/pip3.lock",
+        "data/var/lock",
+    ],
+)
+def test_refused_what_belongs_to_the_environment(
+    tmp_path: Path, root: Path, environment: Environment, name: str
+) -> None:
+    path = make_wheel(tmp_path, "foo", "1.0", data={name: "evil"})
+    assert refusal(path, environment, root).endswith("belongs to the environment, not to a wheel")
+
+
+def test_refused_entry_point_in_place_of_the_interpreter(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    path = make_wheel(tmp_path, "foo", "1.0", scripts={"python": "foo:main"})
+    assert "belongs to the environment" in refusal(path, environment, root)
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "..", ".", "", "a/../../x", "a//x", "./x", "a/"])
+def test_refused_path_that_leaves_its_scheme(
+    tmp_path: Path, root: Path, environment: Environment, path: str
+) -> None:
+    """The archive never says such a path; the destination does not rely on that."""
+    archive = WheelArchive.open(make_wheel(tmp_path, "foo", "1.0"))
+    with (
+        archive,
+        StagedDestination(archive, environment, root) as destination,
+        pytest.raises(WheelError),
+    ):
+        destination.write_file(Scheme("data"), path, io.BytesIO(), is_executable=False)
+    assert tree(root) == {}
+
+
+def test_error_names_the_file(tmp_path: Path, root: Path, environment: Environment) -> None:
+    if not os.geteuid():
+        environment = replace(environment, schemes={**environment.schemes, "data": "x" * 300})
+        reason = "File name too long"
+    else:
+        root.chmod(0o500)
+        reason = "Permission denied"
+    path = make_wheel(tmp_path, "foo", "1.0", {}, data={"data/share/x": ""})
+    with pytest.raises(OSError, match=reason) as caught:
+        stage(path, environment, root)
+    root.chmod(0o700)
+    assert Path(caught.value.filename).is_relative_to(root)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path, root: Path, environment: Environment) -> None:
+    before = sorted(Path("/dev/fd").iterdir())
+    stage(make_wheel(tmp_path, "foo", "1.0", {"a/b/c.py": "", "d.py": ""}), environment, root)
+    path = make_wheel(tmp_path, "foo", "1.0", {"x": ""}, data={"purelib/x/y": ""})
+    refusal(path, environment, root)
+    path = make_wheel(tmp_path, "foo", "1.0", {"a": ""})
+    with pytest.raises(ConflictError):
+        stage(path, environment, root)
+    assert sorted(Path("/dev/fd").iterdir()) == before
