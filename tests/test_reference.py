@@ -48,7 +48,7 @@ def test_every_helper_is_documented_in_the_file_and_on_its_page() -> None:
 
 def test_every_variable_of_ours_is_documented() -> None:
     sources = [*(ROOT / "sage_pkginstall").rglob("*.py"), *(ROOT / "build" / "bin").iterdir()]
-    ours = re.compile(r"\bSAGE_(?:PKGINSTALL_[A-Z0-9_]+|LOCK_TIMEOUT|FLOCK_HELD)\b")
+    ours = re.compile(r"\bSAGE_(?:PKGINSTALL_[A-Z0-9_]+|LOCK_TIMEOUT|FLOCK_HELD|BUILD_FRONTEND)\b")
     names = {name for path in sources for name in ours.findall(path.read_text())}
     page = (REFERENCE / "variables.md").read_text()
     assert {name for name in names if f"`{name}`" not in page} == set()
