@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import store_of, tell_installation, tell_uninstallation
-from sage_pkginstall.cli.target import Talk, parser, tree_settings
+from sage_pkginstall.cli.target import Talk, parser, sage_target, tree_settings
 from sage_pkginstall.engine.tree import Tree
-from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.requirements import RequirementLine
 
 __all__ = ["pip_install", "pip_uninstall"]
@@ -40,7 +38,8 @@ def pip_install(arguments: Sequence[str]) -> int:
     from sage_pkginstall.operations.requests import parse_argument, resolve_requests  # noqa: PLC0415
 
     talk = Talk("sage-pip-install", quiet=given.quiet > 0)
-    environment = _target()
+    target = sage_target(talk)
+    environment = target.python_environment()
     wanted = [*map(parse_argument, given.wheels), *_requirements(given.requirement)]
     if not wanted:
         raise UsageError("cannot install nothing: name a wheel, or -r FILE")
@@ -90,21 +89,14 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
 
     talk = Talk("sage-pip-uninstall", quiet=given.quiet > 0)
-    environment = _target()
+    target = sage_target(talk)
+    environment = target.python_environment()
     names = [requirement_name(word) for word in given.names]
     names += [line.name for line in _requirements(given.requirement)]
-    tree = Tree(environment.prefix, tree_settings(talk))
-    result = uninstall(tree, environment, names, pip_runner(environment))
+    result = uninstall(target.tree, environment, names, pip_runner(environment))
     if result.distributions or result.by_pip:
         tell_uninstallation(result, talk, dry_run=False)
     return 0
-
-
-def _target() -> Environment:
-    venv = os.environ.get("SAGE_VENV") or os.environ.get("SAGE_LOCAL")
-    if not venv:
-        raise UsageError("cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?")
-    return target_environment(Path(venv))
 
 
 def _requirements(files: Sequence[str]) -> list[RequirementLine]:

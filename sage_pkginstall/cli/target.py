@@ -18,7 +18,16 @@ from sage_pkginstall.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Talk", "Target", "add_options", "parser", "talk_of", "target_of", "tree_settings"]
+__all__ = [
+    "Talk",
+    "Target",
+    "add_options",
+    "parser",
+    "sage_target",
+    "talk_of",
+    "target_of",
+    "tree_settings",
+]
 
 _LOCK_TIMEOUT = 3600.0  # seconds; a commit takes milliseconds, a pip run under the lock minutes
 
@@ -139,3 +148,12 @@ def _default_prefix() -> str:
         if os.environ.get(variable):
             return os.environ[variable]
     raise UsageError("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV")
+
+
+def sage_target(talk: Talk) -> Target:
+    """Return the target of Sage's own commands: ``$SAGE_VENV``, else ``$SAGE_LOCAL``."""
+    prefix = os.environ.get("SAGE_VENV") or os.environ.get("SAGE_LOCAL")
+    if not prefix:
+        raise UsageError("cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?")
+    environment = target_environment(Path(prefix))
+    return Target(Tree(environment.prefix, tree_settings(talk)), environment)

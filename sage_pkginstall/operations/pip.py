@@ -1,18 +1,39 @@
-"""The target's pip, run as a program and never imported."""
+"""The target's pip, run as a program and never imported.
+
+What pip decides (which versions, from where, built how) it decides without the lock; the
+wheels it chose are then installed by one transaction of ours.  Commands that cannot be
+taken apart that way run as pip while we hold the lock.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.wheels.staging import WheelRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["pip_command", "pip_runner"]
+__all__ = ["PipError", "choose_wheels", "pip_command", "pip_runner"]
+
+
+class PipError(PkgInstallError):
+    """pip failed, and said why on the terminal; ``status`` is its exit status."""
+
+    def __init__(self, command: str, status: int) -> None:
+        super().__init__(f"cannot go on: pip {command} ended with status {status}")
+        self.status = status
 
 
 def pip_command(environment: Environment) -> list[str]:
@@ -36,3 +57,80 @@ def pip_runner(environment: Environment) -> Callable[[Sequence[str]], int]:
         return subprocess.run(command, check=False).returncode
 
     return run
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """One entry of pip's installation report.
+
+    The format is that of https://pip.pypa.io/en/stable/reference/installation-report/.
+    """
+
+    name: str
+    version: str
+    requested: bool
+    direct_url: str | None
+    requirement: str
+
+    @classmethod
+    def from_report(cls, item: dict[str, Any]) -> _Chosen:
+        metadata, info = item["metadata"], item["download_info"]
+        direct = json.dumps(info, sort_keys=True) if item["is_direct"] else None
+        requirement = f"{metadata['name']} @ {_url(info)}"
+        return cls(
+            metadata["name"], metadata["version"], bool(item["requested"]), direct, requirement
+        )
+
+
+def _url(info: dict[str, Any]) -> str:
+    """Return the requirement URL that leads to what ``download_info`` describes."""
+    url: str = info["url"]
+    fragments = []
+    if "vcs_info" in info:
+        vcs = info["vcs_info"]
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    hashes = info.get("archive_info", {}).get("hashes", {})
+    fragments += [f"{name}={value}" for name, value in hashes.items() if name == "sha256"]
+    if "subdirectory" in info:
+        fragments.append(f"subdirectory={info['subdirectory']}")
+    return "#".join([url, "&".join(fragments)]) if fragments else url
+
+
+def choose_wheels(
+    arguments: Sequence[str],
+    build_options: Sequence[str],
+    run_pip: Callable[[Sequence[str]], int],
+    scratch: Path,
+) -> tuple[WheelRequest, ...]:
+    """Let pip resolve ``install ARGUMENTS``, download and build; return the wheels.
+
+    ``build_options`` are those of the arguments that ``pip wheel`` needs, too.  Nothing
+    is installed.  Raises `PipError`.
+    """
+    report = scratch / "report.json"
+    _must(run_pip, ["install", "--dry-run", "--report", os.fspath(report), *arguments])
+    items = json.loads(report.read_bytes())["install"]
+    chosen = tuple(_Chosen.from_report(item) for item in items)
+    if not chosen:
+        return ()
+    wheels = scratch / "wheels"
+    wheels.mkdir()
+    requirements = [c.requirement for c in chosen]
+    options = ["--no-deps", "--wheel-dir", os.fspath(wheels), *build_options]
+    _must(run_pip, ["wheel", "--quiet", *options, *requirements])
+    return tuple(_wheel_request(c, wheels) for c in chosen)
+
+
+def _must(run_pip: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:
+    status = run_pip(arguments)
+    if status:
+        raise PipError(arguments[0], status)
+
+
+def _wheel_request(chosen: _Chosen, wheels: Path) -> WheelRequest:
+    name = canonicalize_name(chosen.name)
+    for wheel in wheels.glob("*.whl"):
+        if canonicalize_name(wheel.name.partition("-")[0]) == name:
+            return WheelRequest(wheel, requested=chosen.requested, direct_url=chosen.direct_url)
+    message = f"cannot install {chosen.name} {chosen.version}: pip made no wheel of it"
+    raise PkgInstallError(message)

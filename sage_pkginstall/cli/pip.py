@@ -1,0 +1,115 @@
+"""``sage -pip``: the target's pip for end users, with this tool's transactions.
+
+``install`` lets pip resolve, download and build without the lock, and installs the
+wheels in one transaction; ``uninstall`` is ours.  What changes the tree in a way that we
+cannot take apart runs as pip under the lock; everything else is simply pip.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.install import refuse_managed, tell_installation, tell_uninstallation
+from sage_pkginstall.cli.pip_options import Split, split
+from sage_pkginstall.cli.target import Talk, sage_target
+from sage_pkginstall.operations.pip import PipError, choose_wheels, pip_command, pip_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sage_pkginstall.cli.target import Target
+
+__all__ = ["pip"]
+
+# fmt: off
+_READS_ONLY = frozenset((
+    "cache", "check", "completion", "config", "debug", "download", "freeze", "hash", "help",
+    "index", "inspect", "list", "lock", "search", "show", "wheel",
+))
+# fmt: on
+
+
+def pip(arguments: Sequence[str]) -> int:
+    """Run pip on the target; whatever changes it is a transaction or holds the lock."""
+    words = list(arguments)
+    talk = Talk("sage -pip")
+    target = sage_target(talk)
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is None or command in _READS_ONLY or _only_tells(words):
+        return _become_pip(target, words)
+    refuse_managed(target.python_environment())
+    taken = split(command, words) if command in ("install", "uninstall") else None
+    try:
+        if taken is None:
+            return _under_lock(target, words)
+        return (_install if command == "install" else _uninstall)(target, taken, talk)
+    except PipError as error:
+        return error.status  # pip said itself what is wrong
+
+
+def _only_tells(words: Sequence[str]) -> bool:
+    return any(word in ("-h", "--help", "--dry-run") for word in words)
+
+
+def _become_pip(target: Target, words: Sequence[str]) -> int:
+    command = [*pip_command(target.python_environment()), *words]
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - that is the point
+
+
+def _under_lock(target: Target, words: Sequence[str]) -> int:
+    run = pip_runner(target.python_environment())
+    with target.tree.locked(f"pip {' '.join(words)}"):
+        return run(words)
+
+
+def _install(target: Target, taken: Split, talk: Talk) -> int:
+    from dataclasses import replace  # noqa: PLC0415
+
+    from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
+
+    environment = target.python_environment()
+    with target.tree.workspace() as workspace:
+        requests = choose_wheels(
+            taken.words, taken.for_wheel, pip_runner(environment), workspace.scratch
+        )
+        if not requests:
+            return 0
+        compiled = tuple(replace(r, compile=not taken.no_compile) for r in requests)
+        result = install(target.tree, environment, compiled, InstallOptions())
+    tell_installation(result, replace(talk, quiet=taken.quiet), dry_run=False)
+    return 0
+
+
+def _uninstall(target: Target, taken: Split, talk: Talk) -> int:
+    from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import find_installed  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
+
+    environment = target.python_environment()
+    names = list(dict.fromkeys(requirement_name(word) for word in taken.names()))
+    found = [i for name in names for i in find_installed(environment, name)]
+    missing = [name for name in names if not any(i.canonical == name for i in found)]
+    talk.warn(f"{name} is not installed, so there is nothing to uninstall" for name in missing)
+    if not found:
+        return 0
+    if not taken.yes and not _confirmed([f"{i.name} {i.version}" for i in found]):
+        return 0
+    result = uninstall(
+        target.tree, environment, [i.canonical for i in found], pip_runner(environment)
+    )
+    tell_uninstallation(result, talk, dry_run=False)
+    return 0
+
+
+def _confirmed(what: Sequence[str]) -> bool:
+    """Ask as pip does; without anybody to ask, the answer is no."""
+    print(f"Would uninstall: {', '.join(what)}")
+    try:
+        answer = input("Proceed (Y/n)? ")
+    except EOFError:
+        print()
+        return False
+    return answer.strip().lower() in ("", "y", "yes")

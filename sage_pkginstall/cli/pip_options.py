@@ -1,0 +1,144 @@
+"""Which of pip's options can be taken apart into resolving, building and installing."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Split", "split"]
+
+# Options of `pip install` that change where or how files are put: pip does that itself.
+_OPAQUE_FLAGS = ("--user",)
+_OPAQUE_VALUES = ("-e", "--editable", "-t", "--target", "--prefix", "--root", "--src")
+
+# Options that `pip wheel` has as well and that matter for getting the chosen wheels.
+_SHARED_FLAGS = (
+    "--isolated", "--require-virtualenv", "--no-input", "--no-cache-dir", "--no-color",
+    "--no-index", "--prefer-binary", "--no-build-isolation", "--use-pep517", "--no-use-pep517",
+    "--pre", "--no-clean", "--check-build-dependencies", "--no-verify-ssl",
+)  # fmt: skip
+_SHARED_VALUES = (
+    "--python", "--log", "--keyring-provider", "--proxy", "--retries", "--timeout",
+    "--exists-action", "--trusted-host", "--cert", "--client-cert", "--cache-dir",
+    "--use-feature", "--use-deprecated", "-i", "--index-url", "--pypi-url", "--extra-index-url",
+    "-f", "--find-links", "--no-binary", "--only-binary", "-C", "--config-settings",
+    "--config-setting", "--global-option", "--build-constraint", "--progress-bar",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Split:
+    """A command line of pip taken apart.
+
+    ``words`` are its arguments without the command, ``for_wheel`` those that ``pip
+    wheel`` needs, too.
+    """
+
+    words: tuple[str, ...]
+    for_wheel: tuple[str, ...] = ()
+    no_compile: bool = False
+    yes: bool = False
+    quiet: bool = False
+    named: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Return what is named directly and in the requirements files."""
+        from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415
+
+        listed = [name for file in self.files for name in names_only(Path(file))]
+        return (*self.named, *listed)
+
+
+class _CannotTakeApartError(Exception):
+    """The command line has something that only pip itself can do."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _CannotTakeApartError(message)
+
+
+class _Collect(argparse.Action):
+    """Collects an option with its value for `pip wheel`."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        collected: list[str] = namespace.shared
+        collected.append(str(option_string))
+        if isinstance(values, str):
+            collected.append(values)
+
+
+def split(command: str, words: Sequence[str]) -> Split | None:
+    """Return ``pip WORDS`` taken apart, None if only pip itself can do that."""
+    rest = list(words)
+    rest.remove(command)
+    try:
+        return _split_install(rest) if command == "install" else _split_uninstall(rest)
+    except _CannotTakeApartError:
+        return None
+
+
+def _split_install(words: list[str]) -> Split:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.set_defaults(shared=[])
+    for flag in _SHARED_FLAGS:
+        parser.add_argument(flag, action=_Collect, nargs=0)
+    for option in _SHARED_VALUES:
+        parser.add_argument(option, action=_Collect)
+    for option in (*_OPAQUE_FLAGS, *_OPAQUE_VALUES):
+        parser.add_argument(option, dest="opaque", nargs="?", const="", action="append")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("-q", "--quiet", action="count", default=0)
+    given, _others = parser.parse_known_args(words)
+    if given.opaque or _has_editable(words):
+        raise _CannotTakeApartError
+    return Split(
+        tuple(words), tuple(given.shared), no_compile=given.no_compile, quiet=given.quiet > 0
+    )
+
+
+def _has_editable(words: Sequence[str]) -> bool:
+    """Tell whether a requirements file asks for an editable install."""
+    files = [words[n + 1] for n, w in enumerate(words[:-1]) if w in ("-r", "--requirement")]
+    files += [w.partition("=")[2] for w in words if w.startswith("--requirement=")]
+    for file in files:
+        try:
+            lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue  # pip will say so, or fetch it
+        if any(line.lstrip().startswith(("-e", "--editable")) for line in lines):
+            return True
+    return False
+
+
+def _split_uninstall(words: list[str]) -> Split:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("-r", "--requirement", action="append", default=[])
+    parser.add_argument("-y", "--yes", action="store_true")
+    parser.add_argument("-q", "--quiet", action="count", default=0)
+    parser.add_argument("-v", "--verbose", action="count", default=0)
+    parser.add_argument("--root-user-action")
+    parser.add_argument("--disable-pip-version-check", action="store_true")
+    given = parser.parse_args(words)
+    if not given.names and not given.requirement:
+        raise _CannotTakeApartError
+    return Split(
+        tuple(words),
+        yes=given.yes,
+        quiet=given.quiet > 0,
+        named=tuple(given.names),
+        files=tuple(given.requirement),
+    )

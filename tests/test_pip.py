@@ -1,0 +1,103 @@
+"""``sage -pip``: pip decides, one transaction of ours installs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.trees import tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+    from tests.conftest import RunCli
+
+    Pip = Callable[..., CompletedProcess[str]]
+
+pytestmark = pytest.mark.slow  # each test starts pip several times
+
+
+@pytest.fixture
+def pip(venv: Path, run_cli: RunCli) -> Pip:
+    def run(*words: str | Path, status: int = 0) -> CompletedProcess[str]:
+        return run_cli("pip", *words, env={"SAGE_VENV": str(venv)}, status=status)
+
+    return run
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    directory = tmp_path / "index"
+    directory.mkdir()
+    make_wheel(directory, "app", "1", metadata=["Requires-Dist: lib>=2"])
+    make_wheel(directory, "lib", "1")
+    make_wheel(directory, "lib", "2")
+    return directory
+
+
+def metadata(venv: Path, name: str) -> dict[str, bytes]:
+    (info,) = venv.glob(f"lib/python3*/site-packages/{name}-*.dist-info")
+    return {p.name: p.read_bytes() for p in info.iterdir()}
+
+
+def test_requirements_are_resolved_and_installed_together(
+    venv: Path, index: Path, pip: Pip, run_cli: RunCli
+) -> None:
+    ended = pip("install", "--no-index", "--find-links", index, "app")
+    assert ended.stdout.splitlines()[-2:] == ["installed app 1", "installed lib 2"]
+    assert "REQUESTED" in metadata(venv, "app")
+    assert "REQUESTED" not in metadata(venv, "lib")
+    assert metadata(venv, "lib")["INSTALLER"] == b"sage-pkginstall\n"
+    run_cli("verify", "--prefix", venv)
+
+
+def test_what_is_satisfied_is_left_alone(venv: Path, index: Path, pip: Pip) -> None:
+    pip("install", "--no-index", "--find-links", index, "lib==2")
+    before = tree(venv)
+    pip("install", "--no-index", "--find-links", index, "lib")
+    assert tree(venv) == before
+
+
+def test_file_gets_a_direct_url(venv: Path, index: Path, pip: Pip) -> None:
+    wheel = index / "lib-1-py3-none-any.whl"
+    pip("install", wheel)
+    document = json.loads(metadata(venv, "lib")["direct_url.json"])
+    assert document["url"] == wheel.as_uri()
+    assert document["archive_info"]["hashes"].keys() == {"sha256"}
+
+
+def test_failed_resolution_changes_nothing(venv: Path, index: Path, pip: Pip) -> None:
+    before = tree(venv)
+    ended = pip("install", "--no-index", "--find-links", index, "lib>3", status=1)
+    assert "No matching distribution found for lib>3" in ended.stderr
+    assert tree(venv, ignore=("var",)) == before
+
+
+def test_uninstall_is_ours(venv: Path, index: Path, pip: Pip) -> None:
+    before = tree(venv)
+    pip("install", "--no-index", "--find-links", index, "app")
+    pip("uninstall", "--yes", "app", "lib")
+    assert tree(venv, ignore=("var",)) == before
+
+
+def test_uninstall_asks_and_no_answer_is_no(venv: Path, index: Path, pip: Pip) -> None:
+    pip("install", "--no-index", "--find-links", index, "lib")
+    ended = pip("uninstall", "lib")
+    assert "Would uninstall: lib 2" in ended.stdout
+    assert "lib-2.dist-info" in {p.name for p in venv.glob("lib/python3*/site-packages/*")}
+
+
+def test_what_cannot_be_taken_apart_is_left_to_pip(index: Path, tmp_path: Path, pip: Pip) -> None:
+    target = tmp_path / "elsewhere"
+    pip("install", "--no-index", "--find-links", index, "--target", target, "lib")
+    assert (target / "lib.py").exists()
+
+
+def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip) -> None:
+    pip("install", "--no-index", "--find-links", index, "lib")
+    assert pip("list", "--format=freeze").stdout == "lib==2\n"
