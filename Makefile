@@ -20,7 +20,7 @@ $(error cannot build in "$(CURDIR)": make cannot handle paths with blanks)
 endif
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 export PYTHON
 export SAGE_ROOT := $(CURDIR)

@@ -27,6 +27,9 @@ sys.path.insert(0, sys.argv.pop(1))
 from sage_pkginstall.cli.main import main
 sys.exit(main())"""
 CI = bool(os.environ.get("CI"))
+MACHINE = {
+    name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "UV_", "HOME"))
+}
 
 
 class RunCli(Protocol):
@@ -84,6 +87,32 @@ def _run_cli(
     )
     assert ended.returncode == status, f"{arguments}: {ended.returncode}\n{ended.stderr}"
     return ended
+
+
+@pytest.fixture(scope="session")
+def machine_settings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Return this machine's settings for pip and uv; skip the test if no index answers."""
+    probe = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "six"],
+        cwd=tmp_path_factory.mktemp("index"),
+        env={name: value for name, value in os.environ.items() if name != "PIP_CONFIG_FILE"}
+        | MACHINE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if probe.returncode:
+        (pytest.fail if CI else pytest.skip)(f"no index answers: {probe.stderr.strip()}")
+    return MACHINE
+
+
+@pytest.fixture
+def index(machine_settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pip and uv ask the index that this machine is set up for; mark such tests network."""
+    monkeypatch.delenv("PIP_CONFIG_FILE")
+    monkeypatch.delenv("UV_NO_CONFIG")
+    for name, value in machine_settings.items():
+        monkeypatch.setenv(name, value)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
