@@ -7,6 +7,7 @@ import os
 import stat
 import struct
 import unicodedata
+import venv
 import zipfile
 import zlib
 from dataclasses import replace
@@ -781,11 +782,13 @@ def test_refused_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------ the target
 
 
-@pytest.fixture
-def environment(venv: Path) -> Environment:
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """A real environment, but for what wheels are measured against."""
+    prefix = tmp_path_factory.mktemp("venv")
+    venv.EnvBuilder(symlinks=True).create(prefix)
     return replace(
-        target_environment(venv),
+        target_environment(prefix),
         implementation="cpython",
         version="3.11.7",
         tags=("cp311-cp311-linux_x86_64", "py3-none-any"),

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import venv
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -44,9 +45,12 @@ BROKEN = {
 }
 
 
-@pytest.fixture
-def environment(venv: Path) -> Environment:
-    return target_environment(venv)
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment that no test changes: a staged tree is all that is written."""
+    prefix = tmp_path_factory.mktemp("venv")
+    venv.EnvBuilder(symlinks=True).create(prefix)
+    return target_environment(prefix)
 
 
 @pytest.fixture
@@ -71,9 +75,8 @@ def file_names(code: CodeType) -> set[str]:
     return {code.co_filename}.union(*map(file_names, inner))
 
 
-def same_by_compileall(environment: Environment, root: Path) -> dict[str, bytes]:
-    """Move the sources to where they will be, compile them there, move them back."""
-    final = environment.prefix / "final"
+def by_compileall(environment: Environment, root: Path, final: Path) -> dict[str, bytes]:
+    """Copy the sources to where they will be, with their times, and compile them there."""
     shutil.copytree(root, final, ignore=shutil.ignore_patterns("__pycache__"))
     python = [str(environment.interpreter), "-W", "ignore", "-m", "compileall", "-q"]
     subprocess.run([*python, str(final)], check=False, capture_output=True)
@@ -91,7 +94,7 @@ def test_result_is_that_of_compileall_on_the_final_path(
 ) -> None:
     if epoch:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
-    final = environment.prefix / "final"
+    final = root.parent / "final"
     there = replace(environment, prefix=final)
     if not ours:
         there = replace(there, magic=b"\0\0\0\0")
@@ -100,7 +103,7 @@ def test_result_is_that_of_compileall_on_the_final_path(
     (root / "bin/tool.py").chmod(0o755)
     written = compile_staged(root, [*SOURCES, *BROKEN], there)
     found = compiled(root)
-    expected = same_by_compileall(environment, root)
+    expected = by_compileall(environment, root, final)
     assert set(written) == found.keys() == expected.keys()
     assert len(found) == len(SOURCES)
     assert {name: data[:16] for name, data in found.items()} == {

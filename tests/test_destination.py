@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import venv
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-@pytest.fixture
-def environment(venv: Path) -> Environment:
-    return target_environment(venv)
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment that no test changes: a staged tree is all that is written."""
+    prefix = tmp_path_factory.mktemp("venv")
+    venv.EnvBuilder(symlinks=True).create(prefix)
+    return target_environment(prefix)
 
 
 @pytest.fixture

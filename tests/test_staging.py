@@ -9,6 +9,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import venv
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def environment(venv: Path) -> Environment:
-    return target_environment(venv)
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment that no test changes: a staged tree is all that is written."""
+    prefix = tmp_path_factory.mktemp("venv")
+    venv.EnvBuilder(symlinks=True).create(prefix)
+    return target_environment(prefix)
 
 
 @pytest.fixture
@@ -256,7 +260,7 @@ def test_another_interpreter_gets_its_own_bytecode(tmp_path: Path, root: Path) -
 
 @pytest.mark.slow
 def test_same_files_modes_and_record_as_pip(
-    tmp_path: Path, root: Path, venv: Path, environment: Environment
+    tmp_path: Path, root: Path, environment: Environment
 ) -> None:
     if importlib.util.find_spec("pip") is None:
         pytest.skip("needs pip")
@@ -274,21 +278,25 @@ def test_same_files_modes_and_record_as_pip(
         },
     )
     staged = stage(path, environment, root, compile_=True)
-    before = modes(venv)
-    pip = [sys.executable, "-m", "pip", "--python", str(venv), "-q", "install"]
-    subprocess.run([*pip, "--no-index", "--no-deps", str(path)], check=True)
+    prefix = environment.prefix
+    before = modes(prefix)
+    pip = [sys.executable, "-m", "pip", "--python", str(prefix), "-q"]
+    subprocess.run([*pip, "install", "--no-index", "--no-deps", str(path)], check=True)
     direct_url = f"{staged.info}/direct_url.json"  # pip was given a path: that is no request
-    theirs = {name: mode for name, mode in modes(venv).items() if name not in before}
+    theirs = {name: mode for name, mode in modes(prefix).items() if name not in before}
     theirs.pop(direct_url)
     # Headers: pip 25 and later have the canonical name, as we do.
     ours = {name: mode for name, mode in modes(root).items() if name not in before}
     assert ours == theirs
     generated = ("bin/", "INSTALLER", "RECORD", "direct_url.json")
-    rows = [record(top, staged) for top in (root, venv)]
+    rows = [record(top, staged) for top in (root, prefix)]
     names = [[r[0] for r in part if not r[0].endswith("direct_url.json")] for part in rows]
     assert names[0] == names[1]
     copied = [[r for r in part if not any(g in r[0] for g in generated)] for part in rows]
     assert copied[0] == copied[1]
+    subprocess.run([*pip, "uninstall", "-y", "Foo.bar"], check=True)
+    left = {name for name in modes(prefix) if name not in before}
+    assert not [name for name in left if not (prefix / name).is_dir()]  # pip leaves those
 
 
 def test_a_target_without_compilation_gets_no_bytecode(
