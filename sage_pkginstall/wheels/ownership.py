@@ -374,8 +374,10 @@ def _identities(
     for name, path in places:
         try:
             status = os.stat(path, dir_fd=descriptor)
-        except (FileNotFoundError, NotADirectoryError):
-            found[directory + name] = _NONE
+        except (FileNotFoundError, NotADirectoryError) as error:
+            is_file = isinstance(error, NotADirectoryError)
+            if not (is_file and name.endswith(".dist-info")):  # a file is no distribution
+                found[directory + name] = _NONE
             continue
         changed = status.st_ctime_ns
         if changed > newest and not _is_settled(changed, now):
