@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,7 +118,7 @@ class StagingArea:
     def workspace(self) -> Iterator[Workspace]:
         """Make a workspace for the length of a ``with`` statement."""
         self.path.mkdir(parents=True, exist_ok=True)
-        name = f"T-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"T-{os.getpid()}-{os.urandom(4).hex()}"
         lock_path = self.path / (name + _LOCK_SUFFIX)
         descriptor = self._new_lock(lock_path)
         path = self.path / name
