@@ -40,7 +40,7 @@ def test_installed_wheel_is_imported_and_verified(
     ended = run_cli("install", "--prefix", venv, wheel)
     assert ended.stdout == "installed foo 1.0\n"
     assert python(venv, "import foo; print(foo.x)") == "1"
-    assert run_cli("verify", "--prefix", venv).stdout.startswith("1 distributions verified")
+    assert run_cli("verify", "--prefix", venv).stdout.startswith("1 verified")
 
 
 def test_uninstall_leaves_the_prefix_as_it_was(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:

@@ -29,26 +29,26 @@ def recover(arguments: Sequence[str]) -> int:
 def verify(arguments: Sequence[str]) -> int:
     """Compare the installed files with their records; status 1 if they differ."""
     options = parser("sage-pkginstall verify", verify.__doc__ or "")
-    options.add_argument("names", nargs="*", metavar="NAME", help="distributions (default: all)")
+    options.add_argument(
+        "names", nargs="*", metavar="NAME", help="distributions or packages (default: all)"
+    )
     add_options(options, changes=False)
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.verify import verify as verify_names  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall verify", given)
     target = target_of(given, talk)
-    result = verify_names(target.python_environment(), given.names)
-    lines = [f"{i.name} {i.version}: {p.path}: {p.kind} ({p.detail})" for i, p in result.problems]
+    result = verify_names(target.tree.prefix, target.environment, given.names)
+    lines = [f"{title}: {p.path}: {p.kind} ({p.detail})" for title, p in result.problems]
     lines += [f"{path}: no distribution or package owns it" for path in result.unowned]
     rows = [
-        {"name": i.name, "version": i.version, "path": p.path, "kind": p.kind, "detail": p.detail}
-        for i, p in result.problems
+        {"of": title, "path": p.path, "kind": p.kind, "detail": p.detail}
+        for title, p in result.problems
     ]
     clean = not lines
     if clean and not talk.quiet:
-        lines = [
-            f"{len(result.checked)} distributions verified: every file there, every hash right"
-        ]
-    document = {"checked": len(result.checked), "problems": rows, "unowned": list(result.unowned)}
+        lines = [f"{len(result.checked)} verified: every file there, every recorded hash right"]
+    document = {"checked": result.checked, "problems": rows, "unowned": result.unowned}
     talk.result(lines, document)
     return 0 if clean else 1
 
@@ -62,9 +62,9 @@ def list_installed(arguments: Sequence[str]) -> int:
 
     talk = talk_of("sage-pkginstall list", given)
     target = target_of(given, talk)
-    installed = sorted(
-        installed_distributions(target.python_environment()), key=lambda i: i.canonical
-    )
+    environment = target.environment
+    found = () if environment is None else installed_distributions(environment)
+    installed = sorted(found, key=lambda i: i.canonical)
     width = max((len(i.name) for i in installed), default=0)
     rows = [{"name": i.name, "version": i.version, "kind": i.kind} for i in installed]
     talk.result((f"{i.name:{width}} {i.version}" for i in installed), {"distributions": rows})

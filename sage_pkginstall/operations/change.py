@@ -13,7 +13,7 @@ from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import RecordError
-from sage_pkginstall.wheels.ownership import manifest, package_name, survey
+from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, survey
 from sage_pkginstall.wheels.records import recorded_files
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Outcome", "commit_change", "plan_change"]
 
-_INSTALLED = "var/lib/sage/installed"
 _SCRIPTS = "var/lib/sage/scripts"
 _ENGINE_DIRECTORIES = ("var/lock", "var/tmp/sage")
 
@@ -155,7 +154,7 @@ def _distribution_paths(
 def _package_paths(prefix: Path, package: str) -> Iterator[str]:
     """Yield the files of a package's old records: stamps, manifests, scripts."""
     for stamp in package_stamps(prefix, package):
-        yield f"{_INSTALLED}/{stamp}"
+        yield f"{STAMPS}/{stamp}"
         yield from manifest(prefix, stamp)
     yield from _files_below(prefix, f"{_SCRIPTS}/{package}")
 
@@ -163,7 +162,7 @@ def _package_paths(prefix: Path, package: str) -> Iterator[str]:
 def package_stamps(prefix: Path, package: str) -> tuple[str, ...]:
     """Return the file names of all stamps of ``package``, whatever their version."""
     try:
-        names = [stamp.name for stamp in (prefix / _INSTALLED).iterdir()]
+        names = [stamp.name for stamp in (prefix / STAMPS).iterdir()]
     except FileNotFoundError:
         return ()
     return tuple(sorted(name for name in names if package_name(name) == package))
@@ -204,7 +203,7 @@ class _Rank:
         self.sites = environment.site_directories if environment else ()
 
     def __call__(self, path: str) -> int:
-        if f"{_INSTALLED}/".startswith(f"{path}/") or path.startswith(f"{_INSTALLED}/"):
+        if f"{STAMPS}/".startswith(f"{path}/") or path.startswith(f"{STAMPS}/"):
             return 5
         if path.startswith("var/lib/sage/"):
             return 4

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError
-from sage_pkginstall.wheels.ownership import survey, unowned_files
+from sage_pkginstall.wheels.ownership import (
+    STAMPS,
+    manifest,
+    package_name,
+    survey,
+    unowned_files,
+)
 from sage_pkginstall.wheels.records import (
     Problem,
     canonical_name,
@@ -15,10 +23,10 @@ from sage_pkginstall.wheels.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.records import Installed
 
 __all__ = ["Verification", "verify"]
 
@@ -27,22 +35,59 @@ __all__ = ["Verification", "verify"]
 class Verification:
     """What was looked at, and where the disk differs; ``unowned`` is nobody's."""
 
-    checked: tuple[Installed, ...]
-    problems: tuple[tuple[Installed, Problem], ...]
+    checked: tuple[str, ...]
+    problems: tuple[tuple[str, Problem], ...]
     unowned: tuple[str, ...] = ()
 
 
-def verify(environment: Environment, names: Sequence[str]) -> Verification:
-    """Check the distributions called ``names``, or all, and then also for unowned files.
+def verify(prefix: Path, environment: Environment | None, names: Sequence[str]) -> Verification:
+    """Check what is called ``names``, or everything, and then also for unowned files.
 
-    Raises `NotInstalledError` for a name that is not installed.
+    A name is that of a distribution or of a Sage package.  Raises `NotInstalledError`
+    for a name that is neither.
     """
-    installed = installed_distributions(environment)
+    checks = [*_distribution_checks(environment), *_package_checks(prefix)]
     wanted = {canonical_name(name) for name in names}
-    unknown = wanted - {i.canonical for i in installed}
+    unknown = wanted - {check.canonical for check in checks}
     if unknown:
-        raise NotInstalledError(", ".join(sorted(unknown)), environment.prefix)
-    chosen = tuple(i for i in installed if not wanted or i.canonical in wanted)
-    problems = tuple((i, problem) for i in chosen for problem in check(environment, i))
-    unowned = () if wanted else unowned_files(environment, survey(environment.prefix, environment))
-    return Verification(chosen, problems, unowned)
+        raise NotInstalledError(", ".join(sorted(unknown)), prefix)
+    chosen = [check for check in checks if not wanted or check.canonical in wanted]
+    problems = tuple((check.title, problem) for check in chosen for problem in check.run())
+    unowned: tuple[str, ...] = ()
+    if not wanted and environment is not None:
+        unowned = unowned_files(environment, survey(prefix, environment))
+    return Verification(tuple(check.title for check in chosen), problems, unowned)
+
+
+@dataclass(frozen=True)
+class _Check:
+    canonical: str
+    title: str
+    run: Callable[[], tuple[Problem, ...]]
+
+
+def _distribution_checks(environment: Environment | None) -> Iterator[_Check]:
+    if environment is None:
+        return
+    for one in installed_distributions(environment):
+        run = partial(check, environment, one)
+        yield _Check(one.canonical, f"{one.name} {one.version}", run)
+
+
+def _package_checks(prefix: Path) -> Iterator[_Check]:
+    try:
+        stamps = sorted(stamp.name for stamp in (prefix / STAMPS).iterdir())
+    except FileNotFoundError:
+        return
+    for stamp in stamps:
+        name = canonical_name(package_name(stamp))
+        yield _Check(name, f"package {stamp}", partial(_check_package, prefix, stamp))
+
+
+def _check_package(prefix: Path, stamp: str) -> tuple[Problem, ...]:
+    """Return the files of a package's manifest that are not there; it has no hashes."""
+    return tuple(
+        Problem(path, "missing", "not there")
+        for path in sorted(manifest(prefix, stamp))
+        if not os.path.lexists(prefix / path)
+    )

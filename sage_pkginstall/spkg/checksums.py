@@ -25,22 +25,33 @@ __all__ = ["Tarball", "read_tarballs"]
 
 _PLACEHOLDER = re.compile(r"VERSION(?:_MAJOR|_MINOR|_MICRO)?")
 _PARTS = {"VERSION_MAJOR": 0, "VERSION_MINOR": 1, "VERSION_MICRO": 2}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGITS = {"sha256": 64, "sha1": 40}
 
 
 @dataclass(frozen=True)
 class Tarball:
-    """A file of upstream's: its name in SAGE_DISTFILES, its SHA-256 (hex), its URL."""
+    """A file of upstream's: its name in SAGE_DISTFILES, its hashes (hex), its URL.
+
+    Old package directories have only a SHA-1.
+    """
 
     filename: str
     sha256: str | None
     url: str | None = None
     section: str = ""
+    sha1: str | None = None
 
     @property
     def is_wheel(self) -> bool:
         """Tell whether it is a wheel rather than an archive of sources."""
         return self.filename.endswith(".whl")
+
+    @property
+    def digest(self) -> tuple[str, str] | None:
+        """The algorithm and value of the strongest hash that is given."""
+        if self.sha256:
+            return "sha256", self.sha256
+        return ("sha1", self.sha1) if self.sha1 else None
 
 
 def read_tarballs(directory: Path, version: str) -> tuple[Tarball, ...]:
@@ -83,13 +94,21 @@ def _tarball(package: str, entry: dict[str, str], version: str) -> Tarball:
     filename = _filled(entry["tarball"], version)
     if "/" in filename or filename in {"", ".", ".."}:
         raise PackageError(package, f"its checksums.ini names no file: {filename!r}")
-    sha256 = entry.get("sha256", "").lower() or None
-    if sha256 and not _SHA256.fullmatch(sha256):
-        raise PackageError(package, f"its checksums.ini has no SHA-256: {sha256!r}")
     url = entry.get("upstream_url")
     return Tarball(
-        filename, sha256, _filled(url, version) if url else None, entry.get("section", "")
+        filename,
+        sha256=_hash(package, entry, "sha256"),
+        url=_filled(url, version) if url else None,
+        section=entry.get("section", ""),
+        sha1=_hash(package, entry, "sha1"),
     )
+
+
+def _hash(package: str, entry: dict[str, str], algorithm: str) -> str | None:
+    value = entry.get(algorithm, "").lower() or None
+    if value and not re.fullmatch(f"[0-9a-f]{{{_DIGITS[algorithm]}}}", value):
+        raise PackageError(package, f"its checksums.ini has no {algorithm}: {value!r}")
+    return value
 
 
 def _filled(pattern: str, version: str) -> str:
