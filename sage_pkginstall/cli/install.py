@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,15 @@ def install(arguments: Sequence[str]) -> int:
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.install import InstallOptions  # noqa: PLC0415
     from sage_pkginstall.operations.install import install as install_wheels  # noqa: PLC0415
-    from sage_pkginstall.operations.requests import parse_argument, resolve_requests  # noqa: PLC0415
+    from sage_pkginstall.operations.requests import requests_of_arguments  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall install", given)
     target = target_of(given, talk)
     environment = target.python_environment()
     refuse_managed(environment)
     store = store_of(given.store, target.tree.prefix)
-    wanted = [parse_argument(word) for word in given.wheels]
-    requests = resolve_requests(wanted, environment, store, compile_sources=not given.no_compile)
+    requests = requests_of_arguments(given.wheels, environment, store)
+    requests = tuple(replace(request, compile=not given.no_compile) for request in requests)
     how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
     result = install_wheels(target.tree, environment, requests, how)
     tell_installation(result, talk, dry_run=given.dry_run)

@@ -29,9 +29,7 @@ def recover(arguments: Sequence[str]) -> int:
 def verify(arguments: Sequence[str]) -> int:
     """Compare the installed files with their records; status 1 if they differ."""
     options = parser("sage-pkginstall verify", verify.__doc__ or "")
-    options.add_argument(
-        "names", nargs="*", metavar="NAME", help="distributions or packages (default: all)"
-    )
+    options.add_argument("names", nargs="*", metavar="NAME", help="what to look at (default: all)")
     add_options(options, changes=False)
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.verify import verify as verify_names  # noqa: PLC0415

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,16 +36,24 @@ def pip_install(arguments: Sequence[str]) -> int:
     flags = shlex.split(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
     given = options.parse_args([*flags, *arguments])
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
-    from sage_pkginstall.operations.requests import parse_argument, resolve_requests  # noqa: PLC0415
+    from sage_pkginstall.operations.requests import (  # noqa: PLC0415
+        requests_of_arguments,
+        requests_of_lines,
+    )
 
     talk = Talk("sage-pip-install", quiet=given.quiet > 0)
     target = sage_target(talk)
     environment = target.python_environment()
-    wanted = [*map(parse_argument, given.wheels), *_requirements(given.requirement)]
-    if not wanted:
+    lines = _requirements(given.requirement)
+    if not given.wheels and not given.requirement:
         raise UsageError("cannot install nothing: name a wheel, or -r FILE")
     store = store_of(given.find_links, environment.prefix)
-    requests = resolve_requests(wanted, environment, store, compile_sources=not given.no_compile)
+    requests = (
+        *requests_of_arguments(given.wheels, environment, store),
+        *requests_of_lines(lines, environment, store),
+    )
+    if given.no_compile:
+        requests = tuple(replace(request, compile=False) for request in requests)
     tree = Tree(_below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
     tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)

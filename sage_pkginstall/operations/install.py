@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from packaging.utils import canonicalize_name
-
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.wheels.bytecode import compile_staged
-from sage_pkginstall.wheels.records import installed_distributions
-from sage_pkginstall.wheels.requirements import unmet
+from sage_pkginstall.wheels.records import canonical_name, installed_distributions
 from sage_pkginstall.wheels.staging import stage_wheel
 
 if TYPE_CHECKING:
@@ -93,6 +90,10 @@ def _unmet(
     environment: Environment, staged: tuple[StagedDistribution, ...]
 ) -> tuple[tuple[str, str], ...]:
     """Return (distribution, requirement) for each requirement that is not met."""
+    if not any(s.requires for s in staged):
+        return ()
+    from sage_pkginstall.wheels.requirements import unmet  # noqa: PLC0415 - costs 10 ms
+
     installed = {i.canonical: i.version for i in installed_distributions(environment)}
     installed.update((s.name, s.version) for s in staged)
     return tuple(
@@ -106,7 +107,7 @@ def _refuse_twins(requests: Sequence[WheelRequest]) -> None:
     """Refuse two wheels of one distribution: only one version can be installed."""
     wheels: dict[str, WheelRequest] = {}
     for request in requests:
-        name = canonicalize_name(request.path.name.partition("-")[0])
+        name = canonical_name(request.path.name.partition("-")[0])
         if name in wheels:
             other = wheels[name].path.name
             raise WheelError(request.path, f"{other} is of the same distribution; give one of them")

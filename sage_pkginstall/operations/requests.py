@@ -8,11 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
-
-from sage_pkginstall.builds.store import find_wheel
 from sage_pkginstall.errors import RequirementError, WheelError
-from sage_pkginstall.wheels.requirements import parse_requirement_line
 from sage_pkginstall.wheels.staging import WheelRequest
 
 if TYPE_CHECKING:
@@ -21,53 +17,65 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.requirements import RequirementLine
 
-__all__ = ["direct_url", "parse_argument", "resolve_requests"]
+__all__ = ["direct_url", "requests_of_arguments", "requests_of_lines"]
 
 
-def resolve_requests(
-    lines: Iterable[RequirementLine],
-    environment: Environment,
-    store: Path | None,
-    *,
-    compile_sources: bool = True,
+def requests_of_arguments(
+    arguments: Iterable[str], environment: Environment, store: Path
 ) -> tuple[WheelRequest, ...]:
-    """Return the wheels that ``lines`` name, each asked for by the user.
+    """Return the wheels that a user named on the command line.
 
-    A line gives the wheel itself, or a requirement that the best wheel of ``store``
-    meets; one whose marker does not hold in the target is passed over.  Raises
-    `WheelError` for a file that is no wheel, `RequirementError` for what is not here.
+    An argument is the path of a wheel, ``NAME @ file:///PATH.whl``, or a requirement
+    that the best wheel of ``store`` meets.  Raises `WheelError` for a file that is no
+    wheel, `RequirementError` for what is not here.
     """
-    return tuple(
-        replace(_request(line, environment, store), compile=compile_sources)
-        for line in lines
-        if line.applies(environment)
-    )
+    return tuple(_request_of_argument(a, environment, store) for a in arguments)
 
 
-def parse_argument(argument: str) -> RequirementLine:
-    """Return what a user named on the command line: a wheel, or a requirement.
-
-    Raises `WheelError` for another file, `RequirementError` for what is neither.
-    """
+def _request_of_argument(argument: str, environment: Environment, store: Path) -> WheelRequest:
     path = Path(argument)
-    if not argument.endswith(".whl") and " @ " not in argument and path.exists():
+    if argument.endswith(".whl") and " @ " not in argument and "://" not in argument:
+        return _of_file(path)
+    if " @ " not in argument and path.exists():
         remedy = "build it first, with 'sage-pkginstall build'"
         raise WheelError(path, f"it is not a wheel (NAME-VERSION-TAGS.whl); {remedy}")
-    if argument.endswith(".whl") and " @ " not in argument and not path.exists():
-        raise WheelError(path, f"there is no file {path}")
-    return parse_requirement_line(argument)
+    from sage_pkginstall.wheels.requirements import (  # noqa: PLC0415 - costs 30 ms
+        parse_requirement_line,
+    )
+
+    return _request(parse_requirement_line(argument), environment, store)
 
 
-def _request(line: RequirementLine, environment: Environment, store: Path | None) -> WheelRequest:
+def requests_of_lines(
+    lines: Iterable[RequirementLine], environment: Environment, store: Path
+) -> tuple[WheelRequest, ...]:
+    """Return the wheels that the lines of requirements files name.
+
+    A line whose marker does not hold in the target is passed over.  Raises as
+    `requests_of_arguments` does.
+    """
+    return tuple(_request(line, environment, store) for line in lines if line.applies(environment))
+
+
+def _request(line: RequirementLine, environment: Environment, store: Path) -> WheelRequest:
     if line.wheel is not None:
-        wheel = line.verified_wheel().absolute()
-        return WheelRequest(wheel, direct_url=direct_url(wheel))
-    found = None
-    if store is not None:
-        found = find_wheel(store, Requirement(line.text.partition(" --hash")[0]), environment)
+        return _of_file(line.verified_wheel())
+    return _from_store(line, environment, store)
+
+
+def _of_file(wheel: Path) -> WheelRequest:
+    absolute = wheel.absolute()
+    return WheelRequest(absolute, direct_url=direct_url(absolute))
+
+
+def _from_store(line: RequirementLine, environment: Environment, store: Path) -> WheelRequest:
+    from packaging.requirements import Requirement  # noqa: PLC0415 - for names only
+
+    from sage_pkginstall.builds.store import find_wheel  # noqa: PLC0415 - for names only
+
+    found = find_wheel(store, Requirement(line.text.partition(" --hash")[0]), environment)
     if found is None:
-        where = store or "a wheel store, as none is named"
-        raise RequirementError(line.text, f"there is no fitting wheel in {where}")
+        raise RequirementError(line.text, f"there is no fitting wheel in {store}")
     return WheelRequest(replace(line, wheel=found.path).verified_wheel())
 
 
