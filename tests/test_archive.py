@@ -617,7 +617,11 @@ def with_file(tmp_path: Path, name: str, text: str) -> Path:
         ("Wheel-Version: 1.x\n", "WHEEL has Wheel-Version '1.x'; 1.x is understood"),
         ("Generator: x\n", "WHEEL has Wheel-Version ''; 1.x is understood"),
         ("", "WHEEL has Wheel-Version ''; 1.x is understood"),
-        ("Wheel-Version: 1.0\nRoot-Is-Purelib: True\n", "it may be true or false"),
+        (
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: True\n",
+            "has Root-Is-Purelib 'True', not true or false",
+        ),
+        ("Wheel-Version: 1.0\nTag: " + "a." * 999 + "-" + "b." * 99 + "-c", "more than 10000 tags"),
         ("Wheel-Version: 1.0\nTag: py2-none-any\n", "has the tag py3-none-any, its WHEEL only"),
     ],
 )
@@ -656,6 +660,8 @@ def test_linux_tag_may_have_been_published_as_manylinux(tmp_path: Path) -> None:
         ("Version: 1.0\n", "METADATA has 0 Name fields"),
         ("Name: foo\nName: foo\nVersion: 1.0\n", "METADATA has 2 Name fields"),
         ("Name: foo\n\nVersion: 1.0\n", "METADATA has 0 Version fields"),
+        ("Name: foo\nVersion: 1." + "0" * 9999 + "1\n", "METADATA has version"),
+        ("Name: foo\x1b[2J\nVersion: 1.0\n", "METADATA has the name 'foo\\x1b[2J'"),
         ("Name: _foo\nVersion: 1.0\n", "METADATA has the name '_foo'"),
     ],
 )
@@ -811,7 +817,7 @@ def test_fits(tmp_path: Path, environment: Environment) -> None:
 def test_refused_other_python(tmp_path: Path, environment: Environment) -> None:
     path = make_wheel(tmp_path, "foo", "1.0", metadata=["Requires-Python: >=3.12"])
     python = environment.interpreter
-    assert misfit(path, environment) == (f"it requires Python >=3.12; {python} is Python 3.11.7")
+    assert misfit(path, environment) == (f"it requires Python '>=3.12'; {python} is Python 3.11.7")
 
 
 def test_refused_tags_that_do_not_fit(tmp_path: Path, environment: Environment) -> None:

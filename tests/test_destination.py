@@ -207,6 +207,16 @@ def test_refused_what_belongs_to_the_environment(
     assert refusal(path, environment, root).endswith("belongs to the environment, not to a wheel")
 
 
+def test_refused_records_of_another_distribution(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    ghost = f"{environment.schemes['purelib']}/bar-1.0.dist-info/METADATA"
+    path = make_wheel(tmp_path, "foo", "1.0", data={f"data/{ghost}": "Name: bar\n"})
+    assert refusal(path, environment, root) == (
+        f"'{ghost}' belongs to the records of another distribution"
+    )
+
+
 def test_refused_entry_point_in_place_of_the_interpreter(
     tmp_path: Path, root: Path, environment: Environment
 ) -> None:

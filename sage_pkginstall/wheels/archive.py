@@ -21,6 +21,7 @@ import csv
 import hashlib
 import io
 import itertools
+import math
 import os
 import re
 import stat
@@ -60,8 +61,10 @@ class Limits:
     floor: int = 256 << 20
     name: int = 1024
     """Bytes of an entry's name; a component may have 255, as everywhere."""
-    text: int = 128 << 20
-    """Bytes of what is held in memory: the central directory, RECORD, METADATA …"""
+    text: int = 16 << 20
+    """Bytes of METADATA, WHEEL or entry_points.txt, which are held in memory."""
+    directory: int = 256 << 20
+    """Bytes of the central directory or of RECORD, which have a row for each entry."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class WheelArchive(WheelSource):
         requires = self.metadata.requires_python
         if requires is not None and not _python_fits(requires, environment.version):
             self._refuse(
-                f"it requires Python {requires}; {environment.interpreter} is "
+                f"it requires Python {_quoted(requires)}; {environment.interpreter} is "
                 f"Python {environment.version}"
             )
 
@@ -226,8 +229,9 @@ class WheelArchive(WheelSource):
         entry = self._entries.get(name)
         if entry is None:
             raise _RefusalError(f"it has no {name!r}")
-        if entry.size > self._limits.text:
-            raise _RefusalError(f"{name!r} has {entry.size} bytes (allowed: {self._limits.text})")
+        limit = self._limits.directory if filename == "RECORD" else self._limits.text
+        if entry.size > limit:
+            raise _RefusalError(f"{name!r} has {entry.size} bytes (allowed: {limit})")
         try:
             return self._stream(name).read().decode("utf-8")
         except UnicodeDecodeError as error:
@@ -237,15 +241,17 @@ class WheelArchive(WheelSource):
         headers = _headers(self._text("WHEEL"))
         version = str(headers["Wheel-Version"] or "").strip()
         if re.fullmatch(r"1\.[0-9]{1,9}", version) is None:
-            raise _RefusalError(f"WHEEL has Wheel-Version {version!r}; 1.x is understood")
+            raise _RefusalError(f"WHEEL has Wheel-Version {_quoted(version)}; 1.x is understood")
         root = headers["Root-Is-Purelib"]
         if root not in {None, "true", "false"}:
             # pip takes "True" for true, installer for false.
-            raise _RefusalError(f"WHEEL has Root-Is-Purelib {root!r}; it may be true or false")
+            raise _RefusalError(f"WHEEL has Root-Is-Purelib {_quoted(root)}, not true or false")
         said = _expanded(str(tag).strip() for tag in headers.get_all("Tag", ()))
         if said and not all(_is_said(tag, said) for tag in self.tags):
             wrong = min(tag for tag in self.tags if not _is_said(tag, said))
-            raise _RefusalError(f"its file name has the tag {wrong}, its WHEEL only {min(said)!r}")
+            raise _RefusalError(
+                f"its file name has the tag {wrong}, its WHEEL only {_quoted(min(said))}"
+            )
 
     def _read_metadata(self, file_name: _FileName) -> WheelMetadata:
         headers = _headers(self._text("METADATA"))
@@ -253,10 +259,12 @@ class WheelArchive(WheelSource):
         version = _only(headers, "Version")
         if _NAME.fullmatch(name) is None or _canonical(name) != self.name:
             raise _RefusalError(
-                f"METADATA has the name {name!r}, the file {file_name.distribution!r}"
+                f"METADATA has the name {_quoted(name)}, the file {file_name.distribution!r}"
             )
         if not _same_version(file_name.version, version):
-            raise _RefusalError(f"METADATA has version {version!r}, the file {file_name.version!r}")
+            raise _RefusalError(
+                f"METADATA has version {_quoted(version)}, the file {file_name.version!r}"
+            )
         requires = headers["Requires-Python"]
         return WheelMetadata(
             name=name,
@@ -274,11 +282,11 @@ class WheelArchive(WheelSource):
         except (ConfigParserError, AssertionError, AttributeError) as error:
             # installer asserts that a value has the form module:attribute.
             said = str(error).splitlines()
-            reason = said[0] if said else "a script is no module:attribute"
+            reason = _quoted(said[0]) if said else "a script is no module:attribute"
             raise _RefusalError(f"entry_points.txt cannot be read: {reason}") from None
         for name, *_ in scripts:
             if not _is_component(name) or name != name.strip():
-                raise _RefusalError(f"entry point {name!r} is no name for a script")
+                raise _RefusalError(f"entry point {_quoted(name)} is no name for a script")
 
     def _refuse(self, reason: str) -> NoReturn:
         raise WheelError(self.path, reason) from None
@@ -286,6 +294,14 @@ class WheelArchive(WheelSource):
 
 class _RefusalError(ValueError):
     """What is wrong with a wheel; `WheelArchive.open` says with which."""
+
+
+def _quoted(text: str) -> str:
+    """Return ``text``, which may be anything of any length, as a part of one line."""
+    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
+
+
+_SHOWN = 100
 
 
 # ---------------------------------------------------------------------- content of entries
@@ -554,8 +570,8 @@ def _find_central(descriptor: int, length: int, limits: Limits) -> tuple[int, in
         )
     if count > limits.entries:
         raise _RefusalError(f"it has {count} entries (allowed: {limits.entries})")
-    if size > limits.text:
-        raise _RefusalError(f"its central directory has {size} bytes (allowed: {limits.text})")
+    if size > limits.directory:
+        raise _RefusalError(f"its central directory has {size} bytes (allowed: {limits.directory})")
     return start, size, count
 
 
@@ -806,8 +822,13 @@ def _expanded(tags: Iterable[str]) -> frozenset[str]:
     result: set[str] = set()
     for tag in tags:
         parts = [part.split(".") for part in tag.lower().split("-")]
+        if len(result) + math.prod(map(len, parts)) > _TAGS:
+            raise _RefusalError(f"the tag {_quoted(tag)} stands for more than {_TAGS} tags")
         result.update(map("-".join, itertools.product(*parts)))
     return frozenset(result)
+
+
+_TAGS = 10_000
 
 
 def _is_said(tag: str, said: frozenset[str]) -> bool:
@@ -833,11 +854,11 @@ def _same_version(escaped: str, version: str) -> bool:
     """Compare the version in a file name with a version as METADATA has it."""
     if escaped == version and _SIMPLE_VERSION.fullmatch(version):
         return True
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 -- seldom needed
+    from packaging.version import Version  # noqa: PLC0415 -- seldom needed
 
     try:
         return Version(escaped.replace("_", "-")) == Version(version)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of too many digits
         return False
 
 
@@ -901,15 +922,17 @@ _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 _FILES_OF_INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 
 
-def _record_rows(text: str) -> list[list[str]]:
+def _record_rows(text: str) -> Iterator[list[str]]:
+    """Yield the rows, each of path, hash and size."""
+    reader = csv.reader(io.StringIO(text, newline=""))
     try:
-        rows = list(csv.reader(io.StringIO(text, newline="")))
+        for row in reader:
+            if len(row) != 3:  # noqa: PLR2004
+                found = _quoted(",".join(row))
+                raise _RefusalError(f"RECORD has a row of {len(row)} fields: {found}")
+            yield row
     except csv.Error as error:
         raise _RefusalError(f"RECORD is not in CSV ({error})") from None
-    for row in rows:
-        if len(row) != 3:  # noqa: PLR2004
-            raise _RefusalError(f"RECORD has a row of {len(row)} fields: {','.join(row)[:80]!r}")
-    return rows
 
 
 def _check_record(
@@ -925,12 +948,12 @@ def _check_record(
     seen: set[str] = set()
     for name, hash_, size in rows:
         if name in seen:
-            raise _RefusalError(f"RECORD lists {name!r} twice")
+            raise _RefusalError(f"RECORD lists {_quoted(name)} twice")
         seen.add(name)
         entry = entries.get(name)
         if entry is None or name.endswith("/"):
             if f"{name.rstrip('/')}/" not in entries:
-                raise _RefusalError(f"RECORD lists {name!r}, which is not there")
+                raise _RefusalError(f"RECORD lists {_quoted(name)}, which is not there")
         elif name not in unhashed:
             _check_size(name, size, entry)
             expected[name] = _parse_hash(name, hash_)
@@ -949,21 +972,21 @@ def _check_all_listed(entries: Iterable[str], listed: set[str]) -> None:
 def _check_size(name: str, size: str, entry: _Entry) -> None:
     if not (size.isascii() and size.isdigit()) or size.lstrip("0") != str(entry.size).lstrip("0"):
         raise _RefusalError(
-            f"RECORD gives the size {size!r} for {name!r}, which has {entry.size} bytes"
+            f"RECORD gives the size {_quoted(size)} for {name!r}, which has {entry.size} bytes"
         )
 
 
 def _parse_hash(name: str, text: str) -> _Expected:
     algorithm, _, value = text.partition("=")
     if algorithm not in _HASHES:
-        raise _RefusalError(f"RECORD has no hash of sha256 or better for {name!r}: {text!r}")
+        raise _RefusalError(f"RECORD has no hash of sha256 or better for {name!r}: {_quoted(text)}")
     value = value.rstrip("=")
     size = _HASHES[algorithm]().digest_size
     if re.fullmatch(r"[A-Za-z0-9_-]+", value) and len(value) % 4 != 1:
         digest = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
         if len(digest) == size:
             return _Expected(f"{algorithm}={value}", algorithm, digest)
-    raise _RefusalError(f"RECORD has a hash for {name!r} that is no {algorithm}: {text!r}")
+    raise _RefusalError(f"RECORD has a hash for {name!r} that is no {algorithm}: {_quoted(text)}")
 
 
 def _headers(text: str) -> Message:
@@ -972,8 +995,10 @@ def _headers(text: str) -> Message:
     It is the standard library's, which ``installer`` has imported already; what follows
     the first empty line, a description of any length, is not parsed.
     """
-    text = text.replace("\r\n", "\n")
-    return parse_metadata_file(text.partition("\n\n")[0] + "\n")
+    return parse_metadata_file(_EMPTY_LINE.split(text, maxsplit=1)[0])
+
+
+_EMPTY_LINE = re.compile(r"(?<=\n)\r?\n")
 
 
 def _only(headers: Message, field: str) -> str:
@@ -988,9 +1013,9 @@ def _unfolded(value: object) -> str:
 
 
 def _python_fits(requires: str, version: str) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 -- slow
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- seldom needed before
 
     try:
         return SpecifierSet(requires).contains(version, prereleases=True)
-    except InvalidSpecifier:
+    except ValueError:
         return True  # pip, too: old wheels have ">=3.6.*"

@@ -224,13 +224,14 @@ def _compile_shares(shares: list[list[_Task]]) -> None:
 def _fork(share: list[_Task]) -> tuple[int, int]:
     """Start a process that compiles ``share``; return it and where it says what failed."""
     reading, writing = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child:
         os.close(writing)
         return child, reading
     status = 1
     try:
-        _compile_share(share)
+        _compile_share(share, parent)
         status = 0
     except OSError as error:
         os.write(writing, os.fsencode(f"{error.errno or 0}\0{error.filename or ''}"))
@@ -252,9 +253,12 @@ def _wait(share: list[_Task], child: int, reading: int) -> OSError | None:
     return OSError(errno.ECHILD, reason, share[0].source)
 
 
-def _compile_share(share: list[_Task]) -> None:
+def _compile_share(share: list[_Task], parent: int = 0) -> None:
+    """Compile these sources; a process without its ``parent`` has nobody to do it for."""
     by_hash = bool(os.environ.get("SOURCE_DATE_EPOCH"))
     for task in share:
+        if parent and os.getppid() != parent:
+            break
         _compile_one(task, by_hash=by_hash)
 
 

@@ -180,6 +180,8 @@ class StagedDestination(WheelDestination):
         target = posixpath.join(base, path)
         if self._is_of_the_environment(target):
             self._refuse(target, "belongs to the environment, not to a wheel")
+        if self._is_of_another_distribution(target):
+            self._refuse(target, "belongs to the records of another distribution")
         return target
 
     def _is_of_the_environment(self, target: str) -> bool:
@@ -191,6 +193,14 @@ class StagedDestination(WheelDestination):
         major, minor, *_ = self._environment.version.split(".")
         versions = ("", major, f"{major}.{minor}")
         return name in {self._environment.interpreter.name, *(f"python{v}" for v in versions)}
+
+    def _is_of_another_distribution(self, target: str) -> bool:
+        for site in self._environment.site_directories:
+            if target.startswith(f"{site}/"):
+                top = target[len(site) + 1 :].partition("/")[0]
+                if top.endswith(".dist-info") and top != self._archive.dist_info_dir:
+                    return True
+        return False
 
     def _entry(self, name: str, path: str) -> RecordEntry:
         return RecordEntry(name, *self._written[path])

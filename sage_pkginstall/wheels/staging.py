@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import installer
 
-from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.destination import StagedDestination
 
@@ -84,10 +83,7 @@ def stage_wheel(
     with WheelArchive.open(request.path) as archive:
         archive.check_fits(environment)
         with StagedDestination(archive, environment, root) as destination:
-            try:
-                installer.install(archive, destination, _additional_metadata(request))
-            except RecursionError as error:  # ConfigParser and csv have no other limits
-                raise WheelError(request.path, "it is nested too deeply") from error
+            installer.install(archive, destination, _additional_metadata(request))
             compiled: Sequence[str] = ()
             if request.compile:
                 compiled = compiler(root, destination.sources, environment)
