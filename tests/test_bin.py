@@ -235,14 +235,11 @@ def test_launcher_looks_for_what_the_package_depends_on() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     table = re.search(r"^dependencies = \[(.*?)^\]", text, re.DOTALL | re.MULTILINE)
     assert table is not None
-    lines = [line for line in table[1].splitlines() if ";" not in line]  # those for all Pythons
-    names = {
-        name.replace("-", "_")
-        for name in re.findall(r'^ +"([\w-]+)', "\n".join(lines), re.MULTILINE)
-    }
+    lines = "".join(line for line in table[1].splitlines(keepends=True) if ";" not in line)
+    names = set(re.findall(r'^ +"([\w-]+)', lines, re.MULTILINE))  # of all Pythons
     needed = re.search(r"^needed='(.*)'$", (BIN / "sage-pkginstall").read_text(), re.MULTILINE)
     assert needed is not None
-    assert set(needed[1].split()) == names
+    assert set(needed[1].replace("_", "-").split()) == names
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)

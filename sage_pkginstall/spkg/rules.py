@@ -76,11 +76,19 @@ def _read_all(packages: Path) -> tuple[dict[str, Package], dict[str, str]]:
     sound: dict[str, Package] = {}
     broken: dict[str, str] = {}
     for name in package_names(packages):
-        try:
-            sound[name] = read_package(packages / name)
-        except PackageError as error:
-            broken[name] = str(error)
+        package = _read(packages / name)
+        if isinstance(package, Package):
+            sound[name] = package
+        else:
+            broken[name] = str(package)
     return sound, broken
+
+
+def _read(directory: Path) -> Package | PackageError:
+    try:
+        return read_package(directory)
+    except PackageError as error:
+        return error
 
 
 def _closure(names: Iterable[str], packages: Mapping[str, Package]) -> frozenset[str]:

@@ -1,0 +1,480 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sage_pkginstall.spkg.rules import make_rules
+from tests.trees import plant
+
+ROOT = Path(__file__).resolve().parent.parent
+STAMPS = "var/lib/sage/installed"
+
+# Stand-ins for the commands that recipes call: a package is installed by its stamp alone.
+PROGRAMS = {
+    "sage-logger": """#!/bin/sh
+[ "$1" = -p ] || exit 9
+exec sh -c "$2"
+""",
+    "sage-spkg": """#!/bin/sh
+echo "$@" >>"$RECORD"
+case "$*" in *--check-only*) exit ;; esac
+[ "${FAIL-}" != "$1" ] || exit 1
+[ -z "${SLOW-}" ] || sleep "$SLOW"
+mkdir -p "$2/var/lib/sage/installed"
+rm -f "$2/var/lib/sage/installed/${1%%-*}"-*
+: >"$2/var/lib/sage/installed/$1"
+echo "done $1" >>"$RECORD"
+""",
+    "sage-spkg-uninstall": """#!/bin/sh
+echo "uninstall $@" >>"$RECORD"
+rm -f "$2/var/lib/sage/installed/$1"-*
+""",
+}
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A source tree with package directories, our make rules, and what they installed."""
+
+    root: Path
+
+    @property
+    def packages(self) -> Path:
+        return self.root / "build" / "pkgs"
+
+    @property
+    def local(self) -> Path:
+        return self.root / "local"
+
+    @property
+    def venv(self) -> Path:
+        return self.root / "venv"
+
+    def add(self, name: str, version: str | None = "1.0", **files: str) -> None:
+        """Make a package directory, of a script package unless ``files`` say otherwise.
+
+        ``type`` is ``standard`` unless given; ``_`` in a key is what makes it a file name:
+        ``dependencies_build``, ``requirements_txt``.
+        """
+        texts = {"type": "standard", **files}
+        if version is not None:
+            texts["package_version_txt"] = version
+        plant(
+            self.packages / name,
+            {_file_name(key): f"{text}\n".encode() for key, text in texts.items()},
+        )
+
+    def script(self, name: str, dependencies: str = "", **files: str) -> None:
+        """Add a script package that is no Python package."""
+        self.add(name, spkg_install_in=":", dependencies=dependencies, **files)
+
+    def make(self, *arguments: str, status: int = 0, **variables: str) -> list[str]:
+        """Run make; return what it ran of PROGRAMS, trees by their names."""
+        record = self.root / "record"
+        record.unlink(missing_ok=True)
+        ended = self.run(*arguments, **variables)
+        assert ended.returncode == status, ended.stdout + ended.stderr
+        lines = record.read_text() if record.exists() else ""
+        return lines.replace(f"{self.root}/", "").splitlines()
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", "-f", f"{self.root}/build/make/Makefile", *arguments],
+            cwd=self.root,
+            env={
+                **os.environ,
+                "RECORD": f"{self.root}/record",
+                "SAGE_VENV": str(self.venv),
+                "SAGE_PKGINSTALL_PYTHON": sys.executable,
+                **variables,
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def stamps(self) -> set[str]:
+        return {path.name for tree in (self.local, self.venv) for path in tree.glob(f"{STAMPS}/*")}
+
+
+def _file_name(key: str) -> str:
+    exceptions = {
+        "package_version_txt": "package-version.txt",
+        "spkg_install_in": "spkg-install.in",
+        "version_requirements_txt": "version_requirements.txt",
+    }
+    return exceptions.get(key, re.sub("_(txt|ini)$", r".\1", key))
+
+
+@pytest.fixture
+def distribution(tmp_path: Path) -> Distribution:
+    root = tmp_path / "root"
+    (root / "build/pkgs").mkdir(parents=True)
+    (root / "build/make").mkdir()
+    shutil.copy(ROOT / "build/make/Makefile", root / "build/make")
+    plant(root / "build/bin", {name: text.encode() for name, text in PROGRAMS.items()})
+    shutil.copy(ROOT / "build/bin/sage-pkginstall", root / "build/bin")
+    for path in (root / "build/bin").iterdir():
+        path.chmod(0o755)
+    (root / "sage_pkginstall").symlink_to(ROOT / "sage_pkginstall")
+    plant(root / "venv", {"bin/python3": b""})
+    return Distribution(root)
+
+
+def installed(*names: str) -> list[str]:
+    """What `Distribution.make` returns when these are installed into local/ one by one."""
+    return [line for name in names for line in (f"{name} local", f"done {name}")]
+
+
+# --------------------------------------------------------------------------------- targets
+
+
+def test_package_comes_after_what_it_needs(distribution: Distribution) -> None:
+    distribution.script("a", "b | c")
+    distribution.script("b", "d # not e")
+    for name in "cde":
+        distribution.script(name)
+    assert distribution.make("a") == installed("d-1.0", "b-1.0", "c-1.0", "a-1.0")
+    assert distribution.make("a") == []
+
+
+def test_all_are_the_base_and_standard_packages(distribution: Distribution) -> None:
+    for kind in ("base", "standard", "optional", "experimental"):
+        distribution.script(f"a_{kind}", type=kind)
+    assert distribution.make() == installed("a_base-1.0", "a_standard-1.0")
+    ended = distribution.run()
+    assert (ended.returncode, ended.stdout) == (0, "make: Nothing to be done for 'all'.\n")
+
+
+def test_list_names_all_packages(distribution: Distribution) -> None:
+    for name in ("b", "a", "c"):
+        distribution.script(name, type="optional")
+    assert distribution.run("list").stdout.split() == ["a", "b", "c"]
+
+
+def test_reinstalling_rebuilds_what_names_it_before_the_bar(distribution: Distribution) -> None:
+    distribution.script("base")
+    distribution.script("linked", "base")
+    distribution.script("above", "linked")
+    distribution.script("user", "| base")
+    distribution.make()
+    assert distribution.make("base-no-deps") == installed("base-1.0")
+    assert distribution.make() == installed("linked-1.0", "above-1.0")
+
+
+def test_clean_removes_one_package_and_rebuilds_nothing(distribution: Distribution) -> None:
+    distribution.script("base")
+    distribution.script("linked", "base")
+    distribution.make()
+    for goal in ("base-clean", "base-uninstall", "base-SAGE_LOCAL-uninstall"):
+        assert distribution.make(goal) == ["uninstall base local"]
+    assert distribution.stamps() == {"linked-1.0"}
+
+
+def test_clean_of_a_package_that_is_not_installed_says_nothing(distribution: Distribution) -> None:
+    distribution.script("a")
+    ended = distribution.run("a-clean")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_older_version_does_not_satisfy(distribution: Distribution) -> None:
+    distribution.script("base")
+    distribution.script("linked", "base")
+    distribution.make()
+    distribution.add("base", "1.0.p1")
+    assert distribution.make() == installed("base-1.0.p1", "linked-1.0")
+
+
+def test_no_deps_installs_one_package_though_it_is_there(distribution: Distribution) -> None:
+    distribution.script("a", "b")
+    distribution.script("b")
+    for goal in ("a-no-deps", "a-no-deps", "a-SAGE_LOCAL-no-deps"):
+        assert distribution.make(goal) == installed("a-1.0")
+
+
+def test_deps_are_what_is_named_and_build_deps_more(distribution: Distribution) -> None:
+    more = {"dependencies_order_only": "d", "dependencies_build": "e", "dependencies_check": "f"}
+    distribution.script("a", "b | c", **more)
+    for name in "bcdef":
+        distribution.script(name)
+    assert distribution.make("a-deps") == installed("b-1.0", "c-1.0", "d-1.0")
+    assert distribution.make("a-build-deps") == installed("e-1.0")
+    assert distribution.make("a") == installed("a-1.0")
+    assert distribution.make("a-check") == [*installed("f-1.0"), "--check-only a-1.0 local"]
+
+
+def test_check_dependencies_come_first_where_checks_run(distribution: Distribution) -> None:
+    distribution.script("a", dependencies_check="b")
+    distribution.script("b")
+    assert distribution.make("a", SAGE_CHECK="no") == installed("a-1.0")
+    assert distribution.make("a", SAGE_CHECK="warn") == installed("b-1.0")
+    assert distribution.make("a-clean", "a", SAGE_CHECK="yes")[1:] == installed("a-1.0")
+
+
+def test_optional_dependencies_count_if_asked_for_or_installed(distribution: Distribution) -> None:
+    distribution.script("a", dependencies_optional="b c d")
+    for name in "bcd":
+        distribution.script(name, type="optional")
+    plant(distribution.local, {f"{STAMPS}/c-0.9": b"", f"{STAMPS}/dd-1": b""})
+    assert distribution.make("a", "OPTIONAL_PACKAGES=b") == installed("b-1.0", "c-1.0", "a-1.0")
+
+
+def test_ensure_leaves_an_installed_package_alone(distribution: Distribution) -> None:
+    distribution.script("base")
+    distribution.script("linked", "base")
+    assert distribution.make("linked-ensure") == installed("base-1.0", "linked-1.0")
+    distribution.make("base-no-deps")
+    assert distribution.make("linked-ensure") == []
+
+
+def test_package_may_go_to_several_trees(distribution: Distribution) -> None:
+    distribution.script("a", trees_txt="SAGE_LOCAL SAGE_VENV")
+    distribution.script("b", "a")
+    assert sorted(distribution.make("b")[:-2]) == sorted(
+        ["a-1.0 local", "a-1.0 venv", "done a-1.0", "done a-1.0"]
+    )
+    assert distribution.make("a-SAGE_VENV-no-deps")[0] == "a-1.0 venv"
+    assert sorted(distribution.make("a-clean")) == ["uninstall a local", "uninstall a venv"]
+
+
+# ------------------------------------------------------------------------------- the kinds
+
+
+def test_python_packages_need_toolchain_and_environment(distribution: Distribution) -> None:
+    source = {"version_requirements_txt": "x", "checksums_ini": "tarball=x-VERSION.tar.gz"}
+    wheel = {**source, "checksums_ini": "tarball=x-VERSION-py3-none-any.whl"}
+    distribution.add("setuptools", dependencies="| $(PYTHON_TOOLCHAIN) $(PYTHON) needed", **source)
+    distribution.add("needed", dependencies="| $(PYTHON_TOOLCHAIN)", **source)
+    distribution.add("flit_core", **wheel)
+    distribution.add("built", dependencies="$(PYTHON)", **source)
+    distribution.add("unpacked", **wheel)
+    shutil.rmtree(distribution.venv)
+    assert distribution.make("unpacked")[0] == "unpacked-1.0 venv"
+    assert (distribution.venv / "bin/python3").exists()
+    order = [line for line in distribution.make("built") if line.startswith("done")]
+    assert set(order[:-1]) == {"done needed-1.0", "done setuptools-1.0", "done flit_core-1.0"}
+    assert order.index("done needed-1.0") < order.index("done setuptools-1.0")
+    assert order[-1] == "done built-1.0"
+
+
+def test_newer_interpreter_rebuilds_nothing(distribution: Distribution) -> None:
+    distribution.script("a", "$(PYTHON)", version_requirements_txt="a")
+    distribution.make("a")
+    ahead = time.time() + 100
+    os.utime(distribution.venv / "bin/python3", (ahead, ahead))
+    assert distribution.make("a") == []
+
+
+def test_pip_package_is_asked_for_each_time_and_rebuilds_nothing(
+    distribution: Distribution,
+) -> None:
+    distribution.add("p", None, requirements_txt="p>1", type="optional")
+    distribution.script("a", "p")
+    assert distribution.make("p") == ["p-none venv", "done p-none"]
+    assert distribution.make("a") == ["p-none venv", "done p-none", *installed("a-1.0")]
+    assert distribution.make("a") == ["p-none venv", "done p-none"]
+    assert distribution.make("p-clean") == ["uninstall p venv"]
+
+
+def test_package_of_no_kind_stands_for_what_it_needs(distribution: Distribution) -> None:
+    distribution.add("virtual", None, dependencies="b")
+    distribution.script("a", "virtual")
+    distribution.script("b")
+    assert distribution.make("virtual-no-deps") == []
+    assert distribution.make("a") == installed("b-1.0", "a-1.0")
+    assert distribution.make() == []
+    assert distribution.make("virtual-clean") == []
+
+
+def test_dependencies_may_hold_variables_files_and_functions(distribution: Distribution) -> None:
+    text = "$(BLAS) $(SAGE_ROOT)/VERSION FORCED/../VERSION | $(if $(X),$(X) c, b)"
+    distribution.script("a", text)
+    for name in "bcd":
+        distribution.script(name)
+    version = plant(distribution.root, {"VERSION": b"", "FORCED/x": b""}) / "VERSION"
+    assert distribution.make("a", "BLAS=d") == installed("d-1.0", "b-1.0", "a-1.0")
+    ahead = time.time() + 100
+    os.utime(version, (ahead, ahead))
+    assert distribution.make("a", "BLAS=d", "X=b") == installed("c-1.0", "a-1.0")
+
+
+# ----------------------------------------------------------------------------------- faults
+
+
+def test_unknown_dependency_is_a_warning_and_fails_what_needs_it(
+    distribution: Distribution,
+) -> None:
+    distribution.script("a", "missing")
+    distribution.script("b")
+    ended = distribution.run("b")
+    warning = "Warning: cannot handle package a: its dependencies name 'missing', which is no"
+    assert ended.returncode == 0
+    assert warning in ended.stderr
+    ended = distribution.run("a")
+    assert ended.returncode == 2
+    assert "No rule to make target 'missing'" in ended.stderr
+
+
+def test_broken_package_directory_fails_only_what_needs_it(distribution: Distribution) -> None:
+    distribution.script("a", "broken")
+    distribution.script("b")
+    distribution.add("broken", type="it's $(wrong) #1")
+    assert distribution.make("b", "broken-clean")[:2] == installed("b-1.0")
+    ended = distribution.run("a")
+    assert ended.returncode == 2
+    assert "cannot handle package broken: its type \"it's $(wrong)" in ended.stderr
+
+
+def test_failing_package_stops_what_needs_it_and_with_k_nothing_else(
+    distribution: Distribution,
+) -> None:
+    distribution.script("a")
+    distribution.script("above", "a")
+    distribution.script("z")
+    assert distribution.make(status=2, FAIL="a-1.0") == ["a-1.0 local"]
+    done = distribution.make("-k", "-j4", status=2, FAIL="a-1.0")
+    assert sorted(done) == ["a-1.0 local", "done z-1.0", "z-1.0 local"]
+
+
+def test_paths_with_blanks_are_refused(distribution: Distribution) -> None:
+    ended = distribution.run(SAGE_LOCAL="/a b")
+    assert ended.returncode == 2
+    assert "make cannot handle paths with blanks" in ended.stderr
+
+
+# ------------------------------------------------------------------------------ make's ways
+
+
+def test_jobs_run_at_once_after_what_they_need(distribution: Distribution) -> None:
+    distribution.script("base")
+    for number in range(4):
+        distribution.script(f"a{number}", "base")
+    began = time.monotonic()
+    record = distribution.make("-j4", SLOW="0.4")
+    assert time.monotonic() - began < 4 * 0.4
+    assert record[:2] == installed("base-1.0")
+    assert all(line.endswith(" local") for line in record[2:6])
+
+
+def test_job_slots_are_handed_on(distribution: Distribution) -> None:
+    plant(
+        distribution.root,
+        {"Makefile": b"all: a b\na b: ; @sleep 0.3; date +$@%s.%N >>out\n"},
+    )
+    program = distribution.root / "build/bin/sage-spkg"
+    program.write_text('#!/bin/sh\nexec make -C "$SAGE_ROOT" --no-print-directory\n')
+    distribution.script("x")
+    ended = distribution.run("-j3", "x-no-deps")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    times = [float(line[1:]) for line in (distribution.root / "out").read_text().split()]
+    assert abs(times[1] - times[0]) < 0.2
+
+
+@pytest.mark.parametrize(("option", "status"), [("-n", 0), ("-q", 1)])
+def test_asking_starts_nothing(distribution: Distribution, option: str, status: int) -> None:
+    distribution.script("a", "b")
+    distribution.script("b")
+    for goals in (["a"], ["a-no-deps"], ["a-clean"], ["a-clean", "a"], ["a-check"]):
+        assert distribution.make(option, *goals, status=status) == []
+    distribution.make("a")
+    assert distribution.make(option, "a") == []
+    assert distribution.stamps() == {"a-1.0", "b-1.0"}
+
+
+def test_dry_run_tells_the_commands(distribution: Distribution) -> None:
+    distribution.script("a")
+    root = distribution.root
+    told = distribution.run("-n", "a", "SAGE_SPKG=sage-spkg -s").stdout
+    assert f"sage-logger' -p 'sage-spkg -s a-1.0 {root}/local' '{root}/logs/pkgs/a-1.0.log'" in told
+
+
+def test_touch_makes_what_is_installed_current_and_installs_nothing(
+    distribution: Distribution,
+) -> None:
+    distribution.script("base")
+    distribution.script("linked", "base")
+    distribution.script("absent", "base")
+    distribution.make("linked")
+    distribution.make("base-no-deps")
+    assert distribution.make("-t") == []
+    assert distribution.stamps() == {"base-1.0", "linked-1.0"}
+    assert distribution.make("linked") == []
+    assert distribution.make() == installed("absent-1.0")
+
+
+@pytest.mark.parametrize("jobs", ["-j1", "-j8"])
+def test_goals_that_contradict_each_other_are_done_in_their_turn(
+    distribution: Distribution, jobs: str
+) -> None:
+    distribution.script("a")
+    distribution.script("b")
+    distribution.make()
+    again = ["uninstall a local", *installed("a-1.0")]
+    assert distribution.make(jobs, "a-clean", "a") == again
+    assert distribution.make(jobs, "a-no-deps", "a", "a-clean", "a") == [
+        *installed("a-1.0"),
+        *again,
+    ]
+    assert distribution.make(jobs, "b", "a", "a-clean") == ["uninstall a local"]
+    assert distribution.make(jobs, "a-clean", "b", "a", status=2, FAIL="a-1.0")[:2] == [
+        "uninstall a local",
+        "a-1.0 local",
+    ]
+
+
+# ----------------------------------------------------------------------------- remaking it
+
+
+def test_rules_are_remade_when_package_directories_change(distribution: Distribution) -> None:
+    distribution.script("a")
+    distribution.make("a")
+    distribution.script("b")
+    (distribution.packages / "a/dependencies").write_text("| b\n")
+    assert distribution.make("a") == installed("b-1.0")
+    (distribution.packages / "a/dependencies_build").write_text("c\n")
+    distribution.script("c")
+    assert distribution.make("a") == installed("c-1.0")
+    shutil.rmtree(distribution.packages / "c")
+    assert distribution.run("c").returncode == 2
+
+
+def test_rules_are_not_remade_for_nothing(distribution: Distribution) -> None:
+    distribution.script("a")
+    distribution.make("a")
+    rules = distribution.root / "build/make/packages.mk"
+    before = rules.stat()
+    distribution.make("a")
+    distribution.make("a-clean")
+    assert rules.stat() == before
+
+
+def test_nothing_to_do_for_six_hundred_packages_takes_no_time(distribution: Distribution) -> None:
+    for number in range(600):
+        needs = " ".join(f"p{n}" for n in range(max(0, number - 12), number, 2))
+        distribution.script(f"p{number}", f"{needs} | $(PYTHON)")
+    plant(distribution.local, {f"{STAMPS}/p{number}-1.0": b"" for number in range(600)})
+    assert distribution.make("-t") == []
+    began = time.monotonic()
+    assert distribution.make() == []
+    assert time.monotonic() - began < 1
+
+
+def test_rules_do_not_depend_on_where_the_trees_are(distribution: Distribution) -> None:
+    distribution.script("a", "b c;rm: |", version_requirements_txt="a")
+    distribution.script("b")
+    made = make_rules(distribution.packages)
+    assert str(distribution.root) not in made.text
+    assert "inst_a := $(SAGE_VENV)/var/lib/sage/installed/a-1.0\n" in made.text
+    assert "c;rm" not in made.text
+    assert made.warnings == (
+        "cannot handle package a: its dependencies name 'c;rm:', which is no package",
+    )
