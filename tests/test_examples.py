@@ -40,7 +40,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_examples_do_what_the_page_says(page: Path, desk: Path) -> None:
+def test_examples_do_what_the_page_says(
+    page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for command in console(page):
         ended = subprocess.run(
             ["bash", "-c", command.line],
@@ -58,6 +60,7 @@ def test_examples_do_what_the_page_says(page: Path, desk: Path) -> None:
             )
             assert matches, f"{command.line}\nthe page says:\n{command.output}\nit is:\n{printed}"
     for code in python(page):
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
         subprocess.run([sys.executable, "-c", code], cwd=desk, check=True)
 
 
