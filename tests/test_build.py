@@ -13,7 +13,7 @@ from sage_pkginstall.builds.build import BuildRequest, build_wheel
 from sage_pkginstall.builds.log import BuildLog
 from sage_pkginstall.builds.source import unpacked
 from sage_pkginstall.environment import target_environment
-from sage_pkginstall.errors import BuildError, RequirementError
+from sage_pkginstall.errors import BuildError, RequirementError, UsageError
 from tests.sources import make_source, make_wheel, report_of
 from tests.trees import plant, tree
 
@@ -52,6 +52,28 @@ def test_wheel_is_all_that_is_in_the_destination(tmp_path: Path, build: Builder)
     wheel = build(make_source(tmp_path / "src"))
     assert wheel == build.dist / WHEEL
     assert list(tree(build.dist)) == [WHEEL]
+
+
+def test_destination_that_holds_what_is_needed_is_not_emptied(
+    tmp_path: Path, build: Builder
+) -> None:
+    source = make_source(tmp_path / "all" / "src")
+    make_wheel(build.store, "needed-1.0-py3-none-any.whl")
+    before = tree(tmp_path)
+    for destination in (source, tmp_path / "all", build.store, tmp_path):
+        build.dist = destination
+        with pytest.raises(UsageError, match=r"cannot empty .*: it holds"):
+            build(source)
+    assert tree(tmp_path) == before
+
+
+def test_destination_may_be_a_link(tmp_path: Path, build: Builder) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(build.dist)
+    build.dist = link
+    assert build(make_source(tmp_path / "src")) == link / WHEEL
+    assert link.is_symlink()
+    assert list(tree(tmp_path / "dist")) == [WHEEL]
 
 
 def test_isolated_build_sees_its_requirements_and_nothing_of_the_target(

@@ -69,9 +69,7 @@ def test_older_version_is_taken_where_the_newest_contradicts(
     assert resolved(store, environment, "a", "b<2") == ["a-1", "b-1"]
 
 
-def test_missing_requirement_is_named_with_its_owner(
-    store: Path, environment: Environment
-) -> None:
+def test_missing_requirement_is_named_with_its_owner(store: Path, environment: Environment) -> None:
     add(store, "a-1", "b>=1")
     with pytest.raises(RequirementError) as caught:
         resolved(store, environment, "a")
@@ -84,6 +82,13 @@ def test_version_that_is_there_instead_is_named(store: Path, environment: Enviro
     add(store, "a-1")
     with pytest.raises(RequirementError, match=r"'a>=2'.*only a-1-py3-none-any.whl"):
         resolved(store, environment, "a>=2")
+
+
+def test_wheel_for_another_python_is_said_to_be_one(store: Path, environment: Environment) -> None:
+    make_wheel(store, "a-1-py3-none-any.whl", headers=["Requires-Python: <3"])
+    make_wheel(store, "a-2-cp27-cp27m-win32.whl")
+    with pytest.raises(RequirementError, match=r"a-2.*\.whl, but not for cpython 3\."):
+        resolved(store, environment, "a")
 
 
 def test_contradiction_names_both_sides(store: Path, environment: Environment) -> None:

@@ -22,7 +22,7 @@ from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.store import StoredWheel, only_wheel
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.errors import RequirementError, UsageError
 
 if TYPE_CHECKING:
     from sage_pkginstall.builds.log import BuildLog
@@ -60,10 +60,11 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     """Build ``request.source`` for ``environment``; return the wheel in ``destination``.
 
     ``destination`` then holds that wheel and nothing else; what it held before is deleted
-    first.  Raises BuildError with the last lines of the log, and RequirementError if the
-    store lacks a build requirement and isolation is "yes".
+    first.  Raises BuildError with the last lines of the log, RequirementError if the store
+    lacks a build requirement and isolation is "yes", and UsageError if emptying
+    ``destination`` would delete the source, the store or the log.
     """
-    _empty(destination)
+    _empty(destination, request.source, store, log.path)
     with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch:
         build = _Build(request, environment, store, Path(scratch), Programs(run, log))
         try:
@@ -96,7 +97,7 @@ class _Build:
 
     def make(self, *, isolated: bool) -> None:
         """Build into `products`; RequirementError means that nothing was built yet."""
-        _empty(self.products)
+        self.products.mkdir(exist_ok=True)
         source = unpacked(self.request.source.absolute(), self._fresh("source"))
         if self.request.sdist_first:
             sdist = self._build("sdist", source, self._fresh("sdist"), isolated=isolated)
@@ -145,7 +146,14 @@ class _Build:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
 
 
-def _empty(directory: Path) -> None:
-    if directory.is_dir() and not directory.is_symlink():
-        shutil.rmtree(directory)
+def _empty(directory: Path, *needed: Path) -> None:
+    """Delete all that is in ``directory``, which is made at need."""
+    for path in needed:
+        if path.resolve().is_relative_to(directory.resolve()):
+            raise UsageError(f"cannot empty {directory}: it holds {path}")
     directory.mkdir(parents=True, exist_ok=True)
+    for child in directory.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        else:
+            child.unlink()

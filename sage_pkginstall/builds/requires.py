@@ -161,7 +161,11 @@ def _lack(requirement: Requirement, provider: _Provider) -> str:
     if requirement.url is not None:
         return "it names a URL, and build requirements come from the wheel store only"
     name = canonicalize_name(requirement.name)
-    there = [wheel.path.name for wheel in provider.wheels if wheel.name == name]
+    there = [wheel for wheel in provider.wheels if wheel.name == name]
+    names = ", ".join(wheel.path.name for wheel in there)
     if not there:
         return "the wheel store has no wheel of it"
-    return f"the wheel store has only {', '.join(there)}"
+    if any(_meets(wheel, requirement) for wheel in there):
+        python = f"{provider.environment.implementation} {provider.environment.version}"
+        return f"the wheel store has {names}, but not for {python}"
+    return f"the wheel store has only {names}"
