@@ -1,0 +1,129 @@
+"""The build directory of a package: one process at a time works in it.
+
+    $SAGE_BUILD_DIR/NAME-VERSION/         sources, and the directories below
+        inst/                             SAGE_DESTDIR: the package's staged tree
+        .sage-pkginstall/                 what helpers leave for sage-spkg
+    $SAGE_BUILD_DIR/.NAME-VERSION.lock    flocked by the process that works there
+
+The lock keeps two builds of one package from deleting each other's sources.  It has
+nothing to do with the lock of the tree, which is not held while anything is built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.files import delete_tree
+from sage_pkginstall.errors import PackageError
+from sage_pkginstall.spkg.programs import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sage_pkginstall.spkg.programs import Run
+    from sage_pkginstall.spkg.variables import PackageVariables
+
+__all__ = ["erase", "is_staged", "make_fresh", "mark_staged", "occupied"]
+
+_STAGED = "staged"
+
+
+@contextlib.contextmanager
+def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> Iterator[None]:
+    """Keep others out of the package's build directory, waiting until they are.
+
+    The area of all build directories is made, by SAGE_SUDO where we may not.  Raises
+    PackageError if it cannot be.
+    """
+    _make_area(place, run)
+    path = place.build_area / f".{place.full_name}.lock"
+    descriptor = _locked(path, lambda: say(f"waiting for another build of {place.full_name}"))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def make_fresh(place: PackageVariables, run: Run) -> None:
+    """Make the build directory, empty, whatever was there before."""
+    erase(place, run)
+    place.build_directory.mkdir(parents=True)
+    place.private_directory.mkdir()
+    place.destdir.mkdir()
+
+
+def erase(place: PackageVariables, run: Run) -> None:
+    """Delete the build directory, if there is one.  Raises PackageError if it cannot be.
+
+    What SAGE_SUDO left there is deleted by SAGE_SUDO.
+    """
+    path = place.build_directory
+    try:
+        delete_tree(path)
+    except OSError as error:
+        command = [*place.common.sudo, "rm", "-rf", os.fspath(path)]
+        if (
+            not place.common.sudo
+            or run(Program(command, place.build_area, place.common.environ)) != 0
+        ):
+            reason = f"its build directory {path} cannot be deleted: {error}"
+            raise PackageError(place.name, reason) from error
+
+
+def mark_staged(place: PackageVariables, *, staged: bool) -> None:
+    """Note that the staged tree is complete, or that it is not (or no longer)."""
+    mark = place.private_directory / _STAGED
+    if staged:
+        mark.touch()
+    else:
+        mark.unlink(missing_ok=True)
+
+
+def is_staged(place: PackageVariables) -> bool:
+    """Tell whether a complete staged tree lies in the build directory."""
+    return (place.private_directory / _STAGED).exists()
+
+
+def _make_area(place: PackageVariables, run: Run) -> None:
+    area = place.build_area
+    try:
+        area.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        sudo = place.common.sudo
+        if not sudo:
+            raise PackageError(place.name, f"cannot make {area}: {error.strerror}") from error
+        # As /tmp: everybody builds here, nobody deletes what others build.
+        command = [*sudo, "mkdir", "-p", "-m", "1777", os.fspath(area)]
+        if run(Program(command, place.common.root, place.common.environ)) != 0:
+            raise PackageError(place.name, f"{sudo[0]} cannot make {area}") from error
+
+
+def _locked(path: Path, waiting: Callable[[], None]) -> int:
+    """Return a descriptor with an exclusive flock on ``path``, which is made at need."""
+    told = False
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                waiting()
+            told = True
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if _is(descriptor, path):
+            return descriptor
+        os.close(descriptor)  # whoever held it has removed it
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False

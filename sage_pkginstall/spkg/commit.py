@@ -1,0 +1,266 @@
+"""The one transaction of a package: all that it leaves in a tree comes or goes at once.
+
+To install: the staged files, the distributions of its wheels, the stored wheels, its
+requirements, scripts and stamp come; the files of older versions that the new one lacks,
+and distributions that it no longer has, go.  To remove: all of these go.
+
+The prefix is written by the transaction only.  Before it, what is to come is laid out in a
+workspace; a failure up to then leaves the prefix untouched.
+
+If the target of the wheels is another tree than the package's (SAGE_VENV for a package
+that goes to SAGE_LOCAL), there are two transactions, as each tree has its own lock: first
+the wheels', then the package's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.staged import lay_in
+from sage_pkginstall.engine.tree import Prepared, Tree
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import PackageError, RecordError
+from sage_pkginstall.operations.change import Change, commit_change
+from sage_pkginstall.spkg.distributions import package_distributions
+from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
+from sage_pkginstall.spkg.staged import listed
+from sage_pkginstall.spkg.stamp import Stamp, find_stamps, read_stamp, write_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from sage_pkginstall.engine.tree import TreeSettings
+    from sage_pkginstall.engine.workspace import Workspace
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.operations.change import Outcome
+    from sage_pkginstall.spkg.commit_request import CommitRequest
+    from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest
+
+__all__ = ["Committed", "commit_package"]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a request changed; ``warnings`` are to be told to the user."""
+
+    distributions: tuple[StagedDistribution, ...]
+    outcomes: tuple[Outcome, ...]
+    warnings: tuple[str, ...]
+
+
+def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
+    """Carry out ``request``: all of it or nothing.
+
+    Raises PackageError if wheels have no target, and what staging a wheel and
+    `commit_change` raise.
+    """
+    _require_target(request)
+    tree = Tree(Path(request.tree), settings)
+    environment = _environment(request)
+    if request.action == "remove" and request.keep:
+        return _forget(request, tree)
+    if environment is not None and not _is_here(environment, tree):
+        elsewhere = _commit_elsewhere(request, environment, settings)
+        rest = _commit(request, tree, None)
+        return _both(elsewhere, rest)
+    return _commit(request, tree, replace(environment, prefix=tree.prefix) if environment else None)
+
+
+def _environment(request: CommitRequest) -> Environment | None:
+    return target_environment(Path(request.python)) if request.python else None
+
+
+def _is_here(environment: Environment, tree: Tree) -> bool:
+    return os.path.realpath(environment.prefix) == os.path.realpath(tree.prefix)
+
+
+def _both(first: Committed, second: Committed) -> Committed:
+    return Committed(
+        first.distributions + second.distributions,
+        first.outcomes + second.outcomes,
+        first.warnings + second.warnings,
+    )
+
+
+def _commit(request: CommitRequest, tree: Tree, environment: Environment | None) -> Committed:
+    with tree.workspace() as workspace:
+        distributions: tuple[StagedDistribution, ...] = ()
+        if request.action == "install":
+            distributions = _stage(request, workspace, environment)
+        drop: Collection[str] = ()
+        if environment is not None:
+            drop = _dropped(request, distributions)
+            _leave_to_pip(tree, environment, [*drop, *(d.name for d in distributions)])
+        package = None if request.keep else request.package
+        change = Change(distributions, drop=tuple(sorted(drop)), package=package)
+        outcome = commit_change(tree, workspace, environment, change, request.label)
+    warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
+    return Committed(distributions, (outcome,), warnings)
+
+
+def _stage(
+    request: CommitRequest, workspace: Workspace, environment: Environment | None
+) -> tuple[StagedDistribution, ...]:
+    """Lay out everything that the package shall leave in the tree, its stamp last."""
+    staged = Path(request.staged)
+    if staged.is_dir():
+        lay_in(staged, workspace.tree, move=request.move)
+    files = set(listed(workspace.tree))
+    distributions: tuple[StagedDistribution, ...] = ()
+    if environment is not None:
+        distributions = _stage_wheels(request, environment, workspace.tree)
+    for distribution in distributions:
+        files -= distribution.replaced
+    write_stamp(workspace.tree, _stamp(request, files))
+    return distributions
+
+
+def _stage_wheels(
+    request: CommitRequest, environment: Environment, root: Path
+) -> tuple[StagedDistribution, ...]:
+    from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- Python only
+    from sage_pkginstall.wheels.staging import stage_wheel  # noqa: PLC0415
+
+    return tuple(
+        stage_wheel(
+            _wheel_request(request, wheel, root), environment, root, compiler=compile_staged
+        )
+        for wheel in queued_wheels(Path(request.private))
+    )
+
+
+def _wheel_request(request: CommitRequest, wheel: QueuedWheel, root: Path) -> WheelRequest:
+    """Return the request for a wheel, which may have been moved with the staged tree."""
+    from sage_pkginstall.operations.requests import direct_url  # noqa: PLC0415
+    from sage_pkginstall.wheels.staging import WheelRequest  # noqa: PLC0415
+
+    path, final = wheel.path, wheel.path
+    if path.is_relative_to(request.staged):
+        place = path.relative_to(request.staged)
+        final = Path(request.tree) / place
+        path = path if path.exists() else root / place
+    if wheel.editable_source is not None:
+        source = Path(wheel.editable_source).as_uri()
+        origin: dict[str, Any] = {"dir_info": {"editable": True}, "url": source}
+    else:
+        origin = {**json.loads(direct_url(path)), "url": final.as_uri()}
+    return WheelRequest(
+        path, requested=True, direct_url=json.dumps(origin, sort_keys=True), compile=wheel.compile
+    )
+
+
+def _stamp(request: CommitRequest, files: Iterable[str]) -> Stamp:
+    paths = set(files)
+    if request.keep:
+        paths.update(_kept_files(request))
+    return Stamp(
+        package_name=request.package,
+        package_version=request.version,
+        install_date=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        system_uname=tuple(os.uname()),
+        sage_version=request.sage_version,
+        test_result=request.test_result,
+        files=tuple(sorted(paths)),
+    )
+
+
+def _kept_files(request: CommitRequest) -> Iterable[str]:
+    """Yield the files of the stamp that the new one replaces: they stay, so does their owner."""
+    for path in find_stamps(Path(request.tree), request.package):
+        stamp = read_stamp(path)
+        if stamp.package_version == request.version:
+            yield from stamp.files or ()
+
+
+def _dropped(request: CommitRequest, distributions: Iterable[StagedDistribution]) -> frozenset[str]:
+    """Return the distributions that the package had and does not have any more."""
+    if request.keep:
+        return frozenset()
+    had = package_distributions(Path(request.tree), request.package)
+    return had.difference(distribution.name for distribution in distributions)
+
+
+def _leave_to_pip(tree: Tree, environment: Environment, names: Iterable[str]) -> None:
+    """Have pip uninstall those distributions of which nothing lists the files (egg-link)."""
+    from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
+    from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import find_installed, recorded_files  # noqa: PLC0415
+
+    unlisted = []
+    for name in names:
+        for installed in find_installed(environment, name):
+            if installed.kind != "dist-info":
+                try:
+                    recorded_files(environment, installed)
+                except RecordError:
+                    unlisted.append(name)
+    if unlisted:
+        uninstall(tree, environment, unlisted, pip_runner(environment))
+
+
+def _unmet(
+    request: CommitRequest,
+    environment: Environment | None,
+    distributions: tuple[StagedDistribution, ...],
+) -> Iterable[str]:
+    """Yield a warning for each requirement of the wheels that the environment does not meet."""
+    if environment is None or not any(one.requires for one in distributions):
+        return
+    from sage_pkginstall.wheels.records import installed_distributions  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements import unmet  # noqa: PLC0415
+
+    versions = {one.canonical: one.version for one in installed_distributions(environment)}
+    for one in distributions:
+        for requirement in unmet(one.requires, environment, versions):
+            yield (
+                f"{one.name} needs {requirement}, which is not installed; add the package that"
+                f" provides it to {request.dependencies_file}"
+            )
+
+
+def _commit_elsewhere(
+    request: CommitRequest, environment: Environment, settings: TreeSettings
+) -> Committed:
+    """Change the distributions of a package in the tree that they belong to."""
+    tree = Tree(environment.prefix, settings)
+    with tree.workspace() as workspace:
+        distributions: tuple[StagedDistribution, ...] = ()
+        if request.action == "install":
+            distributions = _stage_wheels(request, environment, workspace.tree)
+        drop = _dropped(request, distributions)
+        if not distributions and not drop:
+            return Committed((), (), ())
+        _leave_to_pip(tree, environment, [*drop, *(d.name for d in distributions)])
+        change = Change(distributions, drop=tuple(sorted(drop)))
+        outcome = commit_change(tree, workspace, environment, change, request.label)
+    warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
+    return Committed(distributions, (outcome,), warnings)
+
+
+def _forget(request: CommitRequest, tree: Tree) -> Committed:
+    """Remove the stamps of a package and nothing else: its files are nobody's then."""
+    stamps = find_stamps(tree.prefix, request.package)
+    paths = frozenset(stamp.relative_to(tree.prefix).as_posix() for stamp in stamps)
+    with tree.workspace() as workspace:
+
+        def prepare() -> Prepared:
+            return Prepared(make_plan(workspace, PlanRequest(replaced=paths), exchange=False))
+
+        tree.commit(workspace, request.label, prepare)
+    return Committed((), (), ())
+
+
+def _require_target(request: CommitRequest) -> None:
+    """Raise PackageError if wheels are queued and there is nothing to install them into."""
+    if request.python or not request.private:
+        return
+    if queued_wheels(Path(request.private)):
+        remedy = "make a virtual environment there ('python3 -m venv --without-pip DIRECTORY')"
+        reason = f"its wheels have no target: neither {request.tree} nor SAGE_VENV has a python3"
+        raise PackageError(request.package, f"{reason}; {remedy}")

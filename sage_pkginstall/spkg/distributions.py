@@ -1,0 +1,52 @@
+"""Which distributions a package brought into its tree, by the package's records.
+
+    TREE/var/lib/sage/scripts/NAME/spkg-requirements.txt    one line a wheel
+    TREE/var/lib/sage/installed/NAME-VERSION                an old stamp may list the files
+                                                            of distributions, *.dist-info too
+
+A distribution that another package's requirements name as well is that package's, too,
+and does not go with this one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.spkg.stamp import find_stamps, read_stamp
+from sage_pkginstall.spkg.variables import SCRIPTS
+from sage_pkginstall.wheels.records import canonical_name
+from sage_pkginstall.wheels.requirements import names_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["package_distributions"]
+
+_REQUIREMENTS = "spkg-requirements.txt"
+_INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
+
+
+def package_distributions(tree: Path, package: str) -> frozenset[str]:
+    """Return the canonical names of the distributions that are ``package``'s alone."""
+    scripts = tree / SCRIPTS
+    own = {*_required(scripts / package), *_listed(tree, package)}
+    if not own:
+        return frozenset()
+    others = (path for path in scripts.iterdir() if path.name != package)
+    return frozenset(own.difference(*map(_required, others)))
+
+
+def _required(scripts: Path) -> tuple[str, ...]:
+    """Return the names in a requirements file; only names count, wheels may be gone."""
+    path = scripts / _REQUIREMENTS
+    return names_only(path) if path.is_file() else ()
+
+
+def _listed(tree: Path, package: str) -> Iterator[str]:
+    for stamp in find_stamps(tree, package):
+        for path in read_stamp(stamp).files or ():
+            match = _INFO.search(path)
+            if match:
+                yield canonical_name(match[1])

@@ -1,0 +1,214 @@
+"""sage-spkg: the life of a package from its directory to the tree.
+
+fetch, verify → fresh build directory → unpack → patch → wrap → preinst → build, install →
+check → **one transaction** (files, distributions, stored wheels, scripts, stamp) → pipinst
+→ postinst → delete the build directory.
+
+Up to the transaction nothing reaches the tree, so whatever fails leaves the installed
+version as it was.  What runs after it can fail, too; then the package is installed, and
+the error says so.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.errors import PackageError
+from sage_pkginstall.spkg import build_directory, phases, staged
+from sage_pkginstall.spkg.checks import check
+from sage_pkginstall.spkg.commit import commit_package
+from sage_pkginstall.spkg.commit_request import CommitRequest, write_request
+from sage_pkginstall.spkg.programs import Program, by_sudo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sage_pkginstall.spkg.job import Job
+    from sage_pkginstall.spkg.package import Package
+
+__all__ = ["describe", "run_job"]
+
+
+def run_job(job: Job) -> None:
+    """Do what the job's mode says.  Raises PackageError, and what the transaction raises."""
+    with build_directory.occupied(job.place, job.effects.say, job.effects.run):
+        _MODES[job.options.mode](job)
+
+
+def _download(job: Job) -> None:
+    phases.fetch(job)
+
+
+def _erase(job: Job) -> None:
+    build_directory.erase(job.place, job.effects.run)
+
+
+def _stage(job: Job) -> None:
+    if job.package.kind == "pip":
+        return
+    if job.package.kind == "none":
+        reason = "there is nothing to install: it stands for a package of the system"
+        raise PackageError(job.package.name, f"{reason}; install that one")
+    phases.prepare(job)
+    phases.build(job)
+    _inspect(job)
+
+
+def _install(job: Job) -> None:
+    if job.package.kind == "pip":
+        _install_with_pip(job)
+        return
+    _stage(job)
+    _bring_in(job, check(job), move=not job.options.keep_build)
+    _finish(job)
+
+
+def _post_install(job: Job) -> None:
+    if job.package.kind == "pip":
+        _install_with_pip(job)
+        return
+    if not build_directory.is_staged(job.place):
+        reason = f"nothing is built and staged in {job.place.build_directory}"
+        raise PackageError(job.package.name, f"{reason}; run sage-spkg without -p")
+    _inspect(job)
+    _bring_in(job, check(job), move=False)
+    _finish(job)
+
+
+def _check(job: Job) -> None:
+    """Run the check where the package was built; if that is gone, build it for that."""
+    if job.package.script("check") is None:
+        job.effects.say("there is no check")
+        return
+    kept = build_directory.is_staged(job.place)
+    if not kept:
+        phases.prepare(job)
+        if job.package.kind == "normal" and not job.package.is_python:
+            phases.build(job)
+    check(job)
+    if not kept and not job.options.keep_build:
+        _erase(job)
+
+
+def _inspect(job: Job) -> None:
+    """Refuse a staged tree that must not be installed, warn of what will not be."""
+    sites = []
+    if job.environment is not None:
+        prefix = job.environment.prefix
+        sites = [prefix / site for site in job.environment.site_directories]
+    warning = staged.refuse_python(job.place, sites)
+    if warning:
+        job.effects.warn(warning)
+    strays = staged.strays(job.place)
+    if strays:
+        shown = ", ".join("/" + path for path in strays[:3])
+        job.effects.warn(
+            f"{len(strays)} staged files are left out, as they do not belong to"
+            f" {job.place.tree}: {shown}"
+        )
+
+
+def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
+    """Make the one change to the tree, by SAGE_SUDO if that is set."""
+    sudo = job.place.common.sudo
+    request = CommitRequest(
+        action="install",
+        tree=os.fspath(job.place.tree),
+        package=job.package.name,
+        version=job.package.version,
+        python=os.fspath(job.environment.interpreter) if job.environment else "",
+        staged=os.fspath(job.place.destdir_tree),
+        private=os.fspath(job.place.private_directory),
+        move=move and not sudo,
+        keep=job.options.keep_existing,
+        test_result=test_result,
+        sage_version=_sage_version(job.place.common.root),
+        dependencies_file=os.fspath(job.package.directory / "dependencies"),
+    )
+    if request.move:
+        build_directory.mark_staged(job.place, staged=False)
+    if sudo:
+        _commit_by_sudo(job, request)
+        return
+    committed = commit_package(request, job.settings)
+    for warning in committed.warnings:
+        job.effects.warn(warning)
+    for one in committed.distributions:
+        job.effects.say(f"installed distribution {one.name} {one.version}")
+
+
+def _commit_by_sudo(job: Job, request: CommitRequest) -> None:
+    """Have ``$SAGE_SUDO sage-pkginstall commit-package`` carry out a request.
+
+    Raises PackageError if it fails; it has said why.
+    """
+    path = job.place.private_directory / "commit.json"
+    write_request(path, request)
+    tool = os.fspath(job.tools / "sage-pkginstall")
+    common = job.place.common
+    command = by_sudo(common.sudo, [tool, "commit-package", os.fspath(path)], common.environ)
+    status = job.effects.run(Program(command, job.place.build_directory, common.environ))
+    if status != 0:
+        reason = f"{command[0]} could not change {request.tree} (exit status {status})"
+        raise PackageError(job.package.name, reason)
+
+
+def _finish(job: Job) -> None:
+    """Run what is to run once the package is installed, and delete the build directory."""
+    job.effects.say(f"installed {job.package.full_name} into {job.place.tree}")
+    try:
+        for name in ("pipinst", "postinst"):
+            phases.run_phase(job, name, sudo=True)
+    except phases.ScriptError as error:
+        reason = f"it is installed in {job.place.tree}, but {error.reason}"
+        raise PackageError(job.package.name, reason) from error
+    if not job.options.keep_build:
+        _erase(job)
+
+
+def _install_with_pip(job: Job) -> None:
+    """Install a package of kind pip: no record is kept, pip's own are enough."""
+    build_directory.make_fresh(job.place, job.effects.run)
+    phases.wrap_scripts(job)
+    phases.run_phase(job, "preinst")
+    requirements = os.fspath(job.package.directory / "requirements.txt")
+    tool = os.fspath(job.tools / "sage-pkginstall")
+    variables = job.build_variables()
+    for name in job.place.staging_exports():
+        variables.pop(name)
+    install = [tool, "pip", "install", "-r", requirements]
+    command = by_sudo(job.place.common.sudo, install, variables)
+    status = job.effects.run(Program(command, job.package.directory, variables))
+    if status != 0:
+        reason = f"pip could not install its requirements (exit status {status})"
+        raise PackageError(job.package.name, reason)
+    _finish(job)
+
+
+def _sage_version(root: Path) -> str:
+    try:
+        lines = (root / "VERSION.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[0] if lines else ""
+
+
+def describe(package: Package) -> str:
+    """Return what a package is, for people: its SPKG.rst, or what its directory tells."""
+    for name in ("SPKG.rst", "SPKG.txt"):
+        path = package.directory / name
+        if path.is_file():
+            return path.read_text(encoding="utf-8", errors="replace").rstrip()
+    return f"{package.name} {package.version}: {package.type} package of kind {package.kind}"
+
+
+_MODES: dict[str, Callable[[Job], None]] = {
+    "all": _install,
+    "download": _download,
+    "stage": _stage,
+    "post-install": _post_install,
+    "check": _check,
+    "erase": _erase,
+}

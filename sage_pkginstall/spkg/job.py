@@ -1,0 +1,104 @@
+"""One run of sage-spkg: which package goes to which tree, how, and with which effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from sage_pkginstall.spkg.scripts import Wrapper
+from sage_pkginstall.spkg.search_paths import search_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sage_pkginstall.engine.tree import TreeSettings
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.spkg.package import Package
+    from sage_pkginstall.spkg.programs import Run
+    from sage_pkginstall.spkg.sources import DownloadUrl
+    from sage_pkginstall.spkg.variables import Check, PackageVariables
+
+__all__ = ["Effects", "Job", "Mode", "Options"]
+
+Mode: TypeAlias = Literal["all", "download", "stage", "post-install", "check", "erase"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of sage-spkg.
+
+    ``keep_existing``: files of the older version that the new one lacks stay.
+    """
+
+    mode: Mode = "all"
+    check: Check = "no"
+    keep_build: bool = False
+    keep_existing: bool = False
+    allow_upstream: bool = False
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What reaches the world: programs, the network, the lines that are told to people."""
+
+    run: Run
+    download: DownloadUrl
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A package that goes to a tree.
+
+    ``environment`` is the target of its wheels: the tree's own interpreter, else that of
+    SAGE_VENV, None if there is neither.  ``tools`` is the directory of our commands.
+    """
+
+    package: Package
+    place: PackageVariables
+    options: Options
+    environment: Environment | None
+    tools: Path
+    settings: TreeSettings
+    effects: Effects
+
+    def build_variables(self) -> dict[str, str]:
+        """Return what scripts see while the package is built."""
+        return {
+            **self.place.exports(),
+            **search_paths(self.place, self.tools),
+            **self.place.staging_exports(),
+        }
+
+    def build_wrapper(self) -> Wrapper:
+        """Return how scripts that run in the build directory are wrapped."""
+        given = self.place.common.environ
+        exports = {
+            name: value
+            for name, value in self.build_variables().items()
+            if given.get(name) != value or name.startswith(("SAGE_", "PKG_"))
+        }
+        return Wrapper(exports, self.tools, self.place.build_directory)
+
+    def installed_wrapper(self) -> Wrapper:
+        """Return how scripts that stay in the tree are wrapped; they run in SAGE_ROOT."""
+        given = self.place.common.environ
+        kept = ("SAGE_INST_LOCAL", "SAGE_ROOT", "SAGE_LOCAL", "SAGE_VENV", "SAGE_SHARE")
+        exports = {
+            name: value
+            for name, value in self.place.exports().items()
+            if name in kept or name.startswith(("PKG_", "SAGE_SPKG_")) or name not in given
+        }
+        return Wrapper(exports, self.tools, self.place.common.root)
+
+    def pip(self) -> tuple[str, ...]:
+        """Return the command that runs a pip for downloads."""
+        from sage_pkginstall.operations.pip import pip_command  # noqa: PLC0415 -- rarely
+
+        if self.environment is not None:
+            return tuple(pip_command(self.environment))
+        import sys  # noqa: PLC0415
+
+        return (sys.executable, "-m", "pip", "--disable-pip-version-check")

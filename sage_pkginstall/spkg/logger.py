@@ -1,0 +1,172 @@
+"""Lines under a prefix, on the terminal and in a log file.
+
+`LineCopier` copies what comes through pipes, line by line: each line is written whole,
+so that lines of jobs that run at once do not mix.  `logged_command` runs a command under
+it (sage-logger), `logged` takes over the output of this very process (sage-spkg).
+
+A process that a command leaves behind may keep its end of the pipe for ever.  Nobody
+waits for it: what was written before the command ended is copied, and that is all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from sage_pkginstall.spkg.programs import exit_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["LineCopier", "logged", "logged_command"]
+
+_CHUNK = 1 << 16
+
+
+@dataclass
+class LineCopier:
+    """Copies lines from pipes to descriptors, and all of them to a log file.
+
+    ``log`` is the descriptor of the log, opened for appending; ``outputs`` maps the end
+    of a pipe that is read to where its lines go (None: only to the log).
+    """
+
+    prefix: bytes
+    log: int | None
+    outputs: Mapping[int, int | None]
+    _rests: dict[int, bytes] = field(default_factory=dict)
+
+    def copy_until(self, stop: int) -> None:
+        """Copy until ``stop`` (a pipe) can be read, then what is there at that moment."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(stop, selectors.EVENT_READ)
+            for pipe in self.outputs:
+                os.set_blocking(pipe, False)
+                selector.register(pipe, selectors.EVENT_READ)
+            while stop not in (ready := [key.fd for key, _ in selector.select()]):
+                for pipe in ready:
+                    if self._copy(pipe) == "end":
+                        selector.unregister(pipe)
+        for pipe in self.outputs:
+            while self._copy(pipe) == "copied":
+                pass
+            rest = self._rests.pop(pipe, b"")
+            if rest:
+                self._write(pipe, [rest])
+
+    def _copy(self, pipe: int) -> Literal["copied", "nothing", "end"]:
+        """Copy what can be read at once."""
+        try:
+            data = os.read(pipe, _CHUNK)
+        except BlockingIOError:
+            return "nothing"
+        if not data:
+            return "end"
+        *lines, self._rests[pipe] = (self._rests.get(pipe, b"") + data).split(b"\n")
+        if lines:
+            self._write(pipe, lines)
+        return "copied"
+
+    def _write(self, pipe: int, lines: Sequence[bytes]) -> None:
+        text = b"".join(self.prefix + line + b"\n" for line in lines)
+        for descriptor in (self.log, self.outputs[pipe]):
+            if descriptor is not None:
+                _write_all(descriptor, text)
+
+
+def logged_command(
+    command: Sequence[str], prefix: str, log: Path, *, quiet: bool, variables: Mapping[str, str]
+) -> int:
+    """Run ``command``, its output under ``prefix`` in ``log`` and on stdout (unless quiet).
+
+    Returns its exit status, 128 + N after signal N.
+    """
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(
+            command, stdout=writing, stderr=writing, env=dict(variables), close_fds=False
+        )
+    finally:
+        os.close(writing)
+    out = None if quiet else sys.stdout.fileno()
+    with _opened(log) as descriptor, _stopper(process) as stop:
+        LineCopier(os.fsencode(prefix), descriptor, {reading: out}).copy_until(stop)
+    os.close(reading)
+    return exit_status(process.wait())
+
+
+@contextlib.contextmanager
+def logged(prefix: str, log: Path) -> Iterator[None]:
+    """Put all that this process and its children write under ``prefix``, and into ``log``."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = {number: os.dup(number) for number in (1, 2)}
+    pipes = {number: os.pipe() for number in saved}
+    stop, stopping = os.pipe()
+    outputs = {pipes[number][0]: saved[number] for number in saved}
+    with _opened(log) as descriptor:
+        copier = LineCopier(os.fsencode(prefix), descriptor, outputs)
+        thread = threading.Thread(target=copier.copy_until, args=(stop,))
+        for number, (_, writing) in pipes.items():
+            os.dup2(writing, number)
+            os.close(writing)
+        thread.start()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, original in saved.items():
+                os.dup2(original, number)
+            os.close(stopping)
+            thread.join()
+            for one in (stop, *outputs, *saved.values()):
+                os.close(one)
+
+
+@contextlib.contextmanager
+def _opened(log: Path) -> Iterator[int]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(log, flags, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _stopper(process: subprocess.Popen[bytes]) -> Iterator[int]:
+    """Give a pipe that can be read once the process has ended."""
+    stop, stopping = os.pipe()
+
+    def wait() -> None:
+        process.wait()
+        os.close(stopping)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        thread.join()
+        os.close(stop)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write everything, also to a terminal that another program made non-blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # noqa: PERF203 -- that is what may happen each time
+            with selectors.DefaultSelector() as selector:
+                selector.register(descriptor, selectors.EVENT_WRITE)
+                selector.select()

@@ -1,0 +1,79 @@
+"""The wheels that a package's scripts asked to have installed, in the order of asking.
+
+    $SAGE_PKGINSTALL_PACKAGE_DIR/wheels.jsonl    {"wheel": PATH, "options": [...]} a line
+
+The helpers of install scripts add lines with ``sage-pkginstall stage-wheel``; sage-spkg
+stages the wheels when the script has succeeded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from sage_pkginstall.errors import RecordError, WheelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["QueuedWheel", "queue_wheel", "queued_wheels"]
+
+_QUEUE = "wheels.jsonl"
+
+
+@dataclass(frozen=True)
+class QueuedWheel:
+    """A wheel to be installed, and the options of sage-pip-install that go with it."""
+
+    path: Path
+    options: tuple[str, ...]
+
+    @property
+    def compile(self) -> bool:
+        """Whether byte-code is wanted."""
+        return "--no-compile" not in self.options
+
+    @property
+    def editable_source(self) -> str | None:
+        """The directory that an editable installation leads to."""
+        if "--editable" not in self.options:
+            return None
+        place = self.options.index("--editable") + 1
+        return self.options[place] if place < len(self.options) else None
+
+
+def queue_wheel(directory: Path, wheel: Path, options: Sequence[str]) -> None:
+    """Add a wheel to the queue in ``directory``.  Raises WheelError if there is no such file."""
+    if not wheel.is_file():
+        raise WheelError(wheel, f"there is no file {wheel}")
+    line = json.dumps({"wheel": os.fspath(wheel.absolute()), "options": list(options)})
+    with (directory / _QUEUE).open("a", encoding="ascii") as file:
+        file.write(line + "\n")  # one write of one line: jobs of a script may do this at once
+
+
+def queued_wheels(directory: Path) -> tuple[QueuedWheel, ...]:
+    """Return the queue; of several wheels of one distribution the last one counts.
+
+    Raises RecordError for a queue that cannot be read.
+    """
+    path = directory / _QUEUE
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return ()
+    found: dict[str, QueuedWheel] = {}
+    for line in lines:
+        try:
+            document = json.loads(line)
+            wheel = QueuedWheel(Path(document["wheel"]), tuple(map(str, document["options"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordError(path, f"it has a line that is none of ours: {line}") from error
+        name = canonicalize_name(wheel.path.name.partition("-")[0])
+        found.pop(name, None)
+        found[name] = wheel
+    return tuple(found.values())

@@ -1,0 +1,212 @@
+"""The file that upstream gave out, in SAGE_DISTFILES.
+
+A file that lies there is checked and used; nothing else needs to be reached then.  What
+is missing comes by ``pip download`` if the URL is that of a Python package index (or the
+package names a distribution), otherwise, if that is allowed, from its URL.  It is checked
+before it gets its name, by one rename: whoever sees the name sees the whole file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from sage_pkginstall.errors import PackageError
+from sage_pkginstall.spkg.programs import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sage_pkginstall.spkg.checksums import Tarball
+    from sage_pkginstall.spkg.package import Package
+    from sage_pkginstall.spkg.programs import Run
+
+__all__ = ["Project", "Sources", "choose_tarball", "download_url", "index_project"]
+
+_ARCHIVE = re.compile(r"\.(tar(\.(gz|bz2|xz|lzma|zst))?|tgz|tbz2?|txz|zip)$")
+_CHUNK = 1 << 20
+_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Project:
+    """A release on a Python package index."""
+
+    name: str
+    version: str
+
+
+class DownloadUrl(Protocol):
+    """Copies what a URL gives into a file; `download_url` does."""
+
+    def __call__(self, url: str, path: Path) -> None:
+        """Write ``path``.  Raises OSError."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the files of upstream lie, and how to get one that does not lie there.
+
+    ``pip`` is the command that runs a pip; ``variables`` its environment.
+    """
+
+    distfiles: Path
+    pip: Sequence[str]
+    variables: Mapping[str, str]
+    run: Run
+    download: DownloadUrl
+
+    def fetch(self, package: Package, tarball: Tarball, *, allow_upstream: bool) -> Path:
+        """Return the file of ``tarball`` in SAGE_DISTFILES, got at need and checked.
+
+        Raises PackageError if it cannot be had or is another one.
+        """
+        path = self.distfiles / tarball.filename
+        if not path.is_file():
+            self._get(package, tarball, path, allow_upstream=allow_upstream)
+        _check(package, tarball, path)
+        return path
+
+    def _get(self, package: Package, tarball: Tarball, path: Path, *, allow_upstream: bool) -> None:
+        self.distfiles.mkdir(parents=True, exist_ok=True)
+        project = index_project(package, tarball)
+        if project is None and not (allow_upstream and tarball.url):
+            remedy = f"put it into {self.distfiles}"
+            if tarball.url:
+                remedy += f", or allow its download from {tarball.url} with -o"
+            raise PackageError(package.name, f"{tarball.filename} is missing; {remedy}")
+        with tempfile.TemporaryDirectory(dir=self.distfiles, prefix=".download-") as directory:
+            if project is not None:
+                found = self._by_pip(package, tarball, project, Path(directory))
+            else:
+                found = self._by_url(package, tarball, Path(directory))
+            _check(package, tarball, found)
+            found.chmod(0o644)
+            found.replace(path)
+
+    def _by_pip(
+        self, package: Package, tarball: Tarball, project: Project, directory: Path
+    ) -> Path:
+        command = [*self.pip, "download", "--no-deps", "--no-input", "--ignore-requires-python"]
+        command += ["--disable-pip-version-check", "--dest", os.fspath(directory)]
+        command += _wheel_options(tarball.filename) if tarball.is_wheel else ["--no-binary=:all:"]
+        command.append(f"{project.name}=={project.version}")
+        status = self.run(Program(command, directory, self.variables))
+        files = [path for path in directory.iterdir() if path.is_file()]
+        if status != 0 or len(files) != 1:
+            wanted = f"{project.name} {project.version}"
+            reason = f"pip cannot download {wanted} (exit status {status})"
+            raise PackageError(
+                package.name, f"{reason}; or put {tarball.filename} into {self.distfiles}"
+            )
+        return files[0]
+
+    def _by_url(self, package: Package, tarball: Tarball, directory: Path) -> Path:
+        path = directory / tarball.filename
+        url = tarball.url or ""
+        try:
+            self.download(url, path)
+        except OSError as error:
+            raise PackageError(package.name, f"cannot download {url}: {error}") from error
+        return path
+
+
+def choose_tarball(package: Package, tags: Sequence[str]) -> Tarball:
+    """Return the file for a target with these wheel tags (best first).
+
+    Of several wheels that is the best one; a file of sources serves where none fits.  A
+    single wheel is returned in any case: it is told later, and better, why it does not
+    fit.  Raises PackageError.
+    """
+    if len(package.tarballs) == 1:
+        return package.tarballs[0]
+    place = {tag: number for number, tag in enumerate(tags)}
+    ranked = [
+        (place[tag], number, tarball)
+        for number, tarball in enumerate(package.tarballs)
+        for tag in _tags(tarball)
+        if tag in place
+    ]
+    if ranked:
+        return min(ranked, key=lambda one: one[:2])[2]
+    for tarball in package.tarballs:
+        if not tarball.is_wheel:
+            return tarball
+    names = ", ".join(tarball.filename for tarball in package.tarballs)
+    raise PackageError(package.name, f"none of its wheels fits this machine: {names}")
+
+
+def index_project(package: Package, tarball: Tarball) -> Project | None:
+    """Return what to ask a package index for; None if the file is not to be had there.
+
+    An index's URL tells it (``.../packages/source/f/foo/foo-1.2.tar.gz``); otherwise
+    ``version_requirements.txt`` does.
+    """
+    parts = unquote(urlsplit(tarball.url or "").path).split("/")
+    if "packages" in parts[:-1]:
+        return _project_of(parts[-1])
+    names = package.requirement_names()
+    return Project(names[0], package.upstream_version) if names else None
+
+
+def download_url(url: str, path: Path) -> None:
+    """Copy what ``url`` (http, https, ftp) gives into the file ``path``.  Raises OSError."""
+    if urlsplit(url).scheme not in {"http", "https", "ftp"}:
+        raise OSError(0, f"it is no URL of the web: {url}")
+    with (
+        urllib.request.urlopen(url, timeout=_SECONDS) as response,  # noqa: S310 -- see above
+        path.open("wb") as file,
+    ):
+        shutil.copyfileobj(response, file, _CHUNK)
+
+
+def _project_of(filename: str) -> Project | None:
+    if filename.endswith(".whl"):
+        name, _, rest = filename.partition("-")
+        return Project(name, rest.partition("-")[0])
+    stem = _ARCHIVE.sub("", filename)
+    name, dash, version = stem.rpartition("-")
+    return Project(name, version) if dash and stem != filename else None
+
+
+def _tags(tarball: Tarball) -> Iterator[str]:
+    if not tarball.is_wheel:
+        return
+    try:
+        yield from map(str, parse_wheel_filename(tarball.filename)[3])
+    except InvalidWheelFilename:
+        return
+
+
+def _wheel_options(filename: str) -> list[str]:
+    """Return the options that let pip take exactly this wheel, whatever it runs on."""
+    python, abi, platform = filename.removesuffix(".whl").split("-")[-3:]
+    first = python.split(".")[0]
+    options = ["--only-binary=:all:", f"--implementation={first[:2]}"]
+    options.append(f"--python-version={first[2:] or '3'}")
+    options += [f"--abi={one}" for one in abi.split(".")]
+    return options + [f"--platform={one}" for one in platform.split(".")]
+
+
+def _check(package: Package, tarball: Tarball, path: Path) -> None:
+    """Raise PackageError unless the file has the hash that checksums.ini gives."""
+    if tarball.digest is None:
+        raise PackageError(package.name, f"its checksums.ini has no sha256 of {tarball.filename}")
+    algorithm, wanted = tarball.digest
+    digest = hashlib.new(algorithm, usedforsecurity=algorithm != "sha1")
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    if digest.hexdigest() != wanted:
+        reason = f"the {algorithm} of {path} is {digest.hexdigest()}, not {wanted}"
+        raise PackageError(package.name, f"{reason}; delete the file to have it downloaded anew")
