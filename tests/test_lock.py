@@ -112,7 +112,7 @@ def test_programs_that_we_start_do_not_keep_the_lock(path: Path) -> None:
             [sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False
         )
     try:
-        with hold(path, timeout=0.0).hold():
+        with hold(path, timeout=5.0).hold():
             pass
     finally:
         daemon.kill()

@@ -5,7 +5,6 @@ Installing, upgrading, uninstalling and merging are this with different contents
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +13,7 @@ from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, survey
-from sage_pkginstall.wheels.records import recorded_files
+from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +141,7 @@ def _distribution_paths(
             f"{installed.info} has no readable RECORD: only that directory is removed,"
             f" other files of {installed.name} {installed.version} may stay"
         )
-        return frozenset(_files_below(environment.prefix, installed.info))
+        return frozenset(files_below(environment.prefix, installed.info))
     warnings.extend(
         f"{installed.name} {installed.version} lists {path!r}, which is outside of the prefix"
         " and stays"
@@ -156,7 +155,7 @@ def _package_paths(prefix: Path, package: str) -> Iterator[str]:
     for stamp in package_stamps(prefix, package):
         yield f"{STAMPS}/{stamp}"
         yield from manifest(prefix, stamp)
-    yield from _files_below(prefix, f"{_SCRIPTS}/{package}")
+    yield from files_below(prefix, f"{_SCRIPTS}/{package}")
 
 
 def package_stamps(prefix: Path, package: str) -> tuple[str, ...]:
@@ -166,19 +165,6 @@ def package_stamps(prefix: Path, package: str) -> tuple[str, ...]:
     except FileNotFoundError:
         return ()
     return tuple(sorted(name for name in names if package_name(name) == package))
-
-
-def _files_below(prefix: Path, directory: str) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(prefix / directory), key=lambda e: e.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        path = f"{directory}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(prefix, path)
-        else:
-            yield path
 
 
 def lasting_directories(prefix: Path, environment: Environment | None) -> frozenset[str]:
