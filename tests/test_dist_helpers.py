@@ -601,6 +601,18 @@ def test_editable_installation_is_required_by_its_source(inside: Script) -> None
     }
 
 
+def test_editable_installation_by_hand_installs_an_editable_wheel(
+    script: Script, venv: Path
+) -> None:
+    make_source(script.cwd / "src", "tiny")
+    variables = {"SAGE_VENV": str(venv), "SAGE_INST_LOCAL": str(venv), "SAGE_DESTDIR": ""}
+    script.variables |= variables | {"SAGE_SPKG_SCRIPTS": f"{venv}/var/lib/sage/scripts"}
+    script.run('sdh_pip_editable_install src && test ! -e "$SAGE_SPKG_WHEELS"')
+    (record,) = venv.glob("lib/python3*/site-packages/tiny-1.0.dist-info/RECORD")
+    report = json.loads((record.parent.parent / "tiny.json").read_text())
+    assert report["kind"] == "editable"
+
+
 def test_pip_uninstall_has_a_true_status_and_warns(inside: Script) -> None:
     ended = inside.run("sdh_pip_uninstall -r 'a b' c")
     assert (inside.record, ended.stderr) == (["sage-pip-uninstall", "-r", "a b", "c"], "")

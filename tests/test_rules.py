@@ -34,6 +34,7 @@ rm -f "$2/var/lib/sage/installed/${1%%-*}"-*
 echo "done $1" >>"$RECORD"
 """,
     "sage-spkg-uninstall": """#!/bin/sh
+[ -d "$2" ] || exit 2
 echo "uninstall $@" >>"$RECORD"
 rm -f "$2/var/lib/sage/installed/$1"-*
 """,
