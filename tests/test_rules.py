@@ -479,3 +479,43 @@ def test_rules_do_not_depend_on_where_the_trees_are(distribution: Distribution) 
     assert made.warnings == (
         "cannot handle package a: its dependencies name 'c;rm:', which is no package",
     )
+
+
+# ------------------------------------------------------------------- with the real commands
+
+
+@pytest.fixture
+def real(distribution: Distribution) -> Distribution:
+    """A distribution whose programs are the real ones."""
+    shutil.rmtree(distribution.root / "build/bin")
+    shutil.rmtree(distribution.venv)
+    shutil.copytree(ROOT / "build/bin", distribution.root / "build/bin", symlinks=True)
+    return distribution
+
+
+def test_packages_are_installed_and_removed_with_the_job_slots_of_make(real: Distribution) -> None:
+    makefile = "all: a b\\na b: ; @sleep 0.5; echo $@ is made\\n"
+    for name in ("linked", "base"):
+        script = f"printf '{makefile}' >Makefile && sdh_make && echo 1 >{name} &&"
+        script += f' sdh_install {name} "$SAGE_INST_LOCAL/share/x"'
+        real.add(name, spkg_install_in=script, dependencies="base" if name == "linked" else "")
+    ended = real.run("-j3", "linked")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "jobserver" not in ended.stdout
+    made = re.findall(r"^\[(.*)\] (?:a|b) is made$", ended.stdout, re.MULTILINE)
+    assert made == ["base-1.0", "base-1.0", "linked-1.0", "linked-1.0"]
+    assert sorted(path.name for path in real.local.glob("share/x/*")) == ["base", "linked"]
+    log = (real.root / "logs/pkgs/linked-1.0.log").read_text()
+    assert "[linked-1.0] a is made\n" in log
+    assert real.run("base-clean", "linked-clean").returncode == 0
+    assert not (real.local / "share").exists()
+    assert real.run("linked-clean").stdout == ""
+
+
+def test_dry_run_of_the_real_commands_writes_nothing(real: Distribution) -> None:
+    real.script("a")
+    for option, status in (("-n", 0), ("-q", 1), ("-t", 0)):
+        assert real.run(option, "a", "a-clean").returncode == status
+        assert real.run(option, "a").returncode == status
+    assert not real.local.exists()
+    assert not (real.root / "logs").exists()
