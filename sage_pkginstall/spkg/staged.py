@@ -76,7 +76,11 @@ def python_files(destdir: Path, site: Path) -> tuple[str, ...]:
 def strays(place: PackageVariables) -> tuple[str, ...]:
     """Return the files that were staged outside of the tree; nobody installs them."""
     below = os.fspath(place.tree).strip("/") + "/"
-    return tuple(path for path in listed(place.destdir) if not path.startswith(below))
+    return tuple(
+        path
+        for path in listed(place.destdir)
+        if not path.startswith(below) and not (place.destdir / path).is_dir()
+    )
 
 
 def listed(root: Path) -> tuple[str, ...]:
