@@ -204,11 +204,12 @@ def test_first_good_python_of_path_is_taken_and_handed_on(
 def test_python_of_the_target_is_passed_over(checkout: Checkout, tmp_path: Path) -> None:
     make_pyz(checkout)
     pythons = [python_named(tmp_path / name / "bin/python3") for name in ("v", "l", "good")]
+    (tmp_path / "link").symlink_to("l")
     told = checkout.start(
         checkout.bin / "sage-flock",
         SAGE_PKGINSTALL_PYTHON="",
-        SAGE_VENV=str(tmp_path / "v"),
-        SAGE_LOCAL=str(tmp_path / "l"),
+        SAGE_VENV=f"{tmp_path}/./v/",
+        SAGE_LOCAL=str(tmp_path / "link"),
         PATH=":".join([*(str(python.parent) for python in pythons), "/usr/bin", "/bin"]),
     )
     assert told["python"] == str(pythons[2])

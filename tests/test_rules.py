@@ -335,6 +335,15 @@ def test_broken_package_directory_fails_only_what_needs_it(distribution: Distrib
     assert "cannot handle package broken: its type \"it's $(wrong)" in ended.stderr
 
 
+def test_package_without_directory_can_still_be_removed(distribution: Distribution) -> None:
+    distribution.script("a")
+    distribution.script("gone")
+    distribution.make()
+    shutil.rmtree(distribution.packages / "gone")
+    assert distribution.make("gone-clean") == ["uninstall gone local", "uninstall gone venv"]
+    assert distribution.stamps() == {"a-1.0"}
+
+
 def test_failing_package_stops_what_needs_it_and_with_k_nothing_else(
     distribution: Distribution,
 ) -> None:
