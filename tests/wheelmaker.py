@@ -7,9 +7,7 @@ take its `members`, change them, and write them with `write_zip`; or patch the b
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import stat
 import zipfile
 from dataclasses import dataclass
@@ -104,15 +102,14 @@ def members(
 
 def record_of(content: Iterable[Member], name: str, algorithm: str = "sha256") -> Member:
     """Return the RECORD, called ``name``, that lists ``content``."""
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
+    rows = []
     for member in content:
         if not member.name.endswith("/"):
             digest = hashlib.new(algorithm, member.data).digest()
             value = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-            rows.writerow([member.name, f"{algorithm}={value}", len(member.data)])
-    rows.writerow([name, "", ""])
-    return Member(name, text.getvalue().encode())
+            rows.append(f"{_field(member.name)},{algorithm}={value},{len(member.data)}\n")
+    rows.append(f"{_field(name)},,\n")
+    return Member(name, "".join(rows).encode())
 
 
 def write_zip(path: Path, content: Iterable[Member]) -> Path:
@@ -144,6 +141,12 @@ def _wheel_file(tag: str, *, purelib: bool) -> str:
 def _member(name: str, data: bytes) -> Member:
     executable = 0o755 if data.startswith(b"#!") else 0o644
     return Member(name, data, stat.S_IFREG | executable)
+
+
+def _field(text: str) -> str:
+    """Quote a field of RECORD; csv.writer refuses a NUL before Python 3.11."""
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if set(text) & set(',"\r\n') else text
 
 
 def _bytes(text: str | bytes) -> bytes:
