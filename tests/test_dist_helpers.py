@@ -621,6 +621,7 @@ def test_pip_uninstall_has_a_true_status_and_warns(inside: Script) -> None:
     assert ended.stderr == "Warning: could not uninstall c (status 4)\n"
 
 
+@pytest.mark.slow
 def test_build_store_install_and_uninstall_by_hand(script: Script, venv: Path) -> None:
     """The whole way with the real commands, as in a shell of `sage --buildsh`."""
     make_source(script.cwd, "tiny")

@@ -27,7 +27,10 @@ exec sh -c "$2"
 echo "$@" >>"$RECORD"
 case "$*" in *--check-only*) exit ;; esac
 [ "${FAIL-}" != "$1" ] || exit 1
-[ -z "${SLOW-}" ] || sleep "$SLOW"
+for try in $(seq "${TRIES:-0}"); do
+    [ "$(grep -c local "$RECORD")" -lt 4 ] || break
+    sleep 0.1
+done
 mkdir -p "$2/var/lib/sage/installed"
 rm -f "$2/var/lib/sage/installed/${1%%-*}"-*
 : >"$2/var/lib/sage/installed/$1"
@@ -368,25 +371,20 @@ def test_jobs_run_at_once_after_what_they_need(distribution: Distribution) -> No
     distribution.script("base")
     for number in range(4):
         distribution.script(f"a{number}", "base")
-    began = time.monotonic()
-    record = distribution.make("-j4", SLOW="0.4")
-    assert time.monotonic() - began < 4 * 0.4
-    assert record[:2] == installed("base-1.0")
-    assert all(line.endswith(" local") for line in record[2:6])
+    assert distribution.make("base") == installed("base-1.0")
+    record = distribution.make("-j4", TRIES="100")  # each waits until four have begun
+    assert sorted(record[:4]) == [f"a{number}-1.0 local" for number in range(4)]
 
 
 def test_job_slots_are_handed_on(distribution: Distribution) -> None:
-    plant(
-        distribution.root,
-        {"Makefile": b"all: a b\na b: ; @sleep 0.3; date +$@%s.%N >>out\n"},
-    )
+    meet = "@touch $@.begun; for i in `seq 100`; do [ -e a.begun -a -e b.begun ] && exit;"
+    makefile = f"all: a b\na b: ; {meet} sleep 0.1; done; exit 1\n"
+    plant(distribution.root, {"Makefile": makefile.encode()})
     program = distribution.root / "build/bin/sage-spkg"
     program.write_text('#!/bin/sh\nexec make -C "$SAGE_ROOT" --no-print-directory\n')
     distribution.script("x")
     ended = distribution.run("-j3", "x-no-deps")
     assert (ended.returncode, ended.stderr) == (0, "")
-    times = [float(line[1:]) for line in (distribution.root / "out").read_text().split()]
-    assert abs(times[1] - times[0]) < 0.2
 
 
 @pytest.mark.parametrize(("option", "status"), [("-n", 0), ("-q", 1)])
@@ -467,15 +465,19 @@ def test_rules_are_not_remade_for_nothing(distribution: Distribution) -> None:
     assert rules.stat() == before
 
 
+@pytest.mark.slow
 def test_nothing_to_do_for_six_hundred_packages_takes_no_time(distribution: Distribution) -> None:
     for number in range(600):
         needs = " ".join(f"p{n}" for n in range(max(0, number - 12), number, 2))
         distribution.script(f"p{number}", f"{needs} | $(PYTHON)")
     plant(distribution.local, {f"{STAMPS}/p{number}-1.0": b"" for number in range(600)})
     assert distribution.make("-t") == []
-    began = time.monotonic()
-    assert distribution.make() == []
-    assert time.monotonic() - began < 1
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        assert distribution.make() == []
+        times.append(time.monotonic() - began)
+    assert min(times) < 0.8
 
 
 def test_rules_do_not_depend_on_where_the_trees_are(distribution: Distribution) -> None:
@@ -502,6 +504,7 @@ def real(distribution: Distribution) -> Distribution:
     return distribution
 
 
+@pytest.mark.slow
 def test_packages_are_installed_and_removed_with_the_job_slots_of_make(real: Distribution) -> None:
     makefile = "all: a b\\na b: ; @sleep 0.5; echo $@ is made\\n"
     for name in ("linked", "base"):
