@@ -275,7 +275,8 @@ def test_package_of_kind_none_has_nothing_to_install(world: SageWorld) -> None:
 
 def test_staged_python_is_refused_unless_let_through(world: SageWorld) -> None:
     before = world.tree()
-    install = 'd=$(python3 -c "import sysconfig; print(sysconfig.get_path(\'purelib\'))")\necho >m.py; sdh_install m.py "$d"\n'
+    purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    install = f'd=$(python3 -c "{purelib}")\necho >m.py; sdh_install m.py "$d"\n'
     world.package("foo", "1", {"spkg-install.in": install})
     assert "with sdh_pip_install" in world.spkg("foo", status=1).stderr
     assert world.tree() == before

@@ -34,8 +34,8 @@ def package_distributions(tree: Path, package: str) -> frozenset[str]:
     own = {*_required(scripts / package), *_listed(tree, package)}
     if not own:
         return frozenset()
-    others = (path for path in scripts.iterdir() if path.name != package)
-    return frozenset(own.difference(*map(_required, others)))
+    others = (path.parent for path in scripts.glob(f"*/{_REQUIREMENTS}"))
+    return frozenset(own.difference(*(_required(one) for one in others if one.name != package)))
 
 
 def _required(scripts: Path) -> tuple[str, ...]:

@@ -1,0 +1,141 @@
+"""One package, one transaction: also by SAGE_SUDO, in two trees, and for two at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import venv as stdlib_venv
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.cli.main import COMMANDS
+from tests.sageworld import BIN, SageWorld
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INSTALLED = "var/lib/sage/installed"
+
+
+@pytest.fixture
+def world(tmp_path: Path, venv: Path) -> SageWorld:
+    return SageWorld.make(tmp_path, venv)
+
+
+@pytest.mark.skipif("commit-package" not in COMMANDS, reason="the command is not there yet")
+def test_sudo_runs_what_writes_into_the_prefix(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    sudo = tmp_path / "sudo"
+    # As sudo does it, variables are not handed on.
+    sudo.write_text(f'#!/bin/sh\necho "$*" >>"{tmp_path}/asked"\nexec env -i PATH="$PATH" "$@"\n')
+    sudo.chmod(0o755)
+    install = 'sdh_store_and_pip_install_wheel .; echo >f; sdh_install f "$SAGE_SHARE"'
+    world.package(
+        "foo", "1.0", {"spkg-install.in": install}, wheel=make_wheel(tmp_path, "foo", "1.0")
+    )
+    world.spkg("foo", SAGE_SUDO=str(sudo))
+    assert {"share/f", f"{INSTALLED}/foo-1.0"} <= world.paths()
+    assert any(path.endswith("/foo.py") for path in world.paths())
+    world.clean("foo", SAGE_SUDO=str(sudo))
+    assert world.tree() == before
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [" commit-package " in line for line in asked] == [True, True]
+
+
+def test_wheels_of_a_package_of_another_tree_go_to_the_environment(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    local = tmp_path / "local"
+    world.env["SAGE_LOCAL"] = str(local)
+    install = 'sdh_store_and_pip_install_wheel .; echo >f; sdh_install f "$SAGE_SHARE"'
+    world.package(
+        "foo", "1.0", {"spkg-install.in": install}, wheel=make_wheel(tmp_path, "foo", "1.0")
+    )
+    before = world.tree()
+    world.spkg("foo")
+    assert (local / "share/f").exists()
+    assert (local / INSTALLED / "foo-1.0").exists()
+    assert any(path.endswith("/foo.py") for path in world.paths())
+    world.clean("foo")
+    assert world.tree() == before
+    assert not (local / "share").exists()
+
+
+def test_tree_with_an_interpreter_of_its_own_is_the_target(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=False).create(other)
+    world.package("foo", "1.0", {}, wheel=make_wheel(tmp_path, "foo", "1.0"))
+    before = world.tree()
+    world.spkg("foo", other)
+    assert world.tree() == before
+    assert list(other.glob("lib/python3*/site-packages/foo.py"))
+
+
+def test_wheels_without_any_target_are_refused(world: SageWorld, tmp_path: Path) -> None:
+    world.package("foo", "1.0", {}, wheel=make_wheel(tmp_path, "foo", "1.0"))
+    empty = str(tmp_path / "empty")
+    ended = world.spkg("foo", empty, status=1, SAGE_LOCAL=empty, SAGE_VENV=empty)
+    assert "its wheels have no target" in ended.stderr
+
+
+def test_package_goes_to_the_tree_of_its_kind(world: SageWorld, tmp_path: Path) -> None:
+    world.env["SAGE_LOCAL"] = str(tmp_path / "local")
+    world.package("foo", "1", {"spkg-install.in": ":"})
+    world.package("bar", "1", {"spkg-install.in": ":", "version_requirements.txt": "bar"})
+    world.spkg("foo")
+    world.spkg("bar")
+    assert [path.name for path in (tmp_path / "local" / INSTALLED).iterdir()] == ["foo-1"]
+    assert [path.name for path in (world.prefix / INSTALLED).iterdir()] == ["bar-1"]
+
+
+def test_missing_requirement_of_a_wheel_is_a_warning(world: SageWorld, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", metadata=["Requires-Dist: bar >=2"])
+    world.package("foo", "1.0", {}, wheel=wheel)
+    said = world.spkg("foo").stderr
+    assert "foo needs bar >=2, which is not installed" in said
+    assert "build/pkgs/foo/dependencies" in said
+
+
+def test_two_builds_of_one_package_wait_for_each_other(world: SageWorld) -> None:
+    install = 'echo x >f; sleep 0.3; sdh_install f "$SAGE_SHARE"'
+    world.package("foo", "1", {"spkg-install.in": install})
+    with ThreadPoolExecutor(2) as pool:
+        said = [ended.stdout for ended in pool.map(lambda _: world.spkg("foo"), range(2))]
+    assert sum("waiting for another build of foo-1" in text for text in said) == 1
+    assert world.tree()["share/f"] == b"x\n"
+    assert not any((world.prefix / "var/tmp/sage/build").iterdir())
+
+
+def test_two_packages_that_own_the_same_file_come_at_once(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    for name in ("one", "two"):
+        files = {"backports/__init__.py": "", f"backports/{name}.py": ""}
+        world.package(name, "1", {}, wheel=make_wheel(tmp_path, name, "1", files))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(world.spkg, ("one", "two")))
+    world.clean("one")
+    assert any(path.endswith("backports/__init__.py") for path in world.paths())
+    world.clean("two")
+    assert world.tree() == before
+
+
+def test_killed_build_leaves_nothing_in_the_way(world: SageWorld) -> None:
+    before = world.tree()
+    world.package("foo", "1", {"spkg-install.in": "kill -9 $PPID; sleep 0.2"})
+    ended = subprocess.run(
+        [BIN / "sage-spkg", "foo"],
+        env={**os.environ, "SAGE_ROOT": str(world.root), "SAGE_LOCAL": str(world.prefix)},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == -9
+    assert world.tree() == before
+    world.package("foo", "1", {"spkg-install.in": "true"})
+    world.spkg("foo")
+    world.clean("foo")
+    assert world.tree() == before

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.sageworld import BIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def logger(command: str, log: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "sage-logger", *options, command, log],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_lines_go_to_the_terminal_and_to_the_log_under_a_prefix(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "foo-1.2.log"
+    ended = logger("echo one; echo two >&2; printf rest", log, "-p")
+    assert ended.stdout == "[foo-1.2] one\n[foo-1.2] two\n[foo-1.2] rest\n"
+    assert log.read_text() == ended.stdout
+    logger("echo again", log)
+    assert log.read_text() == ended.stdout + "again\n"
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", 0), ("exit 3", 3), ("kill -9 $$", 137)])
+def test_status_is_that_of_the_command(tmp_path: Path, command: str, status: int) -> None:
+    assert logger(command, tmp_path / "log").returncode == status
+
+
+def test_wrong_command_line(tmp_path: Path) -> None:
+    assert logger("true", tmp_path / "log", "--nonsense").returncode == 2
+
+
+def test_terminal_is_told_only_begin_and_end_where_v_is_0(tmp_path: Path) -> None:
+    log = tmp_path / "foo.log"
+    ended = logger("echo one; false", log, "-p", V="0")
+    assert ended.stdout == f"[foo] begins; its log is {log}\n[foo] failed (status 1)\n"
+    assert log.read_text() == "[foo] one\n"
+
+
+def test_daemon_that_a_command_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
+    began = time.monotonic()
+    ended = logger("sleep 60 & echo $!", tmp_path / "log")
+    os.kill(int(ended.stdout), signal.SIGKILL)
+    assert time.monotonic() - began < 30
+
+
+def test_output_of_this_very_process_is_logged(tmp_path: Path) -> None:
+    code = f"""
+import os, subprocess, sys
+from pathlib import Path
+from sage_pkginstall.spkg.logger import logged
+with logged("[x] ", Path({str(tmp_path / "log")!r})):
+    print("out")
+    print("err", file=sys.stderr)
+    subprocess.run(["sh", "-c", "sleep 60 & echo child"])
+print("after")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert sorted(ended.stdout.splitlines()) == ["[x] child", "[x] out", "after"]
+    assert ended.stderr == "[x] err\n"
+    assert sorted((tmp_path / "log").read_text().splitlines()) == [
+        "[x] child",
+        "[x] err",
+        "[x] out",
+    ]
+
+
+def test_many_lines_are_neither_lost_nor_mixed(tmp_path: Path) -> None:
+    command = f"for i in $(seq 2000); do echo {'y' * 200}; done"
+    ended = logger(f"({command}) & ({command}) >&2; wait", tmp_path / "log", "-p")
+    assert ended.stdout.splitlines() == [f"[log] {'y' * 200}"] * 4000
