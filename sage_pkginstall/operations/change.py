@@ -6,12 +6,14 @@ Installing, upgrading, uninstalling and merging are this with different contents
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.operations.history import logged
 from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, survey
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
@@ -71,7 +73,8 @@ def commit_change(
     `RecordError`, `LockError`, `TransactionError`, `JournalError`.
     """
     preparer = _Preparer(tree, workspace, environment, change)
-    committed = tree.commit(workspace, label, preparer.prepare)
+    commit = partial(tree.commit, workspace, label, preparer.prepare)
+    committed = logged(tree, workspace, label, change, commit)
     warnings = [*preparer.warnings, *(notice.message for notice in committed.plan.notices)]
     if committed.warning:
         warnings.append(committed.warning)

@@ -1,0 +1,207 @@
+"""The log of transactions: when, by whom, what for, how long, and what came of it.
+
+Never in the prefix, and never needed: what cannot be written is not.  On disk::
+
+    $SAGE_LOGS/transactions.jsonl                        if SAGE_LOGS is set, else
+    $XDG_STATE_HOME/sage-pkginstall/PREFIX.jsonl         (default: ~/.local/state)
+    the same, with .1                                    the older ones
+
+PREFIX is a hash of the prefix's real path.  Each line is a JSON object, see `Transaction`,
+appended by one write after the lock was released; so lines of many processes never mix,
+and nobody waits for them.  A file that grew to `_LIMIT` bytes becomes the older one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
+
+from sage_pkginstall.errors import PkgInstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from sage_pkginstall.engine.tree import Committed, Tree
+    from sage_pkginstall.engine.workspace import Workspace
+    from sage_pkginstall.operations.change import Change
+
+__all__ = ["Transaction", "log_files", "logged", "note", "read_transactions"]
+
+_FORMAT = 1
+_LIMIT = 1 << 20
+_LONGEST = 500  # characters of a label or an error
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """A transaction that ended at ``ended`` (epoch seconds).
+
+    ``took`` seconds from the first staged file on, of which ``waited`` for the lock and
+    ``held`` with it.  ``operations`` counts them by kind.  ``recovered`` is the label of
+    what a dead process began and this one finished or undid before its own.
+    """
+
+    ended: float
+    prefix: str
+    uid: int
+    pid: int
+    label: str
+    result: Literal["done", "failed"] = "done"
+    error: str = ""
+    took: float = 0.0
+    waited: float = 0.0
+    held: float = 0.0
+    operations: Mapping[str, int] | None = None
+    installed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    package: str | None = None
+    recovered: str | None = None
+
+
+def logged(
+    tree: Tree, workspace: Workspace, label: str, change: Change, commit: Callable[[], Committed]
+) -> Committed:
+    """Return what ``commit()`` returns, or raise what it raises, and log which it was."""
+    facts: dict[str, Any] = {
+        "label": label,
+        "installed": tuple(f"{one.name} {one.version}" for one in change.staged),
+        "dropped": change.drop,
+        "package": change.package,
+        "recovered": _begun_by_the_dead(tree),
+    }
+    try:
+        committed = commit()
+    except (PkgInstallError, OSError) as error:
+        facts.update(result="failed", error=str(error)[:_LONGEST])
+        note(tree.prefix, took=_age(workspace), **facts)
+        raise
+    counts: dict[str, int] = {}
+    for operation in committed.plan.operations:
+        counts[operation.kind] = counts.get(operation.kind, 0) + 1
+    facts.update(waited=committed.waited, held=committed.held, operations=counts)
+    note(tree.prefix, took=_age(workspace), **facts)
+    return committed
+
+
+def note(prefix: Path, *, label: str, **facts: Any) -> None:  # noqa: ANN401 - fields of Transaction
+    """Log a transaction that just ended; nothing happens if that is impossible."""
+    for name in ("took", "waited", "held"):
+        facts[name] = round(facts.get(name, 0.0), 6)
+    with contextlib.suppress(OSError, ValueError):
+        transaction = Transaction(
+            round(time.time(), 3),
+            os.path.realpath(prefix),
+            os.getuid(),
+            os.getpid(),
+            label[:_LONGEST],
+            **facts,
+        )
+        document = {"format": _FORMAT, **vars(transaction)}
+        _append(log_files(prefix)[0], json.dumps(document).encode() + b"\n")
+
+
+def log_files(prefix: Path) -> tuple[Path, ...]:
+    """Return where the transactions of ``prefix`` may be logged; the first is written to."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not state.startswith("/"):
+        state = os.path.expanduser("~/.local/state")  # noqa: PTH111 -- never raises
+    key = crc32(os.fsencode(os.path.realpath(prefix)))
+    own = Path(state) / "sage-pkginstall" / f"{key:08x}.jsonl"
+    logs = os.environ.get("SAGE_LOGS")
+    return (Path(logs).absolute() / "transactions.jsonl", own) if logs else (own,)
+
+
+def read_transactions(prefix: Path, files: Iterable[Path]) -> tuple[Transaction, ...]:
+    """Return the transactions of ``prefix`` that the files tell of, in the order of time.
+
+    What cannot be read is left out; of each file the older one is read, too.
+    """
+    real = os.path.realpath(prefix)
+    found = (t for file in files for t in _read(file) if t.prefix == real)
+    return tuple(sorted(found, key=lambda t: t.ended))
+
+
+def _begun_by_the_dead(tree: Tree) -> str | None:
+    """Return the label of the journal that a dead process left, which a commit finishes."""
+    with contextlib.suppress(PkgInstallError, OSError):
+        journal = tree.journal.read()
+        if journal is not None and not _is_locked(tree.lock_path):
+            return journal.label
+    return None
+
+
+def _is_locked(lock: Path) -> bool:
+    """Tell whether somebody works on the tree: then its journal is not a dead one's."""
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _age(workspace: Workspace) -> float:
+    """Return the seconds since the workspace was made: its lock file is never written."""
+    try:
+        made = os.stat(f"{workspace.path}.lock").st_mtime  # noqa: PTH116 - no path is needed
+    except OSError:
+        return 0.0
+    return max(0.0, time.time() - made)
+
+
+def _append(path: Path, line: bytes) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o644)
+    try:
+        os.write(descriptor, line)
+        if os.fstat(descriptor).st_size > _LIMIT:
+            _rotate(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rotate(path: Path, descriptor: int) -> None:
+    """Make a file the older one, once: who comes second finds another file at ``path``."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if os.path.samestat(path.stat(), os.fstat(descriptor)):
+        path.rename(_older(path))
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(f"{path.name}.1")
+
+
+def _read(file: Path) -> Iterator[Transaction]:
+    for path in (_older(file), file):
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError:
+            continue
+        yield from (t for line in lines if (t := _parsed(line)) is not None)
+
+
+def _parsed(line: bytes) -> Transaction | None:
+    """Return what a line says; None for one that is cut off, damaged or of a later format."""
+    try:
+        document = json.loads(line)
+        if document["format"] != _FORMAT:
+            return None
+        known = {f.name: document[f.name] for f in fields(Transaction) if f.name in document}
+        known.update((name, tuple(known.get(name, ()))) for name in ("installed", "dropped"))
+        known.update((name, float(known.get(name, 0))) for name in ("ended", "took", "waited"))
+        return Transaction(**known)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
