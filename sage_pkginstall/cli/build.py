@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
+_SETTING_OPTIONS = ("-C", "--config-settings", "--config-setting")
+
 
 def build(arguments: Sequence[str]) -> int:
     """Build a wheel from a source directory or an sdist; no index is asked."""
@@ -28,7 +30,7 @@ def build(arguments: Sequence[str]) -> int:
     options.add_argument("--log", metavar="FILE", help="where the output of the backend goes")
     _add_build_options(options)
     add_options(options, changes=False)
-    given = options.parse_args(arguments)
+    given = options.parse_args(_with_joined_settings(arguments))
     from sage_pkginstall.builds.build import BuildRequest, build_wheel  # noqa: PLC0415
     from sage_pkginstall.builds.log import BuildLog  # noqa: PLC0415
 
@@ -65,9 +67,21 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--sdist-then-wheel", dest="sdist_first", action="store_true")
     options.add_argument("--editable", action="store_true", help="PEP 660")
     options.add_argument("--no-deps", action="store_true", help="accepted; this is what is done")
-    options.add_argument(
-        "-C", "--config-settings", "--config-setting", action="append", default=[], metavar="K=V"
-    )
+    options.add_argument(*_SETTING_OPTIONS, action="append", default=[], metavar="K=V")
+
+
+def _with_joined_settings(arguments: Sequence[str]) -> list[str]:
+    """Join ``-C`` with its value, which may start with dashes: ``-C --global-option=-q``."""
+    words: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word in _SETTING_OPTIONS:
+            value = next(rest, None)
+            joint = "" if word == "-C" else "="
+            words.append(word if value is None else f"{word}{joint}{value}")
+        else:
+            words.append(word)
+    return words
 
 
 def _setting(text: str) -> tuple[str, str]:
