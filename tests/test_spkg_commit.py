@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 INSTALLED = "var/lib/sage/installed"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path, venv: Path) -> SageWorld:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 INSTALLED = "var/lib/sage/installed"
 SCRIPTS = "var/lib/sage/scripts"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path, venv: Path) -> SageWorld:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.spkg.stamp import find_stamps, read_stamp
 from sage_pkginstall.spkg.variables import SCRIPTS
 from sage_pkginstall.wheels.records import canonical_name
-from sage_pkginstall.wheels.requirements import names_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,11 @@ def package_distributions(tree: Path, package: str) -> frozenset[str]:
 def _required(scripts: Path) -> tuple[str, ...]:
     """Return the names in a requirements file; only names count, wheels may be gone."""
     path = scripts / _REQUIREMENTS
-    return names_only(path) if path.is_file() else ()
+    if not path.is_file():
+        return ()
+    from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415 -- Python only
+
+    return names_only(path)
 
 
 def _listed(tree: Path, package: str) -> Iterator[str]:

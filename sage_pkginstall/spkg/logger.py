@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["LineCopier", "logged", "logged_command"]
+__all__ = ["LOGGED", "LineCopier", "logged", "logged_command"]
+
+LOGGED = "SAGE_PKGINSTALL_LOGGED"
+"""Set by sage-logger for what it runs: that has a prefix and a log already."""
 
 _CHUNK = 1 << 16
 

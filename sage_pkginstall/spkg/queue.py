@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
 from sage_pkginstall.errors import RecordError, WheelError
 
 if TYPE_CHECKING:
@@ -66,6 +64,8 @@ def queued_wheels(directory: Path) -> tuple[QueuedWheel, ...]:
         lines = path.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
         return ()
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 -- not to queue a wheel
+
     found: dict[str, QueuedWheel] = {}
     for line in lines:
         try:

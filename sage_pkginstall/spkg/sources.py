@@ -13,13 +13,10 @@ import os
 import re
 import shutil
 import tempfile
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
-
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.programs import Program
@@ -163,6 +160,8 @@ def download_url(url: str, path: Path) -> None:
     """Copy what ``url`` (http, https, ftp) gives into the file ``path``.  Raises OSError."""
     if urlsplit(url).scheme not in {"http", "https", "ftp"}:
         raise OSError(0, f"it is no URL of the web: {url}")
+    import urllib.request  # noqa: PLC0415 -- slow, and rarely needed
+
     with (
         urllib.request.urlopen(url, timeout=_SECONDS) as response,  # noqa: S310 -- see above
         path.open("wb") as file,
@@ -182,6 +181,11 @@ def _project_of(filename: str) -> Project | None:
 def _tags(tarball: Tarball) -> Iterator[str]:
     if not tarball.is_wheel:
         return
+    from packaging.utils import (  # noqa: PLC0415 -- only where there are several wheels
+        InvalidWheelFilename,
+        parse_wheel_filename,
+    )
+
     try:
         yield from map(str, parse_wheel_filename(tarball.filename)[3])
     except InvalidWheelFilename:

@@ -1,0 +1,277 @@
+"""``sage-spkg`` and ``sage-spkg-uninstall``: a package comes to a tree, or leaves it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.target import Talk, parser, tree_settings
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
+from sage_pkginstall.spkg.install import describe, run_job
+from sage_pkginstall.spkg.job import Effects, Job, Options
+from sage_pkginstall.spkg.logger import LOGGED, logged
+from sage_pkginstall.spkg.package import read_package, split_name
+from sage_pkginstall.spkg.phases import ScriptError
+from sage_pkginstall.spkg.programs import run_program
+from sage_pkginstall.spkg.scripts import find_tools
+from sage_pkginstall.spkg.sources import download_url
+from sage_pkginstall.spkg.uninstall import Removal, is_installed, uninstall_package
+from sage_pkginstall.spkg.variables import PackageVariables, Variables, read_variables
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.spkg.job import Mode
+    from sage_pkginstall.spkg.package import Package
+    from sage_pkginstall.spkg.variables import Check
+
+__all__ = ["install", "uninstall"]
+
+_MODES: dict[Mode, tuple[str, str, str]] = {
+    "download": ("-d", "--download-only", "fetch and verify the sources"),
+    "stage": ("-b", "--build-and-stage-only", "stop before anything reaches the tree"),
+    "post-install": ("-p", "--post-install-only", "go on after -b"),
+    "check": ("-x", "--check-only", "run the check of the package"),
+    "erase": ("-e", "--erase-build-directory-only", "delete the build directory"),
+}
+_MAKE_FLAGS = re.compile(r"-?[a-zA-Z]+")
+
+
+# ------------------------------------------------------------------------------- sage-spkg
+
+
+def install(arguments: Sequence[str]) -> int:
+    """Build a package of build/pkgs and install it: sources, build, check, one transaction."""
+    given = _spkg_parser().parse_args(arguments)
+    modes = given.modes or []
+    if len(modes) > 1:
+        raise PkgInstallError("cannot do two things at once: give one mode at most")
+    asked = _make_asks(os.environ.get("MAKEFLAGS", ""))
+    if asked is not None:
+        return asked
+    common = read_variables(os.environ)
+    package = _package(common, given.name)
+    place = _place(common, given.tree, package)
+    if "info" in modes:
+        print(describe(package))
+        return 0
+    mode: Mode = modes[0] if modes else "all"
+    if mode == "all" and package.type == "experimental" and not _confirmed(given, package):
+        raise PackageError(package.name, "it is experimental, and the answer was no")
+    options = Options(
+        mode=mode,
+        check=_check_option(given, common, mode),
+        keep_build=given.keep_build or common.keep_build,
+        keep_existing=given.keep_existing,
+        allow_upstream=given.allow_upstream,
+    )
+    with _logging(place, common.logs):
+        return _told("sage-spkg", lambda: _run_job(package, place, options))
+
+
+def _run_job(package: Package, place: PackageVariables, options: Options) -> int:
+    place, environment = _target(place)
+    job = Job(
+        package=package,
+        place=place,
+        options=options,
+        environment=environment,
+        tools=find_tools(os.environ, place.common.root),
+        settings=tree_settings(Talk("sage-spkg")),
+        effects=_effects(),
+    )
+    run_job(job)
+    return 0
+
+
+def _spkg_parser() -> argparse.ArgumentParser:
+    options = parser("sage-spkg", install.__doc__ or "")
+    for mode, (short, long, text) in _MODES.items():
+        options.add_argument(
+            short, long, dest="modes", action="append_const", const=mode, help=text
+        )
+    options.add_argument(
+        "--info", dest="modes", action="append_const", const="info", help="tell what it is"
+    )
+    options.add_argument("-y", "--yes", dest="answer", action="store_const", const="yes")
+    options.add_argument("-n", "--no", dest="answer", action="store_const", const="no")
+    options.add_argument("-s", dest="keep_build", action="store_true", help="keep what was built")
+    options.add_argument("-c", "--check", dest="check", action="store_const", const="yes")
+    options.add_argument(
+        "-w", "--check-warning-only", dest="check", action="store_const", const="warn"
+    )
+    options.add_argument(
+        "-k", "--keep-existing", action="store_true", help="leave files of the older version there"
+    )
+    options.add_argument(
+        "-o", "--allow-upstream", action="store_true", help="download from upstream's own site"
+    )
+    options.add_argument("name", metavar="NAME[-VERSION]")
+    options.add_argument("tree", metavar="TREE", nargs="?")
+    return options
+
+
+def _make_asks(flags: str) -> int | None:
+    """Return the status that make's -n, -t (0) or -q (1) want without any work."""
+    word = flags.partition(" ")[0]
+    if not _MAKE_FLAGS.fullmatch(word):
+        return None
+    if "q" in word:
+        return 1
+    return 0 if set(word) & set("nt") else None
+
+
+def _package(common: Variables, name: str) -> Package:
+    base, version = split_name(name)
+    package = read_package(common.packages / base)
+    if version not in {None, package.version}:
+        reason = f"its directory is that of version {package.version}, not {version}"
+        raise PackageError(base, reason)
+    return package
+
+
+def _place(common: Variables, tree: str | None, package: Package) -> PackageVariables:
+    """Return the tree that is named, or else the first one that the package goes to."""
+    path = Path(os.path.abspath(tree)) if tree else common.tree(package.trees[0])  # noqa: PTH100
+    if path is None:
+        raise PackageError(package.name, f"its tree {package.trees[0]} is not set")
+    return PackageVariables(common, path, package.name, package.version)
+
+
+def _target(place: PackageVariables) -> tuple[PackageVariables, Environment | None]:
+    """Return the target of the package's wheels: the tree itself, else SAGE_VENV.
+
+    The scripts see that target as SAGE_VENV, so that they build for it.
+    """
+    for prefix in (place.tree, place.common.venv):
+        if (prefix / "bin" / "python3").exists():
+            place = replace(place, common=replace(place.common, venv=prefix))
+            try:
+                return place, target_environment(prefix)
+            except EnvironmentFactsError as error:  # the package may be what mends it
+                print(f"Warning: {error}", file=sys.stderr, flush=True)
+    return place, None
+
+
+def _check_option(given: argparse.Namespace, common: Variables, mode: Mode) -> Check:
+    if given.check:
+        check: Check = given.check
+        return check
+    if mode == "check":
+        return "yes"
+    return common.check
+
+
+def _confirmed(given: argparse.Namespace, package: Package) -> bool:
+    """Tell whether an experimental package is wanted; ask if somebody is there to answer."""
+    if given.answer:
+        return bool(given.answer == "yes")
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(f"{package.name} is experimental. Install it? [Y/n] ", end="", file=sys.stderr)
+    return not input().lower().startswith("n")
+
+
+# --------------------------------------------------------------------- sage-spkg-uninstall
+
+
+def uninstall(arguments: Sequence[str]) -> int:
+    """Uninstall a package: its distributions, files, scripts and record in one transaction."""
+    options = parser("sage-spkg-uninstall", uninstall.__doc__ or "")
+    options.add_argument("-v", "--verbose", action="store_true", help="name each file")
+    options.add_argument("-k", "--keep-files", action="store_true", help="remove the stamps only")
+    options.add_argument("--log-directory", metavar="DIR", help="where the output is kept")
+    options.add_argument("name", metavar="NAME")
+    options.add_argument("tree", metavar="TREE", nargs="?")
+    given = options.parse_args(arguments)
+    common = read_variables(os.environ)
+    base, _ = split_name(given.name)
+    package = _package_if_any(common, base)
+    place = _place_of_removal(common, given.tree, base, package)
+    if not place.tree.is_dir():
+        raise UsageError(f"cannot uninstall {base} from {place.tree}: it is not a directory")
+    directory = Path(given.log_directory).absolute() if given.log_directory else common.logs
+    is_logged = is_installed(place)
+    with _logging(place, directory) if is_logged else contextlib.nullcontext():
+        return _told("sage-spkg-uninstall", lambda: _uninstall(given, place, package))
+
+
+def _uninstall(given: argparse.Namespace, place: PackageVariables, package: Package | None) -> int:
+    place, environment = _target(place)
+    is_pip = package is not None and package.kind == "pip"
+    removal = Removal(
+        place=place,
+        environment=environment,
+        tools=find_tools(os.environ, place.common.root),
+        settings=tree_settings(Talk("sage-spkg-uninstall")),
+        effects=_effects(),
+        keep_files=given.keep_files,
+        legacy=package.script("legacy-uninstall") if package else None,
+        requirements=package.directory / "requirements.txt" if package and is_pip else None,
+    )
+    try:
+        removed = uninstall_package(removal)
+    except ScriptError as error:
+        print(f"sage-spkg-uninstall: {error}; nothing was removed", file=sys.stderr, flush=True)
+        return error.status
+    if removed is not None:
+        for path in removed if given.verbose else ():
+            print(f"removed {path}")
+        print(f"uninstalled {place.name} from {place.tree}")
+    return 0
+
+
+def _package_if_any(common: Variables, name: str) -> Package | None:
+    """Return the package directory; a package can be uninstalled when that is long gone."""
+    try:
+        return read_package(common.packages / name)
+    except PackageError:
+        return None
+
+
+def _place_of_removal(
+    common: Variables, tree: str | None, name: str, package: Package | None
+) -> PackageVariables:
+    if package is not None:
+        return _place(common, tree, package)
+    path = Path(os.path.abspath(tree)) if tree else common.local  # noqa: PTH100
+    return PackageVariables(common, path, name, "none")
+
+
+# ----------------------------------------------------------------------------------- talk
+
+
+def _effects() -> Effects:
+    return Effects(
+        run=run_program,
+        download=download_url,
+        say=lambda line: print(line, flush=True),
+        warn=lambda line: print(f"Warning: {line}", file=sys.stderr, flush=True),
+    )
+
+
+@contextlib.contextmanager
+def _logging(place: PackageVariables, directory: Path) -> Iterator[None]:
+    """Put our output under the package's prefix and into its log, unless sage-logger does."""
+    if os.environ.get(LOGGED):
+        yield
+        return
+    with logged(f"[{place.full_name}] ", directory / f"{place.full_name}.log"):
+        yield
+
+
+def _told(program: str, work: Callable[[], int]) -> int:
+    """Return the status of ``work``; errors are told here, so that the log has them, too."""
+    try:
+        return work()
+    except PkgInstallError as error:
+        print(f"{program}: {error}", file=sys.stderr, flush=True)
+        return error.exit_status
