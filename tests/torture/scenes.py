@@ -1,0 +1,119 @@
+"""The scenes of the sweeps: what is there at first, and the command that is disturbed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.trees import Link, plant
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.trees import Entry
+
+__all__ = ["NAMES", "Scene", "make_scene"]
+
+INIT = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Commands that prepare a prefix, and the one under test."""
+
+    setting: tuple[tuple[str, ...], ...]
+    command: tuple[str, ...]
+
+
+def foo(directory: Path, version: str) -> str:
+    """Return a wheel with everything that wheels have; versions differ in most of it."""
+    files = {
+        "foo/__init__.py": f"version = {version!r}\n",
+        "foo/same.py": "same = 1\n",
+        f"foo/only_{version}.py": "",
+        f"foo/sub{version}/__init__.py": f"x = {version}\n",
+        "foo_single.py": f"y = {version}\n",
+        "foo.pth": f"# {version}\n",
+        "ns/foo_part.py": f"z = {version}\n",
+    }
+    data = {"data/share/foo/text": version, f"data/share/foo{version}/text": version}
+    scripts = {"foo": "foo:main", f"foo{version}": "foo:main"}
+    return str(make_wheel(directory, "foo", version, files, scripts=scripts, data=data))
+
+
+def part(directory: Path, name: str) -> str:
+    """Return one half of the pair that shares ``backports/__init__.py``."""
+    module = name.partition(".")[2]
+    files = {"backports/__init__.py": INIT, f"backports/{module}.py": f"x = {name!r}\n"}
+    return str(make_wheel(directory, name, "1.0", files))
+
+
+def staged(directory: Path, version: str) -> str:
+    """Return a staged tree as ``make install DESTDIR=…`` of a C library leaves one."""
+    entries: dict[str, Entry] = {
+        "lib/libz.so.1": b"library " + version.encode(),
+        "lib/libz.so": Link("libz.so.1"),
+        "include/z/z.h": b"#define Z " + version.encode(),
+        f"share/doc/z-{version}/README": b"read me",
+    }
+    return str(plant(directory / f"staged-{version}", entries))
+
+
+def _fresh(d: Path) -> Scene:
+    return Scene((("install", part(d, "backports.one")),), ("install", foo(d, "1")))
+
+
+def _upgrade(d: Path) -> Scene:
+    return Scene((("install", foo(d, "1")),), ("install", foo(d, "2")))
+
+
+def _reinstall(d: Path) -> Scene:
+    return Scene((("install", foo(d, "1")),), ("install", foo(d, "1")))
+
+
+def _downgrade(d: Path) -> Scene:
+    return Scene((("install", foo(d, "2")),), ("install", foo(d, "1")))
+
+
+def _uninstall(d: Path) -> Scene:
+    return Scene((("install", foo(d, "1"), part(d, "backports.one")),), ("uninstall", "foo"))
+
+
+def _merge(d: Path) -> Scene:
+    old, new = staged(d, "1"), staged(d, "2")
+    return Scene((("merge", "--package", "z", old),), ("merge", "--package", "z", new))
+
+
+def _several(d: Path) -> Scene:
+    other = str(make_wheel(d, "other", "1", {"ns/other.py": "", "other/__init__.py": ""}))
+    return Scene((("install", foo(d, "1")),), ("install", foo(d, "2"), other))
+
+
+def _pair(d: Path) -> Scene:
+    one, two = part(d, "backports.one"), part(d, "backports.two")
+    return Scene((("install", one, two),), ("install", one))
+
+
+def _pair_half_gone(d: Path) -> Scene:
+    one, two = part(d, "backports.one"), part(d, "backports.two")
+    return Scene((("install", one, two),), ("uninstall", "backports.one"))
+
+
+_SCENES = {
+    "fresh install": _fresh,
+    "upgrade": _upgrade,
+    "same version again": _reinstall,
+    "downgrade": _downgrade,
+    "uninstall": _uninstall,
+    "staged merge": _merge,
+    "several wheels": _several,
+    "shared namespace": _pair,
+    "shared namespace, one goes": _pair_half_gone,
+}
+NAMES = tuple(_SCENES)
+
+
+def make_scene(name: str, directory: Path) -> Scene:
+    """Return the scene called ``name``, its wheels lying in ``directory``."""
+    return _SCENES[name](directory)
