@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.spkg.stamp import read_stamp
-from tests.sageworld import SageWorld
+from tests.sageworld import BIN, SageWorld
 from tests.sources import make_source
 from tests.trees import EMPTY, Link, modes
 from tests.wheelmaker import make_wheel
@@ -467,3 +468,66 @@ def test_disabled_python_installs_nothing_and_succeeds(world: SageWorld, tmp_pat
     world.package("foo", "1.0", {}, wheel=make_wheel(tmp_path, "foo", "1.0"))
     world.spkg("foo", SAGE_VENV_FLAGS="DISABLED")
     assert not [path for path in world.paths() if "site-packages/" in path]
+
+
+def test_pip_package_is_installed_by_pip_without_a_record(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    make_wheel(tmp_path / "index", "foo", "1.0")
+    world.env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
+    world.package("foo", "1", {"requirements.txt": "# why\nfoo >=1\n", "spkg-postinst.in": ":"})
+    world.spkg("foo")
+    assert any(path.endswith("/foo.py") for path in world.paths())
+    assert not (world.prefix / INSTALLED).exists()
+    world.clean("foo")
+    assert world.tree() == before
+    assert world.clean("foo").stderr == ""
+
+
+def test_editable_package_is_recorded_and_goes(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    directory = world.package(
+        "tiny", "1.0", {"spkg-install.in": "cd src\nsdh_pip_editable_install ."}
+    )
+    make_source(directory / "src", "tiny")
+    world.spkg("tiny")
+    (path,) = [path for path in world.paths() if path.endswith("direct_url.json")]
+    url = json.loads((world.prefix / path).read_text())
+    source = (directory / "src").as_uri()
+    assert url == {"dir_info": {"editable": True}, "url": source}
+    world.clean("tiny")
+    assert world.tree() == before
+
+
+@pytest.mark.needs("make")
+def test_job_slots_of_make_reach_the_build(world: SageWorld, tmp_path: Path) -> None:
+    install = "printf 'all: a b\\na b: ; @echo built $@\\n' >Makefile; sdh_make"
+    world.package("foo", "1", {"spkg-install.in": install})
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"all:\n\t+@'{BIN}/sage-logger' -p '{BIN}/sage-spkg foo' log\n")
+    ended = subprocess.run(
+        ["make", "-f", makefile, "-j2", "all"],
+        env={**os.environ, "SAGE_ROOT": str(world.root), "SAGE_LOCAL": str(world.prefix)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "[log] built a" in ended.stdout
+    assert "[log] [foo-1]" not in ended.stdout
+    assert "jobserver" not in ended.stdout + ended.stderr
+
+
+def test_spkg_build_is_plain_and_spkg_install_runs_under_sudo(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\nSUDO=yes exec "$@"\n')
+    sudo.chmod(0o755)
+    line = 'echo "{} ${{SUDO:-no}}" >>"$SAGE_ROOT/order"; '
+    scripts = {f"spkg-{n}.in": line.format(n) for n in ("preinst", "build", "install")}
+    world.package("foo", "1", scripts)
+    world.spkg("-b", "foo", SAGE_SUDO=str(sudo))
+    world.package("foo", "1", {"spkg-install.in": line.format("install")})
+    world.spkg("-b", "foo", SAGE_SUDO=str(sudo))
+    said = (world.root / "order").read_text().splitlines()
+    assert said == ["preinst no", "build no", "install yes", "install no"]

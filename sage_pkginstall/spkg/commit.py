@@ -30,10 +30,10 @@ from sage_pkginstall.operations.change import Change, commit_change
 from sage_pkginstall.spkg.distributions import package_distributions
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
-from sage_pkginstall.spkg.stamp import Stamp, find_stamps, read_stamp, write_stamp
+from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from sage_pkginstall.engine.tree import TreeSettings
     from sage_pkginstall.engine.workspace import Workspace
@@ -52,6 +52,25 @@ class Committed:
     distributions: tuple[StagedDistribution, ...]
     outcomes: tuple[Outcome, ...]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _PackageChange(Change):
+    """A change that also drops the distributions that the package had and will not have.
+
+    Which these are is looked up whenever the change is planned, so under the lock, too:
+    another process may have installed another version meanwhile.
+    """
+
+    request: CommitRequest | None = None
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        come = tuple(distribution.name for distribution in self.staged)
+        if self.request is None or self.request.keep:
+            return come
+        had = package_distributions(Path(self.request.tree), self.request.package)
+        return (*come, *sorted(had.difference(come)))
 
 
 def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
@@ -93,12 +112,10 @@ def _commit(request: CommitRequest, tree: Tree, environment: Environment | None)
         distributions: tuple[StagedDistribution, ...] = ()
         if request.action == "install":
             distributions = _stage(request, workspace, environment)
-        drop: Collection[str] = ()
-        if environment is not None:
-            drop = _dropped(request, distributions)
-            _leave_to_pip(tree, environment, [*drop, *(d.name for d in distributions)])
         package = None if request.keep else request.package
-        change = Change(distributions, drop=tuple(sorted(drop)), package=package)
+        change = _PackageChange(distributions, package=package, request=request)
+        if environment is not None:
+            _leave_to_pip(tree, environment, change.distributions)
         outcome = commit_change(tree, workspace, environment, change, request.label)
     warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
     return Committed(distributions, (outcome,), warnings)
@@ -146,7 +163,7 @@ def _wheel_request(request: CommitRequest, wheel: QueuedWheel, root: Path) -> Wh
         final = Path(request.tree) / place
         path = path if path.exists() else root / place
     if wheel.editable_source is not None:
-        source = Path(wheel.editable_source).as_uri()
+        source = Path(wheel.editable_source).resolve().as_uri()  # not by the build directory
         origin: dict[str, Any] = {"dir_info": {"editable": True}, "url": source}
     else:
         origin = {**json.loads(direct_url(path)), "url": final.as_uri()}
@@ -172,18 +189,9 @@ def _stamp(request: CommitRequest, files: Iterable[str]) -> Stamp:
 
 def _kept_files(request: CommitRequest) -> Iterable[str]:
     """Yield the files of the stamp that the new one replaces: they stay, so does their owner."""
-    for path in find_stamps(Path(request.tree), request.package):
-        stamp = read_stamp(path)
+    for stamp in package_stamps(Path(request.tree), request.package):
         if stamp.package_version == request.version:
             yield from stamp.files or ()
-
-
-def _dropped(request: CommitRequest, distributions: Iterable[StagedDistribution]) -> frozenset[str]:
-    """Return the distributions that the package had and does not have any more."""
-    if request.keep:
-        return frozenset()
-    had = package_distributions(Path(request.tree), request.package)
-    return had.difference(distribution.name for distribution in distributions)
 
 
 def _leave_to_pip(tree: Tree, environment: Environment, names: Iterable[str]) -> None:
@@ -233,11 +241,10 @@ def _commit_elsewhere(
         distributions: tuple[StagedDistribution, ...] = ()
         if request.action == "install":
             distributions = _stage_wheels(request, environment, workspace.tree)
-        drop = _dropped(request, distributions)
-        if not distributions and not drop:
+        change = _PackageChange(distributions, request=request)
+        if not change.distributions:
             return Committed((), (), ())
-        _leave_to_pip(tree, environment, [*drop, *(d.name for d in distributions)])
-        change = Change(distributions, drop=tuple(sorted(drop)))
+        _leave_to_pip(tree, environment, change.distributions)
         outcome = commit_change(tree, workspace, environment, change, request.label)
     warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
     return Committed(distributions, (outcome,), warnings)

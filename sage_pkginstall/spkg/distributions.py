@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.spkg.stamp import find_stamps, read_stamp
+from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.spkg.stamp import package_stamps
 from sage_pkginstall.spkg.variables import SCRIPTS
 from sage_pkginstall.wheels.records import canonical_name
 
@@ -44,12 +45,17 @@ def _required(scripts: Path) -> tuple[str, ...]:
         return ()
     from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415 -- Python only
 
-    return names_only(path)
+    try:
+        return names_only(path)
+    except RequirementError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # uninstalled meanwhile
+            return ()
+        raise
 
 
 def _listed(tree: Path, package: str) -> Iterator[str]:
-    for stamp in find_stamps(tree, package):
-        for path in read_stamp(stamp).files or ():
+    for stamp in package_stamps(tree, package):
+        for path in stamp.files or ():
             match = _INFO.search(path)
             if match:
                 yield canonical_name(match[1])

@@ -12,6 +12,7 @@ the error says so.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
@@ -20,10 +21,10 @@ from sage_pkginstall.spkg.checks import check
 from sage_pkginstall.spkg.commit import commit_package
 from sage_pkginstall.spkg.commit_request import CommitRequest, write_request
 from sage_pkginstall.spkg.programs import Program, by_sudo
+from sage_pkginstall.spkg.queue import queued_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sage_pkginstall.spkg.job import Job
     from sage_pkginstall.spkg.package import Package
@@ -164,8 +165,17 @@ def _finish(job: Job) -> None:
     except phases.ScriptError as error:
         reason = f"it is installed in {job.place.tree}, but {error.reason}"
         raise PackageError(job.package.name, reason) from error
-    if not job.options.keep_build:
+    if _is_needed(job):
+        job.effects.warn(f"{job.place.build_directory} is kept: an editable distribution is there")
+    elif not job.options.keep_build:
         _erase(job)
+
+
+def _is_needed(job: Job) -> bool:
+    """Tell whether an editable distribution leads into the build directory."""
+    directory = job.place.build_directory.resolve()
+    sources = (wheel.editable_source for wheel in queued_wheels(job.place.private_directory))
+    return any(one and Path(one).resolve().is_relative_to(directory) for one in sources)
 
 
 def _install_with_pip(job: Job) -> None:
@@ -184,6 +194,7 @@ def _install_with_pip(job: Job) -> None:
     if status != 0:
         reason = f"pip could not install its requirements (exit status {status})"
         raise PackageError(job.package.name, reason)
+    check(job)
     _finish(job)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Stamp", "find_stamps", "read_stamp", "stamp_place", "write_stamp"]
+__all__ = ["Stamp", "find_stamps", "package_stamps", "read_stamp", "stamp_place", "write_stamp"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,21 @@ def find_stamps(tree: Path, package: str) -> tuple[Path, ...]:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     return tuple(path for path in paths if path.name.partition("-")[:2] == (package, "-"))
+
+
+def package_stamps(tree: Path, package: str) -> tuple[Stamp, ...]:
+    """Read all stamps of a package in a tree; one that goes away meanwhile does not count.
+
+    Raises RecordError if one cannot be read.
+    """
+    found = []
+    for path in find_stamps(tree, package):
+        try:
+            found.append(read_stamp(path))
+        except RecordError as error:  # noqa: PERF203 -- one or two
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+    return tuple(found)
 
 
 def _document(content: bytes) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from sage_pkginstall.spkg.phases import ScriptError
 from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.scripts import Wrapper, is_generated_piprm, script_text, write_script
 from sage_pkginstall.spkg.search_paths import search_paths
-from sage_pkginstall.spkg.stamp import find_stamps, read_stamp
+from sage_pkginstall.spkg.stamp import find_stamps, package_stamps
 
 if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import TreeSettings
@@ -74,7 +74,7 @@ def uninstall_package(removal: Removal) -> tuple[str, ...] | None:
 
     Raises ScriptError if a script forbids it, and what the transaction raises.
     """
-    if removal.requirements is not None and not removal.keep_files:
+    if removal.requirements is not None and removal.environment and not removal.keep_files:
         _uninstall_with_pip(removal, removal.requirements)
     if not is_installed(removal.place):
         return None
@@ -101,8 +101,7 @@ def _before(removal: Removal, scratch: Path) -> None:
 
 
 def _lacks_manifest(place: PackageVariables) -> bool:
-    stamps = find_stamps(place.tree, place.name)
-    return any(read_stamp(stamp).files is None for stamp in stamps)
+    return any(stamp.files is None for stamp in package_stamps(place.tree, place.name))
 
 
 def _ready(removal: Removal, script: Script, scratch: Path) -> Path:
