@@ -14,6 +14,7 @@ from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.operations.history import logged
+from sage_pkginstall.wheels.adoption import adopt_shared
 from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, survey
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sage_pkginstall.engine.plan import Plan
+    from sage_pkginstall.engine.planner import Ownership
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
@@ -115,10 +117,17 @@ class _Preparer:
             rank=_Rank(self.environment),
             conflicts=self.change.conflicts,
         )
+        for staged in self.change.staged:
+            self._adopt_shared(staged, request.ownership)
         freshen(self.workspace.tree, self.prefix)
         plan = make_plan(self.workspace, request, exchange=self.exchange)
         self.warnings = warnings
         return Prepared(plan, facts.is_current)
+
+    def _adopt_shared(self, staged: StagedDistribution, ownership: Ownership) -> None:
+        assert self.environment is not None  # who staged a wheel has one
+        root = self.workspace.tree
+        adopt_shared(staged, root, self.environment, lambda p: bool(ownership.owners(p)))
 
     def _replaced(self, facts: Survey) -> tuple[frozenset[str], tuple[str, ...]]:
         paths: set[str] = set()

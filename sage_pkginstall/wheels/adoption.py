@@ -1,0 +1,109 @@
+"""Namespace packages of the old kind: one ``__init__.py``, several owners.
+
+Distributions that share a package through ``pkgutil`` or ``pkg_resources`` each bring an
+``__init__.py`` of the same code, but with comments of their own (backports is one).  One
+file can have one content only.  So a distribution that comes second adopts the file that
+is there: its RECORD, which is being written anyway, names that content.  Every RECORD
+fits the disk then, whoever came first and whoever goes first (pip #4689).
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import csv
+import hashlib
+import io
+import os
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.wheels.bytecode import compile_staged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.staging import StagedDistribution
+
+__all__ = ["adopt_shared", "same_code"]
+
+_INIT = "/__init__.py"
+
+
+def same_code(first: bytes, second: bytes) -> bool:
+    """Tell whether two sources differ in nothing but comments and layout."""
+    if first == second:
+        return True
+    try:
+        return ast.dump(ast.parse(first)) == ast.dump(ast.parse(second))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def adopt_shared(
+    staged: StagedDistribution,
+    root: Path,
+    environment: Environment,
+    is_shared: Callable[[str], bool],
+) -> None:
+    """Let ``staged`` adopt the ``__init__.py`` files of others that have the same code.
+
+    ``is_shared(path)`` tells whether another distribution owns the file in the prefix.
+    Changes the staged tree below ``root`` only.
+    """
+    adopted = {}
+    for path in sorted(path for path in staged.paths if path.endswith(_INIT)):
+        if os.path.lexists(environment.prefix / path) and is_shared(path):
+            content = _content_to_adopt(root / path, environment.prefix / path)
+            if content is not None:
+                adopted[path] = content
+    if adopted:
+        _take_over(staged, root, environment, adopted)
+
+
+def _content_to_adopt(staged: Path, existing: Path) -> bytes | None:
+    if existing.is_symlink() or not existing.is_file():
+        return None
+    ours, theirs = staged.read_bytes(), existing.read_bytes()
+    return theirs if ours != theirs and same_code(ours, theirs) else None
+
+
+def _take_over(
+    staged: StagedDistribution, root: Path, environment: Environment, adopted: dict[str, bytes]
+) -> None:
+    for path, content in adopted.items():
+        mode = (root / path).stat().st_mode
+        (root / path).unlink()  # it may be a link into a cache
+        (root / path).write_bytes(content)
+        (root / path).chmod(mode)
+    compiled = [path for path in adopted if _has_bytecode(staged, path)]
+    compile_staged(root, compiled, environment)
+    _update_record(root / staged.info / "RECORD", _rows(staged, adopted))
+
+
+def _has_bytecode(staged: StagedDistribution, path: str) -> bool:
+    cache = path.removesuffix("__init__.py") + "__pycache__/__init__."
+    return any(p.startswith(cache) for p in staged.paths)
+
+
+def _rows(staged: StagedDistribution, adopted: dict[str, bytes]) -> dict[str, list[str]]:
+    """Return the new RECORD rows, by their first field."""
+    site = os.path.dirname(staged.info)  # noqa: PTH120 - relative to the prefix
+    rows = {}
+    for path, content in adopted.items():
+        name = os.path.relpath(path, site)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=")
+        rows[name] = [name, f"sha256={digest.decode('ascii')}", str(len(content))]
+    return rows
+
+
+def _update_record(record: Path, rows: dict[str, list[str]]) -> None:
+    with record.open(encoding="utf-8", newline="") as file:
+        table = [rows.get(row[0], row) for row in csv.reader(file) if row]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(table)
+    mode = record.stat().st_mode
+    record.unlink()  # it may be a link into a cache
+    record.write_text(text.getvalue(), encoding="utf-8", newline="")
+    record.chmod(mode)

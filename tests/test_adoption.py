@@ -1,0 +1,78 @@
+"""Several owners of one ``__init__.py``: every RECORD fits the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.wheels.adoption import same_code
+from tests.trees import tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RunCli
+
+CODE = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+STATE = ("var/lock", "var/tmp")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[Path]:
+    """Two distributions of one namespace, each with a comment of its own."""
+    return [
+        make_wheel(tmp_path, "b.one", "1", {"b/__init__.py": CODE, "b/one.py": "x = 1"}),
+        make_wheel(
+            tmp_path, "b.two", "1", {"b/__init__.py": f"# two\n{CODE}", "b/two.py": "x = 2"}
+        ),
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_second_adopts_the_file_of_the_first(
+    venv: Path, pair: list[Path], run_cli: RunCli, first: int
+) -> None:
+    before = tree(venv, ignore=STATE)
+    run_cli("install", "--prefix", venv, pair[first])
+    ended = run_cli("install", "--prefix", venv, pair[1 - first])
+    assert ended.stderr == ""
+    run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, ["b-one", "b-two"][first])
+    run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, ["b-two", "b-one"][first])
+    assert tree(venv, ignore=STATE) == before
+
+
+def test_sole_owner_is_upgraded_to_its_own_file(
+    venv: Path, pair: list[Path], tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, pair[0])
+    new = make_wheel(tmp_path, "b.one", "2", {"b/__init__.py": f"# new\n{CODE}"})
+    run_cli("install", "--prefix", venv, new)
+    (init,) = venv.glob("lib/python3*/site-packages/b/__init__.py")
+    assert init.read_text() == f"# new\n{CODE}"
+
+
+def test_other_code_is_a_conflict_as_ever(
+    venv: Path, pair: list[Path], tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, pair[0])
+    other = make_wheel(tmp_path, "b.three", "1", {"b/__init__.py": "x = 3\n"})
+    ended = run_cli("install", "--prefix", venv, other)
+    assert "b/__init__.py is overwritten: it belongs to distribution b" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (b"x = 1\n", b"# comment\nx=1", True),
+        (b"x = 1\n", b"x = 2\n", False),
+        (b'"""doc"""\n', b'"""other"""\n', False),
+        (b"x = (", b"x = (\n", False),
+        (b"x\0", b"x\0 ", False),
+    ],
+)
+def test_same_code(first: bytes, second: bytes, same: bool) -> None:
+    assert same_code(first, second) is same
