@@ -96,7 +96,10 @@ class Sources:
     ) -> Path:
         command = [*self.pip, "download", "--no-deps", "--no-input", "--ignore-requires-python"]
         command += ["--disable-pip-version-check", "--dest", os.fspath(directory)]
-        command += _wheel_options(tarball.filename) if tarball.is_wheel else ["--no-binary=:all:"]
+        if tarball.is_wheel:
+            command += _wheel_options(tarball.filename)
+        else:  # not :all:, which would compile what pip needs to read the metadata, too
+            command.append(f"--no-binary={project.name}")
         command.append(f"{project.name}=={project.version}")
         status = self.run(Program(command, directory, self.variables))
         files = [path for path in directory.iterdir() if path.is_file()]
