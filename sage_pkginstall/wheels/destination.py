@@ -29,7 +29,7 @@ from installer.scripts import Script
 from installer.utils import fix_shebang
 
 from sage_pkginstall.errors import ConflictError, WheelError
-from sage_pkginstall.wheels.archive import EntryStream
+from sage_pkginstall.wheels.content import EntryStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

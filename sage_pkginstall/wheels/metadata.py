@@ -1,0 +1,130 @@
+"""METADATA, WHEEL and entry_points.txt of a wheel: what they must say, and what they say.
+
+Specifications: PyPA's "Core metadata", "Binary distribution format" and "Entry points".
+"""
+
+from __future__ import annotations
+
+import re
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from installer.utils import parse_entrypoints, parse_metadata_file
+
+from sage_pkginstall.wheels.layout import is_component
+from sage_pkginstall.wheels.names import (
+    canonical_name,
+    expanded_tags,
+    is_name,
+    is_tag_said,
+    same_version,
+)
+from sage_pkginstall.wheels.refusal import RefusalError, quoted
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from sage_pkginstall.wheels.names import WheelFileName
+
+__all__ = [
+    "WheelMetadata",
+    "check_entry_points",
+    "check_wheel_file",
+    "python_fits",
+    "read_metadata",
+]
+
+_EMPTY_LINE = re.compile(r"(?<=\n)\r?\n")
+
+
+@dataclass(frozen=True)
+class WheelMetadata:
+    """What METADATA says, as it is written there."""
+
+    name: str
+    version: str
+    requires_python: str | None
+    requires_dist: tuple[str, ...]
+
+
+def read_metadata(text: str, file_name: WheelFileName) -> WheelMetadata:
+    """Return what METADATA says, once it is of the distribution that the file name says."""
+    headers = _headers(text)
+    name = _only(headers, "Name")
+    version = _only(headers, "Version")
+    if not is_name(name) or canonical_name(name) != canonical_name(file_name.distribution):
+        raise RefusalError(
+            f"METADATA has the name {quoted(name)}, the file {file_name.distribution!r}"
+        )
+    if not same_version(file_name.version, version):
+        raise RefusalError(
+            f"METADATA has version {quoted(version)}, the file {file_name.version!r}"
+        )
+    requires = headers["Requires-Python"]
+    return WheelMetadata(
+        name=name,
+        version=version,
+        requires_python=None if requires is None else _unfolded(requires),
+        requires_dist=tuple(map(_unfolded, headers.get_all("Requires-Dist", ()))),
+    )
+
+
+def python_fits(requires: str, version: str) -> bool:
+    """Tell whether Python ``version`` is one of those that Requires-Python allows."""
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- seldom needed before
+
+    try:
+        return SpecifierSet(requires).contains(version, prereleases=True)
+    except ValueError:
+        return True  # pip, too: old wheels have ">=3.6.*"
+
+
+def check_wheel_file(text: str, tags: frozenset[str]) -> None:
+    """Refuse a WHEEL that is not understood, or not of a wheel with these ``tags``."""
+    headers = _headers(text)
+    version = str(headers["Wheel-Version"] or "").strip()
+    if re.fullmatch(r"1\.[0-9]{1,9}", version) is None:
+        raise RefusalError(f"WHEEL has Wheel-Version {quoted(version)}; 1.x is understood")
+    root = headers["Root-Is-Purelib"]
+    if root not in {None, "true", "false"}:
+        # pip takes "True" for true, installer for false.
+        raise RefusalError(f"WHEEL has Root-Is-Purelib {quoted(root)}, not true or false")
+    said = expanded_tags(str(tag).strip() for tag in headers.get_all("Tag", ()))
+    if said and not all(is_tag_said(tag, said) for tag in tags):
+        wrong = min(tag for tag in tags if not is_tag_said(tag, said))
+        raise RefusalError(f"its file name has the tag {wrong}, its WHEEL only {quoted(min(said))}")
+
+
+def check_entry_points(text: str) -> None:
+    """Refuse entry points that cannot become a script of the ``scripts`` scheme."""
+    try:
+        scripts = list(parse_entrypoints(text))
+    except (ConfigParserError, AssertionError, AttributeError) as error:
+        # installer asserts that a value has the form module:attribute.
+        said = str(error).splitlines()
+        reason = quoted(said[0]) if said else "a script is no module:attribute"
+        raise RefusalError(f"entry_points.txt cannot be read: {reason}") from None
+    for name, *_ in scripts:
+        if not is_component(name) or name != name.strip():
+            raise RefusalError(f"entry point {quoted(name)} is no name for a script")
+
+
+def _headers(text: str) -> Message:
+    """Parse METADATA or WHEEL with the parser that ``installer`` uses for WHEEL.
+
+    It is the standard library's, which ``installer`` has imported already; what follows
+    the first empty line, a description of any length, is not parsed.
+    """
+    return parse_metadata_file(_EMPTY_LINE.split(text, maxsplit=1)[0])
+
+
+def _only(headers: Message, field: str) -> str:
+    values = headers.get_all(field, ())
+    if len(values) != 1:
+        raise RefusalError(f"METADATA has {len(values)} {field} fields")
+    return str(values[0]).strip()
+
+
+def _unfolded(value: object) -> str:
+    return " ".join(str(value).split())

@@ -1,0 +1,102 @@
+"""Names, versions and tags, as file names of wheels and metadata write them.
+
+Specifications: PyPA's "Names and normalization", "Version specifiers", "Platform
+compatibility tags" and the file names of "Binary distribution format".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from sage_pkginstall.wheels.refusal import RefusalError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "WheelFileName",
+    "canonical_name",
+    "expanded_tags",
+    "is_name",
+    "is_tag_said",
+    "same_version",
+]
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_SIMPLE_VERSION = re.compile(
+    r"[0-9]{1,18}(?:\.[0-9]{1,18})*(?:(?:a|b|rc|\.post|\.dev)[0-9]{1,18})?"
+)
+_TAGS = 10_000
+
+
+class WheelFileName(NamedTuple):
+    """NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl, taken apart."""
+
+    distribution: str
+    version: str
+    tags: frozenset[str]
+
+    @classmethod
+    def parse(cls, file_name: str) -> WheelFileName:
+        """Return the parts; raises RefusalError for what is no file name of a wheel."""
+        stem, dot, suffix = file_name.rpartition(".")
+        parts = stem.split("-")
+        if not dot or suffix != "whl" or len(parts) not in {5, 6} or "" in parts:
+            raise RefusalError("its file name is not NAME-VERSION[-BUILD]-PYTHON-ABI-PLATFORM.whl")
+        if len(parts) == 6 and not parts[2][0].isdigit():  # noqa: PLR2004
+            raise RefusalError(f"its file name has the build number {parts[2]!r}")
+        return cls(parts[0], parts[1], expanded_tags(["-".join(parts[-3:])]))
+
+
+def is_name(name: str) -> bool:
+    """Tell whether ``name`` may be the name of a distribution."""
+    return _NAME.fullmatch(name) is not None
+
+
+def canonical_name(name: str) -> str:
+    """Return the one spelling of a distribution's name (PEP 503)."""
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
+
+
+def same_version(escaped: str, version: str) -> bool:
+    """Compare the version in a file name with a version as METADATA has it."""
+    if escaped == version and _SIMPLE_VERSION.fullmatch(version):
+        return True
+    from packaging.version import Version  # noqa: PLC0415 -- seldom needed
+
+    try:
+        return Version(escaped.replace("_", "-")) == Version(version)
+    except ValueError:  # InvalidVersion, or a number of too many digits
+        return False
+
+
+def expanded_tags(tags: Iterable[str]) -> frozenset[str]:
+    """Return all the tags that compressed ones like ``py2.py3-none-any`` stand for."""
+    result: set[str] = set()
+    for tag in tags:
+        parts = [part.split(".") for part in tag.lower().split("-")]
+        if len(result) + math.prod(map(len, parts)) > _TAGS:
+            raise RefusalError(f"the tag {quoted(tag)} stands for more than {_TAGS} tags")
+        result.update(map("-".join, itertools.product(*parts)))
+    return frozenset(result)
+
+
+def is_tag_said(tag: str, said: frozenset[str]) -> bool:
+    """Tell whether WHEEL, which has the tags ``said``, lets a file name say ``tag``.
+
+    Builders rename ``linux_x86_64`` to a manylinux or musllinux tag when they publish
+    (PyTorch does), and leave WHEEL alone; nothing else may differ.
+    """
+    if tag in said:
+        return True
+    interpreter, _, platform = tag.rpartition("-")
+    renamed = re.sub(
+        r"^(?:manylinux(?:1|2010|2014|_\d+_\d+)|musllinux_\d+_\d+)_", "linux_", platform
+    )
+    return f"{interpreter}-{renamed}" in said

@@ -1,0 +1,64 @@
+"""Names, versions and tags in file names of wheels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.wheels.archive import WheelArchive
+from tests.foowheel import refusal
+from tests.wheelmaker import make_wheel, members, write_zip
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "foo.whl",
+        "foo-1.0.whl",
+        "foo-1.0-py3-none-any.zip",
+        "foo-1.0-py3-none-any",
+        "foo-1.0-x-py3-none-any.whl",
+        "foo-1.0-1-1-py3-none-any.whl",
+        "-1.0-py3-none-any.whl",
+    ],
+)
+def test_refused_file_name(tmp_path: Path, name: str) -> None:
+    path = write_zip(tmp_path / name, members("foo", "1.0"))
+    assert "its file name" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "foo-1.0-7-py3-none-any.whl",
+        "Foo-1.0-7a-py3-none-any.whl",
+        "foo-1-py3-none-any.whl",
+        "foo-1.0.0-py3-none-any.whl",
+    ],
+)
+def test_file_name_may_write_name_and_version_in_another_way(tmp_path: Path, name: str) -> None:
+    WheelArchive.open(write_zip(tmp_path / name, members("foo", "1.0"))).close()
+
+
+@pytest.mark.parametrize("name", ["bar-1.0-py3-none-any.whl", "foo-1.1-py3-none-any.whl"])
+def test_refused_file_name_of_another_distribution(tmp_path: Path, name: str) -> None:
+    reason = refusal(write_zip(tmp_path / name, members("foo", "1.0")))
+    assert reason.startswith("its directory 'foo-1.0.dist-info' is not that of")
+
+
+def test_local_version_is_escaped_in_names(tmp_path: Path) -> None:
+    with WheelArchive.open(make_wheel(tmp_path, "foo", "1.0+ab.1")) as archive:
+        assert archive.version == "1.0+ab.1"
+
+
+def test_linux_tag_may_have_been_published_as_manylinux(tmp_path: Path) -> None:
+    content = members("foo", "1.0", tag="cp311-cp311-linux_x86_64")
+    for platform in ("manylinux_2_17_x86_64.manylinux2014_x86_64", "musllinux_1_2_x86_64"):
+        path = write_zip(tmp_path / f"foo-1.0-cp311-cp311-{platform}.whl", content)
+        WheelArchive.open(path).close()
+    for tag in ("cp311-cp311-manylinux_2_17_i686", "cp312-cp311-manylinux_2_17_x86_64"):
+        assert "has the tag" in refusal(write_zip(tmp_path / f"foo-1.0-{tag}.whl", content))
