@@ -45,7 +45,8 @@ class WheelError(PkgInstallError):
     """A file is no acceptable wheel, or not one for this environment."""
 
     def __init__(self, wheel: Path, reason: str) -> None:
-        super().__init__(f"cannot install {wheel.name}: {reason}")
+        name = wheel.name if wheel.name.isprintable() else repr(wheel.name)
+        super().__init__(f"cannot install {name}: {reason}")
         self.wheel = wheel
         self.reason = reason
 

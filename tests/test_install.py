@@ -108,6 +108,37 @@ def test_conflict_can_be_refused(venv: Path, tmp_path: Path, run_cli: RunCli) ->
     assert files(venv) == before
 
 
+def test_wheels_of_one_call_that_conflict_are_reported(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    path = (site(venv) / "shared.py").relative_to(venv)
+    wheels = [
+        make_wheel(tmp_path, name, "1", {"shared.py": f"{name} = 1", "same.py": ""})
+        for name in ("one", "two", "three")
+    ]
+    ended = run_cli("install", "--prefix", venv, *wheels)
+    (warning,) = ended.stderr.splitlines()
+    assert warning.endswith(
+        f"{path} is in two of the wheels, with different contents: that of three is installed"
+    )
+    assert (venv / path).read_text() == "three = 1"
+
+
+def test_conflict_of_wheels_of_one_call_can_be_refused(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    before = files(venv)
+    path = (site(venv) / "shared.py").relative_to(venv)
+    wheels = [
+        make_wheel(tmp_path, name, "1", {"shared.py": f"{name} = 1"}) for name in ("one", "two")
+    ]
+    ended = run_cli("install", "--conflicts", "error", "--prefix", venv, *wheels, status=1)
+    assert ended.stderr.endswith(
+        f"cannot install {path}: it is in two of the wheels, with different contents\n"
+    )
+    assert files(venv) == before
+
+
 def test_several_wheels_are_one_transaction(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
     before = files(venv)
     good = make_wheel(tmp_path, "good", "1")

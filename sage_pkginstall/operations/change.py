@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared
-from sage_pkginstall.errors import RecordError
+from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.wheels.adoption import adopt_shared
 from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, survey
@@ -107,6 +107,7 @@ class _Preparer:
         self.warnings: tuple[str, ...] = ()
 
     def prepare(self) -> Prepared:
+        twice = _twice_staged(self.change)
         facts = survey(self.prefix, self.environment)
         replaced, warnings = self._replaced(facts)
         packages = [self.change.package] if self.change.package else []
@@ -121,7 +122,7 @@ class _Preparer:
             self._adopt_shared(staged, request.ownership)
         freshen(self.workspace.tree, self.prefix)
         plan = make_plan(self.workspace, request, exchange=self.exchange)
-        self.warnings = warnings
+        self.warnings = (*twice, *warnings)
         return Prepared(plan, facts.is_current)
 
     def _adopt_shared(self, staged: StagedDistribution, ownership: Ownership) -> None:
@@ -139,6 +140,25 @@ class _Preparer:
         if self.change.package:
             paths.update(_package_paths(self.prefix, self.change.package))
         return frozenset(paths), tuple(warnings)
+
+
+def _twice_staged(change: Change) -> tuple[str, ...]:
+    """Return a warning for each file that wheels of ``change`` have with different contents.
+
+    Raises ConflictError instead if ``change`` wants conflicts to be errors.
+    """
+    owners: dict[str, str] = {}
+    before: set[str] = set()
+    for staged in change.staged:
+        owners.update(dict.fromkeys(staged.replaced & before, staged.name))
+        before |= staged.paths
+    if owners and change.conflicts == "error":
+        reason = "it is in two of the wheels, with different contents"
+        raise ConflictError(min(owners), reason)
+    return tuple(
+        f"{path} is in two of the wheels, with different contents: that of {name} is installed"
+        for path, name in sorted(owners.items())
+    )
 
 
 def _distribution_paths(
