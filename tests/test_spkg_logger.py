@@ -90,3 +90,35 @@ def test_many_lines_are_neither_lost_nor_mixed(tmp_path: Path) -> None:
     command = f"for i in $(seq 2000); do echo {'y' * 200}; done"
     ended = logger(f"({command}) & ({command}) >&2; wait", tmp_path / "log", "-p")
     assert ended.stdout.splitlines() == [f"[log] {'y' * 200}"] * 4000
+
+
+def test_what_was_written_before_a_kill_is_logged(tmp_path: Path) -> None:
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from sage_pkginstall.spkg.logger import logged
+with logged("[x] ", Path({str(tmp_path / "log")!r})):
+    print("out", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stdout == b"[x] out\n"
+
+
+def test_terminal_that_is_gone_does_not_stop_the_command(tmp_path: Path) -> None:
+    command = "seq 100000; echo end"
+    with subprocess.Popen(
+        [BIN / "sage-logger", command, tmp_path / "log"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+    assert process.returncode == 0
+    assert (tmp_path / "log").read_text().endswith("100000\nend\n")

@@ -13,16 +13,17 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from sage_pkginstall.spkg.programs import exit_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["LOGGED", "LineCopier", "logged", "logged_command"]
@@ -45,6 +46,7 @@ class LineCopier:
     log: int | None
     outputs: Mapping[int, int | None]
     _rests: dict[int, bytes] = field(default_factory=dict)
+    _failed: set[int] = field(default_factory=set)
 
     def copy_until(self, stop: int) -> None:
         """Copy until ``stop`` (a pipe) can be read, then what is there at that moment."""
@@ -80,8 +82,11 @@ class LineCopier:
     def _write(self, pipe: int, lines: Sequence[bytes]) -> None:
         text = b"".join(self.prefix + line + b"\n" for line in lines)
         for descriptor in (self.log, self.outputs[pipe]):
-            if descriptor is not None:
-                _write_all(descriptor, text)
+            if descriptor is not None and descriptor not in self._failed:
+                try:
+                    _write_all(descriptor, text)
+                except OSError:  # a full disk, a terminal that is gone: the build goes on
+                    self._failed.add(descriptor)
 
 
 def logged_command(
@@ -107,31 +112,51 @@ def logged_command(
 
 @contextlib.contextmanager
 def logged(prefix: str, log: Path) -> Iterator[None]:
-    """Put all that this process and its children write under ``prefix``, and into ``log``."""
+    """Put all that this process and its children write under ``prefix``, and into ``log``.
+
+    A process of its own copies the lines: no thread is in the way of later forks, and
+    what was written before a kill is copied all the same.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {number: os.dup(number) for number in (1, 2)}
     pipes = {number: os.pipe() for number in saved}
     stop, stopping = os.pipe()
-    outputs = {pipes[number][0]: saved[number] for number in saved}
     with _opened(log) as descriptor:
+        outputs = {pipes[number][0]: saved[number] for number in saved}
         copier = LineCopier(os.fsencode(prefix), descriptor, outputs)
-        thread = threading.Thread(target=copier.copy_until, args=(stop,))
-        for number, (_, writing) in pipes.items():
-            os.dup2(writing, number)
-            os.close(writing)
-        thread.start()
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, original in saved.items():
-                os.dup2(original, number)
-            os.close(stopping)
-            thread.join()
-            for one in (stop, *outputs, *saved.values()):
-                os.close(one)
+        child = os.fork()
+        if child == 0:
+            _copy_and_exit(copier, stop, [stopping, *(writing for _, writing in pipes.values())])
+    for number, (reading, writing) in pipes.items():
+        os.dup2(writing, number)
+        os.close(writing)
+        os.close(reading)
+    os.close(stop)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, original in saved.items():
+            os.dup2(original, number)
+            os.close(original)
+        os.close(stopping)
+        os.waitpid(child, 0)
+
+
+def _copy_and_exit(copier: LineCopier, stop: int, others: Iterable[int]) -> NoReturn:
+    """Copy until our parent wants no more or is dead; ``others`` are its ends of pipes."""
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):  # meant for our parent, which tells us
+            signal.signal(number, signal.SIG_IGN)
+        for descriptor in others:
+            os.close(descriptor)
+        copier.copy_until(stop)
+        status = 0
+    finally:
+        os._exit(status)
 
 
 @contextlib.contextmanager
