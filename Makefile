@@ -4,6 +4,7 @@
 #   make foo foo-clean  what build/make/Makefile says: one package, and so on (make list)
 #   make check          everything that is checked before a merge
 #   make docs           the manual, in dist/docs
+#   make dist           dist/sage-pkginstall.pyz, the tool in one file; build/bin runs it
 #   make clean          removes what building left; installed packages stay
 #   make distclean      removes all that was made here; upstream/ stays
 #
@@ -26,7 +27,7 @@ export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs clean distclean help
+own := check check-deps $(checks) docs dist clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -95,6 +96,11 @@ check-deps:
 
 check-tests: check-deps
 	$(in_check) pytest -m "" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+# ----------------------------------------------------------------------------- one file
+
+dist: .tool/venv/ready
+	@build/setup/zipapp .tool/venv/bin/python dist/sage-pkginstall.pyz
 
 # ------------------------------------------------------------------------------- clean up
 

@@ -1,0 +1,50 @@
+"""The tool in one file: everything with any Python, and nothing installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("dist") / "sage-pkginstall.pyz"
+    script = ROOT / "build" / "setup" / "zipapp"
+    # The settings of pip that tests are kept from: here they say where the index is.
+    environment = {k: v for k, v in os.environ.items() if k != "PIP_CONFIG_FILE"}
+    subprocess.run([script, sys.executable, file], check=True, cwd=ROOT, env=environment)
+    return file
+
+
+def run(tool: Path, *words: str | Path) -> str:
+    command = [sys.executable, "-I", "-S", str(tool), *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_file_installs_verifies_and_uninstalls(tool: Path, venv: Path, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo/__init__.py": "x = 1\n"})
+    assert run(tool, "install", "--prefix", venv, wheel) == "installed foo 1.0\n"
+    assert run(tool, "verify", "--prefix", venv).startswith("1 verified")
+    assert run(tool, "uninstall", "--prefix", venv, "foo") == "uninstalled foo 1.0\n"
+
+
+@pytest.mark.needs("pypy3")
+def test_file_installs_for_another_python(tool: Path, tmp_path: Path) -> None:
+    prefix = tmp_path / "pypy"
+    subprocess.run(["pypy3", "-m", "venv", "--without-pip", prefix], check=True)
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo/__init__.py": "x = 1\n"})
+    run(tool, "install", "--prefix", prefix, wheel)
+    (cached,) = prefix.glob("lib/pypy3*/site-packages/foo/__pycache__/*.pyc")
+    assert "pypy" in cached.name
