@@ -119,6 +119,17 @@ def test_lacking_requirement_is_an_error_where_isolation_is_asked_for(
     assert tree(build.dist) == {}
 
 
+def test_cache_that_cannot_be_filled_is_named(
+    tmp_path: Path, build: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    cache.write_text("no directory")
+    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(cache))
+    make_wheel(build.store, "needed-1.0-py3-none-any.whl")
+    with pytest.raises(BuildError, match=r"cache cannot be filled .*SAGE_PKGINSTALL_CACHE"):
+        build(make_source(tmp_path / "src", requires=["needed"]))
+
+
 def test_failing_build_is_tried_once_and_shows_the_end_of_the_log(
     tmp_path: Path, build: Builder
 ) -> None:

@@ -22,7 +22,7 @@ from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.store import StoredWheel, only_wheel
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import RequirementError, UsageError
+from sage_pkginstall.errors import BuildError, RequirementError, UsageError
 
 if TYPE_CHECKING:
     from sage_pkginstall.builds.log import BuildLog
@@ -139,7 +139,13 @@ class _Build:
 
     def _compose(self, wheels: tuple[StoredWheel, ...]) -> BuildEnvironment:
         paths = (wheel.path for wheel in wheels)
-        entries = unpacked_wheels(paths, self.environment, cache_directory())
+        cache = cache_directory()
+        try:
+            entries = unpacked_wheels(paths, self.environment, cache)
+        except OSError as error:
+            remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
+            reason = f"the cache {cache} cannot be filled ({error.strerror}); {remedy}"
+            raise BuildError(self.request.source, reason) from error
         return compose(entries, self.environment, self._fresh("environment"), os.environ)
 
     def _fresh(self, name: str) -> Path:
