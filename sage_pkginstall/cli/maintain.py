@@ -2,53 +2,148 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.cli.terminal import add_colour, aligned, colours_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from sage_pkginstall.cli.target import Talk, Target
+    from sage_pkginstall.cli.terminal import Colours
+    from sage_pkginstall.engine.tree import Tree
+    from sage_pkginstall.operations.repair import Repair
+    from sage_pkginstall.operations.verify import Verification
 
 __all__ = ["list_installed", "recover", "verify"]
+
+
+# --------------------------------------------------------------------------------- recover
 
 
 def recover(arguments: Sequence[str]) -> int:
     """Finish what a killed command began in the prefix, and delete what it left behind."""
     options = parser("sage-pkginstall recover", recover.__doc__ or "")
+    options.add_argument(
+        "--discard",
+        action="store_true",
+        help="if that is impossible (a damaged journal, say), move the journal aside: what was"
+        " being changed may then be half old and half new, until it is installed again",
+    )
     add_options(options, changes=False)
     given = options.parse_args(arguments)
     talk = talk_of("sage-pkginstall recover", given)
     tree = target_of(given, talk).tree
+    if given.discard:
+        return _discard(tree, talk)
     journal = tree.recover()
     label = None if journal is None else journal.label
-    line = "there was nothing to recover" if label is None else f"recovered: {label}"
-    talk.result([line], {"recovered": label})
+    if label is not None:
+        from sage_pkginstall.operations.history import note  # noqa: PLC0415
+
+        note(tree.prefix, label="recover", recovered=label)
+    talk.result([_recovered(label)], {"recovered": label})
     return 0
+
+
+_GIVEN_UP = (
+    "what was being changed may be half old and half new; 'sage-pkginstall verify' tells what,"
+    " and 'sage-pkginstall verify --fix' or installing it again mends it"
+)
+
+
+def _recovered(label: str | None) -> str:
+    return "there was nothing to recover" if label is None else f"recovered: {shown(label)}"
+
+
+def _discard(tree: Tree, talk: Talk) -> int:
+    from sage_pkginstall.operations.discard import discard  # noqa: PLC0415
+
+    done = discard(tree)
+    lines = [_recovered(done.recovered)]
+    if done.place is not None:
+        talk.warn([f"the journal was given up: {done.reason}", _GIVEN_UP])
+        lines = [f"moved to {shown(os.fspath(done.place))}; delete that when all is well"]
+    place = None if done.place is None else os.fspath(done.place)
+    talk.result(lines, {"recovered": done.recovered, "discarded": place, "reason": done.reason})
+    return 0
+
+
+# ---------------------------------------------------------------------------------- verify
 
 
 def verify(arguments: Sequence[str]) -> int:
     """Compare the installed files with their records; status 1 if they differ."""
     options = parser("sage-pkginstall verify", verify.__doc__ or "")
     options.add_argument("names", nargs="*", metavar="NAME", help="what to look at (default: all)")
+    options.add_argument(
+        "--fix",
+        action="store_true",
+        help="install again, from its wheel, what differs, and remove debris",
+    )
+    options.add_argument("--store", metavar="DIR", help="wheel store for --fix")
     add_options(options, changes=False)
+    add_colour(options)
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.verify import verify as verify_names  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall verify", given)
     target = target_of(given, talk)
-    result = verify_names(target.tree.prefix, target.environment, given.names)
-    lines = [f"{title}: {p.path}: {p.kind} ({p.detail})" for title, p in result.problems]
-    lines += [f"{path}: no distribution or package owns it" for path in result.unowned]
+    prefix, environment = target.tree.prefix, target.environment
+    found = verify_names(prefix, environment, given.names)
+    repaired = None
+    if given.fix and (found.problems or found.unowned):
+        repaired = _repair(target, found, given.store, talk)
+        found = verify_names(prefix, environment, given.names)
+    document = _document(found, repaired) if given.fix else _document(found)
+    talk.result(_lines(found, repaired, colours_of(given), quiet=talk.quiet), document)
+    return 1 if found.problems or found.unowned else 0
+
+
+def _repair(target: Target, found: Verification, store: str | None, talk: Talk) -> Repair:
+    from sage_pkginstall.cli.install import refuse_managed, store_of  # noqa: PLC0415
+    from sage_pkginstall.operations.repair import repair  # noqa: PLC0415
+
+    environment = target.python_environment()
+    refuse_managed(environment)
+    place = store_of(store, target.tree.prefix)
+    done = repair(target.tree, environment, found, place)
+    talk.warn(done.warnings)
+    talk.warn(f"cannot repair {shown(title)}: {shown(reason)}" for title, reason in done.left)
+    return done
+
+
+def _document(found: Verification, repaired: Repair | None = None) -> dict[str, object]:
     rows = [
         {"of": title, "path": p.path, "kind": p.kind, "detail": p.detail}
-        for title, p in result.problems
+        for title, p in found.problems
     ]
-    clean = not lines
-    if clean and not talk.quiet:
-        lines = [f"{len(result.checked)} verified: every file there, every recorded hash right"]
-    document = {"checked": result.checked, "problems": rows, "unowned": result.unowned}
-    talk.result(lines, document)
-    return 0 if clean else 1
+    document: dict[str, object] = {
+        "checked": found.checked,
+        "problems": rows,
+        "unowned": found.unowned,
+    }
+    return document if repaired is None else {**document, "repaired": asdict(repaired)}
+
+
+def _lines(
+    found: Verification, repaired: Repair | None, colours: Colours, *, quiet: bool
+) -> Iterator[str]:
+    if repaired is not None:
+        yield from (colours("green", f"installed again: {t}") for t in repaired.reinstalled)
+        yield from (colours("green", f"removed: {shown(p)}") for p in repaired.removed)
+    for title, p in found.problems:
+        yield f"{title}: {shown(p.path)}: {colours('red', p.kind)} ({shown(p.detail)})"
+    for path in found.unowned:
+        yield f"{shown(path)}: {colours('yellow', 'no distribution or package owns it')}"
+    if not (found.problems or found.unowned or quiet):
+        yield f"{len(found.checked)} verified: every file there, every recorded hash right"
+
+
+# ------------------------------------------------------------------------------------ list
 
 
 def list_installed(arguments: Sequence[str]) -> int:
@@ -63,7 +158,6 @@ def list_installed(arguments: Sequence[str]) -> int:
     environment = target.environment
     found = () if environment is None else installed_distributions(environment)
     installed = sorted(found, key=lambda i: i.canonical)
-    width = max((len(i.name) for i in installed), default=0)
     rows = [{"name": i.name, "version": i.version, "kind": i.kind} for i in installed]
-    talk.result((f"{i.name:{width}} {i.version}" for i in installed), {"distributions": rows})
+    talk.result(aligned([(i.name, i.version) for i in installed]), {"distributions": rows})
     return 0

@@ -1,0 +1,84 @@
+"""Give up a transaction whose journal can be neither finished nor undone.
+
+On disk, all below ``TREE/var/tmp/sage/``: before, ``journal`` or ``undo`` and the workspaces
+of dead processes; after, ``discarded-TIME/`` with all of them.  So nothing is lost: what
+the transaction had taken out of the prefix lies in ``discarded-TIME/T-.../old/``.  But what
+was being changed may be half old and half new from then on; `verify` tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.lock import TreeLock
+from sage_pkginstall.engine.transaction import recover
+from sage_pkginstall.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sage_pkginstall.engine.tree import Tree
+
+__all__ = ["Discarded", "discard"]
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """What became of a journal.
+
+    ``recovered`` is its label if it could be carried out after all; otherwise ``place`` is
+    where it was moved to, and ``reason`` why it could not.  All None: there was none.
+    """
+
+    recovered: str | None = None
+    place: Path | None = None
+    reason: str | None = None
+
+
+def discard(tree: Tree) -> Discarded:
+    """Recover, and if that fails move the journal aside, so that others can go on.
+
+    Raises `LockError`, and OSError if not even that is possible.
+    """
+    with TreeLock(tree.lock_path, "discard the journal", tree.settings.lock).hold():
+        try:
+            journal = recover(tree.prefix, tree.journal, durable=tree.settings.durable)
+        except JournalError as error:
+            return Discarded(place=_move_aside(tree), reason=error.reason)
+    tree.area.collect()
+    return Discarded(recovered=None if journal is None else journal.label)
+
+
+def _move_aside(tree: Tree) -> Path:
+    area = tree.area.path
+    place = area / time.strftime("discarded-%Y%m%d-%H%M%S")
+    place.mkdir(mode=0o700)
+    for path in _workspaces_of_the_dead(area):
+        path.rename(place / path.name)
+    for path in (tree.journal.path, tree.journal.undo_path):
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(place / path.name)
+    return place
+
+
+def _workspaces_of_the_dead(area: Path) -> Iterator[Path]:
+    """Yield what no living process holds, each while its lock is held by us."""
+    for lock in sorted(area.glob("T-*.lock")):
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        else:
+            directory = lock.with_suffix("")
+            if directory.is_dir():
+                yield directory
+            lock.unlink()
+        finally:
+            os.close(descriptor)

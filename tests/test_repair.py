@@ -1,0 +1,191 @@
+"""Repairing what was found, and giving up a journal that nothing can be done with."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.trees import tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RunCli
+
+STATE = ("var/lock", "var/tmp")
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SAGE_LOGS", str(tmp_path / "logs"))
+    return tmp_path / "logs"
+
+
+def site(venv: Path) -> Path:
+    (found,) = (venv / "lib").glob("python3*/site-packages")
+    return found
+
+
+def content(venv: Path) -> dict[str, object]:
+    """Everything but byte-code, in which the time of its source stands."""
+    found = tree(venv, ignore=STATE)
+    return {path: entry for path, entry in found.items() if not path.endswith(".pyc")}
+
+
+# verify --fix
+
+
+def test_fix_installs_again_what_was_damaged_by_hand(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    modules = {"foo/__init__.py": "", "foo/a.py": "a = 1", "foo/b.py": ""}
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1", modules))
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "bar", "1"))
+    before = content(venv)
+    (site(venv) / "foo" / "a.py").write_text("a = 2")
+    (site(venv) / "foo" / "b.py").unlink()
+    ended = run_cli("verify", "--fix", "--prefix", venv)
+    assert ended.stdout.startswith("installed again: foo 1\n2 verified")
+    assert ended.stderr == ""
+    assert content(venv) == before
+
+
+@pytest.mark.parametrize("where", ["store", "option"])
+def test_fix_takes_the_wheel_of_the_store_if_the_original_changed(
+    venv: Path, tmp_path: Path, run_cli: RunCli, where: str
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1", {"foo.py": "x = 1"})
+    run_cli("install", "--prefix", venv, wheel)
+    store = venv / "var/lib/sage/wheels" if where == "store" else tmp_path / "wheels"
+    store.mkdir(parents=True)
+    wheel.rename(store / wheel.name)
+    make_wheel(tmp_path, "foo", "1", {"foo.py": "x = 'another'"})
+    (site(venv) / "foo.py").unlink()
+    options: list[str | Path] = ["--store", store] if where == "option" else []
+    run_cli("verify", "--fix", "--prefix", venv, *options)
+    assert (site(venv) / "foo.py").read_text() == "x = 1"
+
+
+def test_fix_says_what_it_cannot_repair(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1", {"foo.py": "x = 1"})
+    run_cli("install", "--prefix", venv, wheel)
+    wheel.unlink()
+    (site(venv) / "foo.py").unlink()
+    ended = run_cli("verify", "--fix", "--prefix", venv, status=1)
+    assert "Warning: cannot repair foo 1: there is no wheel of it in " in ended.stderr
+    assert "foo.py: missing (not there)" in ended.stdout
+
+
+def test_fix_does_not_pass_a_conflict_on_to_the_other_owner(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    for name in ("one", "two"):
+        wheel = make_wheel(tmp_path, name, "1", {"shared.py": f"x = '{name}'"})
+        run_cli("install", "--prefix", venv, wheel)
+    before = content(venv)
+    ended = run_cli("verify", "--fix", "--prefix", venv, status=1)
+    assert "shared.py belongs to distribution two 1, too, with another content" in ended.stderr
+    assert content(venv) == before
+
+
+def test_fix_removes_debris_and_keeps_what_somebody_made(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
+    before = content(venv)
+    (site(venv) / "mine.txt").write_text("mine")
+    for name in ("~oo/a.py", "~oo-1.dist-info/RECORD", "gone-2.dist-info/INSTALLER"):
+        (site(venv) / name).parent.mkdir(exist_ok=True)
+        (site(venv) / name).write_text("")
+    (site(venv) / "__pycache__" / "nothing.cpython-311.pyc").write_bytes(b"")
+    ended = run_cli("verify", "--fix", "--json", "--prefix", venv, status=1)
+    base = site(venv).relative_to(venv).as_posix()
+    document = json.loads(ended.stdout)
+    assert document["repaired"]["removed"] == [
+        f"{base}/__pycache__/nothing.cpython-311.pyc",
+        f"{base}/gone-2.dist-info/INSTALLER",
+        f"{base}/~oo-1.dist-info/RECORD",
+        f"{base}/~oo/a.py",
+    ]
+    assert document["unowned"] == [f"{base}/mine.txt"]
+    assert content(venv) == {**before, f"{base}/mine.txt": b"mine"}
+    assert "remove debris" in run_cli("log", "--prefix", venv).stdout
+
+
+def test_fix_leaves_several_versions_of_one_distribution_to_the_user(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2", {"foo.py": ""}))
+    ghost = site(venv) / "foo-1.dist-info"
+    ghost.mkdir()
+    (ghost / "METADATA").write_text("Name: foo\nVersion: 1\n")
+    ended = run_cli("verify", "--fix", "--prefix", venv, status=1)
+    assert "cannot repair foo 1: several versions of it are installed" in ended.stderr
+    assert ghost.exists()
+
+
+def test_fix_of_an_intact_prefix_does_nothing(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
+    before = tree(venv)
+    assert run_cli("verify", "--fix", "--prefix", venv).stdout.startswith("1 verified")
+    assert tree(venv) == before
+
+
+# recover --discard
+
+
+def kill_in_a_transaction(venv: Path, tmp_path: Path, run_cli: RunCli) -> str:
+    """Leave a journal; return the label of its transaction."""
+    for n in range(1, 60):
+        wheel = make_wheel(tmp_path, "foo", str(n), {"foo.py": "", "bar.py": ""})
+        dies = {"SAGE_PKGINSTALL_FAIL": f"kill@{n}"}
+        run_cli("install", "--prefix", venv, wheel, status=-9, env=dies)
+        if (venv / "var/tmp/sage/journal").exists():
+            return f"install foo {n}"
+    raise AssertionError("no journal")
+
+
+def test_discard_of_a_sound_journal_carries_it_out(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    label = kill_in_a_transaction(venv, tmp_path, run_cli)
+    ended = run_cli("recover", "--discard", "--prefix", venv)
+    assert ended.stdout == f"recovered: {label}\n"
+    assert set(tree(venv / "var/tmp/sage")) == set()
+    run_cli("verify", "--prefix", venv)
+
+
+def test_discard_moves_a_damaged_journal_aside_with_all_it_is_about(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    kill_in_a_transaction(venv, tmp_path, run_cli)
+    area = venv / "var/tmp/sage"
+    (area / "journal").write_bytes(b"{damaged")
+    other = make_wheel(tmp_path, "other", "1")
+    refused = run_cli("install", "--prefix", venv, other, status=1)
+    assert "it is damaged" in refused.stderr
+    assert "recover --help" in refused.stderr
+    assert "--discard" in run_cli("recover", "--help").stdout
+    ended = run_cli("recover", "--discard", "--prefix", venv)
+    assert "Warning: the journal was given up: it is damaged" in ended.stderr
+    assert "may be half old and half new" in ended.stderr
+    (place,) = area.iterdir()
+    assert ended.stdout == f"moved to {place}; delete that when all is well\n"
+    assert {path.name.partition("-")[0] for path in place.iterdir()} == {"T", "journal"}
+    run_cli("install", "--prefix", venv, other)
+    assert place.exists()
+
+
+def test_discard_without_a_journal_does_nothing(venv: Path, run_cli: RunCli) -> None:
+    ended = run_cli("recover", "--discard", "--json", "--prefix", venv)
+    document = {"schema": 1, "recovered": None, "discarded": None, "reason": None}
+    assert json.loads(ended.stdout) == document
+
+
+def test_recovery_is_logged(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    label = kill_in_a_transaction(venv, tmp_path, run_cli)
+    run_cli("recover", "--prefix", venv)
+    assert run_cli("log", "--prefix", venv).stdout.endswith(f"(recovered before: {label})\n")
