@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.wheels.archive import WheelArchive
+from sage_pkginstall.wheels.names import canonical_name
 from tests.foowheel import refusal
 from tests.wheelmaker import make_wheel, members, write_zip
 
@@ -62,3 +63,10 @@ def test_linux_tag_may_have_been_published_as_manylinux(tmp_path: Path) -> None:
         WheelArchive.open(path).close()
     for tag in ("cp311-cp311-manylinux_2_17_i686", "cp312-cp311-manylinux_2_17_x86_64"):
         assert "has the tag" in refusal(write_zip(tmp_path / f"foo-1.0-{tag}.whl", content))
+
+
+@pytest.mark.parametrize("name", ["Foo", "a.b_c", "A--b", "x_-.y"])
+def test_canonical_name_is_that_of_pep_503(name: str) -> None:
+    from packaging.utils import canonicalize_name  # noqa: PLC0415
+
+    assert canonical_name(name) == canonicalize_name(name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RecordError
@@ -26,7 +27,6 @@ from sage_pkginstall.wheels.ownership import (
     survey,
     unowned_files,
 )
-from sage_pkginstall.wheels.records import find_installed, installed_distributions
 from tests.trees import EMPTY, Link, plant
 
 if TYPE_CHECKING:

@@ -1,234 +1,28 @@
-"""What is installed, and what its records say, as pip, uv and old tools leave them."""
+"""The files of distributions, as pip, uv and old tools record them."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
 import sysconfig
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RecordError
-from sage_pkginstall.wheels.records import (
-    Installed,
-    Problem,
-    RecordRow,
-    byte_code_of,
-    canonical_name,
-    check,
-    find_installed,
-    installed_at,
-    installed_distributions,
-    quick_name,
-    read_metadata,
-    read_rows,
-    recorded_files,
-)
-from tests.trees import EMPTY, Entry, Link, plant
+from sage_pkginstall.wheels.checking import check
+from sage_pkginstall.wheels.installed import find_installed, installed_distributions, read_metadata
+from sage_pkginstall.wheels.records import RecordRow, byte_code_of, read_rows, recorded_files
+from tests.sitepackages import SITE, in_site, record, the_one
+from tests.trees import EMPTY, Link, plant
 from tests.wheelmaker import make_wheel
-
-SITE = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 
 
 @pytest.fixture
 def environment(venv: Path) -> Environment:
     return target_environment(venv)
-
-
-def in_site(environment: Environment, entries: dict[str, Entry]) -> None:
-    plant(environment.prefix / SITE, entries)
-
-
-def digest(content: bytes) -> str:
-    value = urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-    return f"sha256={value}"
-
-
-def found(environment: Environment) -> list[tuple[str, str, str]]:
-    return [(i.name, i.version, i.kind) for i in installed_distributions(environment)]
-
-
-def the_one(environment: Environment, name: str) -> Installed:
-    (installed,) = find_installed(environment, name)
-    return installed
-
-
-# What is installed
-
-
-def test_empty_environment_has_nothing(environment: Environment) -> None:
-    assert installed_distributions(environment) == ()
-
-
-def test_environment_without_site_packages_has_nothing(environment: Environment) -> None:
-    (environment.prefix / SITE).rmdir()
-    assert installed_distributions(environment) == ()
-
-
-def test_every_kind_is_found_and_sorted_by_name(environment: Environment) -> None:
-    in_site(
-        environment,
-        {
-            "Zebra-1.0.dist-info/RECORD": b"",
-            "old-2.0-py3.9.egg-info/PKG-INFO": b"",
-            "plain.egg-info/PKG-INFO": b"Name: Plain\nVersion: 3\n",
-            "distutils_made-1.egg-info": b"Name: distutils-made\nVersion: 1\n",
-            "egg-4.0-py3.9.egg/EGG-INFO/PKG-INFO": b"",
-            "zipped-5.0-py3.9.egg": b"PK",
-            "linked.egg-link": b"/nowhere\n.",
-            "module.py": b"",
-            "package/__init__.py": b"",
-        },
-    )
-    assert found(environment) == [
-        ("distutils_made", "1", "distutils"),
-        ("egg", "4.0", "egg-info"),
-        ("linked", "", "egg-link"),
-        ("old", "2.0", "egg-info"),
-        ("Plain", "3", "egg-info"),
-        ("Zebra", "1.0", "dist-info"),
-        ("zipped", "5.0", "egg-info"),
-    ]
-
-
-def test_what_pip_was_about_to_delete_is_not_installed(environment: Environment) -> None:
-    in_site(
-        environment,
-        {"~oo-1.0.dist-info/RECORD": b"", "-oo-1.dist-info/RECORD": b"", ".egg-info/x": b""},
-    )
-    assert installed_distributions(environment) == ()
-
-
-def test_dist_info_that_is_a_file_is_not_installed(environment: Environment) -> None:
-    in_site(environment, {"foo-1.0.dist-info": b""})
-    assert installed_distributions(environment) == ()
-
-
-def test_directory_without_metadata_is_a_ghost(environment: Environment) -> None:
-    in_site(environment, {"foo-1.0.dist-info": EMPTY, "foo-2.0.dist-info/RECORD": b""})
-    ghosts = find_installed(environment, "foo")
-    assert [(g.version, g.kind) for g in ghosts] == [("1.0", "dist-info"), ("2.0", "dist-info")]
-
-
-def test_ambiguous_names_are_read_from_the_metadata(environment: Environment) -> None:
-    in_site(
-        environment,
-        {
-            "foo-bar-1.0.dist-info/METADATA": b"Name: foo-bar\nVersion: 1.0\n\nName: no\n",
-            "local-1.0_cpu.dist-info/METADATA": b"Name: local\nVersion: 1.0+cpu\n",
-            "lost-name-1.0.dist-info": EMPTY,
-            "noversion.dist-info": EMPTY,
-        },
-    )
-    assert found(environment) == [
-        ("foo-bar", "1.0", "dist-info"),
-        ("local", "1.0+cpu", "dist-info"),
-        ("lost-name", "1.0", "dist-info"),
-        ("noversion", "", "dist-info"),
-    ]
-
-
-def test_names_are_found_however_they_are_spelt(environment: Environment) -> None:
-    in_site(environment, {"Foo.Bar_baz-1.0.dist-info/RECORD": b""})
-    for name in ("foo-bar-baz", "FOO_BAR.BAZ", "foo.--_bar-baz"):
-        assert [i.name for i in find_installed(environment, name)] == ["Foo.Bar_baz"]
-    assert find_installed(environment, "foo") == ()
-    assert find_installed(environment, "foo-bar") == ()
-
-
-def test_unreadable_directory_is_an_error_not_empty(environment: Environment) -> None:
-    site = environment.prefix / SITE
-    site.rmdir()
-    site.write_text("")
-    with pytest.raises(RecordError, match="Not a directory"):
-        installed_distributions(environment)
-
-
-def test_directory_behind_lib64_is_read_once(environment: Environment) -> None:
-    if not (environment.prefix / "lib64").exists():
-        (environment.prefix / "lib64").symlink_to("lib")
-    in_site(environment, {"foo-1.0.dist-info/RECORD": b""})
-    assert len(installed_distributions(environment)) == 1
-
-
-@pytest.mark.parametrize(
-    "info",
-    [
-        "foo-1.0.dist-info",
-        "Foo.Bar-1-py3.9.egg-info",
-        "foo-bar-1.dist-info",
-        "foo.egg-info",
-        "x-1_0.dist-info",
-    ],
-)
-def test_quick_name_says_the_same_or_nothing(environment: Environment, info: str) -> None:
-    in_site(environment, {info: EMPTY})
-    assert quick_name(f"{SITE}/{info}") in {
-        installed_at(environment, f"{SITE}/{info}").canonical,
-        None,
-    }
-
-
-def test_installed_at_knows_what_the_scan_knows(environment: Environment) -> None:
-    in_site(
-        environment,
-        {
-            "foo-1.0.dist-info/METADATA": b"",
-            "bar.egg-info": b"Name: bar\nVersion: 2",
-            "baz-1-py3.9.egg-info/PKG-INFO": b"",
-        },
-    )
-    for installed in installed_distributions(environment):
-        assert installed_at(environment, installed.info) == installed
-
-
-def test_metadata_is_read_to_the_end_of_its_headers(environment: Environment) -> None:
-    in_site(
-        environment,
-        {
-            "foo-1.0.dist-info/METADATA": (
-                b"Metadata-Version: 2.1\r\nName: Foo\r\nversion: 1.0\r\nSummary: a\r\n  b\r\n"
-                b"Requires-Dist: bar (>=1)\r\nrequires-dist: baz;\r\n   python_version>'3'\r\n"
-                b"\r\nRequires-Dist: body\r\n"
-            )
-        },
-    )
-    metadata = read_metadata(environment, the_one(environment, "foo"))
-    assert (metadata.name, metadata.version) == ("Foo", "1.0")
-    assert metadata.requires == ("bar (>=1)", "baz;   python_version>'3'")
-
-
-def test_metadata_that_is_missing_is_an_error(environment: Environment) -> None:
-    in_site(environment, {"foo-1.0.dist-info": EMPTY})
-    with pytest.raises(RecordError, match="METADATA: there is no such file"):
-        read_metadata(environment, the_one(environment, "foo"))
-
-
-def test_egg_link_tells_the_version_of_its_source(environment: Environment, tmp_path: Path) -> None:
-    source = plant(tmp_path / "src", {"foo_bar.egg-info/PKG-INFO": b"Name: foo-bar\nVersion: 7\n"})
-    in_site(environment, {"foo-bar.egg-link": f"{source}\n../".encode()})
-    assert found(environment) == [("foo-bar", "7", "egg-link")]
-
-
-@pytest.mark.parametrize("name", ["Foo", "a.b_c", "A--b", "x_-.y"])
-def test_canonical_name_is_that_of_pep_503(name: str) -> None:
-    from packaging.utils import canonicalize_name  # noqa: PLC0415
-
-    assert canonical_name(name) == canonicalize_name(name)
-
-
-# The files of a distribution
-
-
-def record(environment: Environment, text: str | bytes) -> Installed:
-    data = text if isinstance(text, bytes) else text.encode()
-    in_site(environment, {"foo-1.0.dist-info/RECORD": data})
-    return the_one(environment, "foo")
 
 
 def test_rows_become_paths_of_the_prefix(environment: Environment) -> None:
@@ -410,63 +204,6 @@ def test_byte_code_of_listed_sources_of_any_interpreter(environment: Environment
         f"{SITE}/foo/__pycache__/a.pypy39.pyc",
         f"{SITE}/__pycache__/top.cpython-311.pyc",
     }
-
-
-# Whether the disk agrees
-
-
-def test_check_finds_every_difference(environment: Environment) -> None:
-    in_site(
-        environment,
-        {
-            "good.py": b"good",
-            "short.py": b"x",
-            "changed.py": b"new",
-            "strange.py": b"",
-            "old.py": b"old",
-            "directory.py/x": b"",
-            "foo-1.0.dist-info/extra": b"",
-            "__pycache__/good.cpython-311.pyc": b"anything",
-        },
-    )
-    md5 = urlsafe_b64encode(hashlib.md5(b"old").digest()).rstrip(b"=").decode()  # noqa: S324
-    installed = record(
-        environment,
-        f"good.py,{digest(b'good')},4\nshort.py,{digest(b'xx')},2\n"
-        f"changed.py,{digest(b'old')},3\nstrange.py,rot13=abc,0\ngone.py,{digest(b'')},0\n"
-        f"directory.py,,\nold.py,md5={md5},3\n../../../../out,,\n"
-        "__pycache__/good.cpython-311.pyc,,\n__pycache__/gone.cpython-311.pyc,,\n"
-        "foo-1.0.dist-info/RECORD,,\n",
-    )
-    outside = f"{environment.prefix.parent}/out"
-    assert check(environment, installed) == (
-        Problem(f"{SITE}/short.py", "size", "1 bytes, 2 recorded"),
-        Problem(f"{SITE}/changed.py", "hash", f"{digest(b'new')}, {digest(b'old')} recorded"),
-        Problem(f"{SITE}/strange.py", "hash", "unknown algorithm 'rot13'"),
-        Problem(f"{SITE}/gone.py", "missing", "not there"),
-        Problem(f"{SITE}/directory.py", "type", "a directory"),
-        Problem(outside, "outside", f"lies outside {environment.prefix}"),
-        Problem(f"{SITE}/__pycache__/gone.cpython-311.pyc", "missing", "not there"),
-        Problem(f"{SITE}/foo-1.0.dist-info/extra", "unlisted", "not in RECORD"),
-    )
-
-
-def test_check_of_a_ghost_names_its_record(environment: Environment) -> None:
-    in_site(environment, {"foo-1.0.dist-info": EMPTY})
-    (problem,) = check(environment, the_one(environment, "foo"))
-    assert (problem.path, problem.kind) == (f"{SITE}/foo-1.0.dist-info/RECORD", "record")
-
-
-def test_check_finds_nothing_where_nothing_is_listed(environment: Environment) -> None:
-    in_site(
-        environment,
-        {"a-1.egg-info": b"", "b.egg-link": b"", "c-1-py3.9.egg-info/PKG-INFO": b""},
-    )
-    for installed in installed_distributions(environment):
-        assert check(environment, installed) == ()
-
-
-# Real installers
 
 
 def demo_wheel(directory: Path) -> Path:

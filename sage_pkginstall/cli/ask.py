@@ -266,7 +266,7 @@ def log(arguments: Sequence[str]) -> int:
 
 def _is_of(transaction: Transaction, names: Sequence[str]) -> bool:
     """Tell whether a transaction concerned a distribution or package of these names."""
-    from sage_pkginstall.wheels.records import canonical_name  # noqa: PLC0415 - if names are given
+    from sage_pkginstall.wheels.names import canonical_name  # noqa: PLC0415 - if names are given
 
     if not names:
         return True

@@ -151,7 +151,7 @@ def list_installed(arguments: Sequence[str]) -> int:
     options = parser("sage-pkginstall list", list_installed.__doc__ or "")
     add_options(options, changes=False)
     given = options.parse_args(arguments)
-    from sage_pkginstall.wheels.records import installed_distributions  # noqa: PLC0415
+    from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall list", given)
     target = target_of(given, talk)

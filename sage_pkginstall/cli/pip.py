@@ -85,7 +85,7 @@ def _install(target: Target, taken: Split, talk: Talk) -> int:
 
 def _uninstall(target: Target, taken: Split, talk: Talk) -> int:
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
-    from sage_pkginstall.wheels.records import find_installed  # noqa: PLC0415
+    from sage_pkginstall.wheels.installed import find_installed  # noqa: PLC0415
     from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
 
     environment = target.python_environment()

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.installed import Installed
     from sage_pkginstall.wheels.ownership import Survey
-    from sage_pkginstall.wheels.records import Installed
     from sage_pkginstall.wheels.staging import StagedDistribution
 
 __all__ = ["Change", "Outcome", "commit_change", "plan_change"]

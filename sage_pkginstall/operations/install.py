@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.wheels.bytecode import compile_staged
-from sage_pkginstall.wheels.records import canonical_name, installed_distributions
+from sage_pkginstall.wheels.installed import installed_distributions
+from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.staging import stage_wheel
 
 if TYPE_CHECKING:

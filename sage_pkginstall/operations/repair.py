@@ -25,8 +25,9 @@ from sage_pkginstall.operations.change import Change, lasting_directories
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.operations.install import InstallOptions, install
 from sage_pkginstall.operations.requests import direct_url
+from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 from sage_pkginstall.wheels.ownership import survey
-from sage_pkginstall.wheels.records import files_below, find_installed, installed_distributions
+from sage_pkginstall.wheels.records import files_below
 from sage_pkginstall.wheels.staging import WheelRequest
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.operations.verify import Verification
-    from sage_pkginstall.wheels.records import Installed, Problem
+    from sage_pkginstall.wheels.checking import Problem
+    from sage_pkginstall.wheels.installed import Installed
 
 __all__ = ["Repair", "repair"]
 

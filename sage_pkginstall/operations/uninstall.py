@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError, RecordError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
-from sage_pkginstall.wheels.records import find_installed, recorded_files
+from sage_pkginstall.wheels.installed import find_installed
+from sage_pkginstall.wheels.records import recorded_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.records import Installed
+    from sage_pkginstall.wheels.installed import Installed
 
     PipRunner = Callable[[Sequence[str]], int]
 

@@ -8,18 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError
+from sage_pkginstall.wheels.checking import Problem, check
+from sage_pkginstall.wheels.installed import installed_distributions
+from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import (
     STAMPS,
     manifest,
     package_name,
     survey,
     unowned_files,
-)
-from sage_pkginstall.wheels.records import (
-    Problem,
-    canonical_name,
-    check,
-    installed_distributions,
 )
 
 if TYPE_CHECKING:

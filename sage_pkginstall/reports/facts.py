@@ -15,7 +15,7 @@ from sage_pkginstall.reports.subjects import (
     packages,
 )
 from sage_pkginstall.spkg.package import read_package
-from sage_pkginstall.wheels.records import find_installed, read_metadata
+from sage_pkginstall.wheels.installed import find_installed, read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.operations.history import Transaction
     from sage_pkginstall.reports.subjects import PackageRecord, Subjects
-    from sage_pkginstall.wheels.records import Installed
+    from sage_pkginstall.wheels.installed import Installed
 
 __all__ = [
     "DistributionFacts",

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.reports.subjects import installer_of, package_files, packages
 from sage_pkginstall.spkg.variables import RECORDS
+from sage_pkginstall.wheels.checking import check
+from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 from sage_pkginstall.wheels.ownership import survey, unowned_files
-from sage_pkginstall.wheels.records import (
-    check,
-    find_installed,
-    installed_distributions,
-    read_rows,
-)
+from sage_pkginstall.wheels.records import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.reports.subjects import BroughtWheel, PackageRecord
-    from sage_pkginstall.wheels.records import Installed
+    from sage_pkginstall.wheels.installed import Installed
 
 __all__ = ["OURS", "FileChange", "ForeignChange", "Status", "Stranger", "status"]
 

@@ -14,19 +14,16 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.errors import NotInstalledError, RecordError, RequirementError
 from sage_pkginstall.spkg.stamp import Stamp, read_stamp
 from sage_pkginstall.spkg.variables import RECORDS, SCRIPTS
+from sage_pkginstall.wheels.installed import find_installed
+from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import manifest
-from sage_pkginstall.wheels.records import (
-    canonical_name,
-    files_below,
-    find_installed,
-    recorded_files,
-)
+from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.records import Installed
+    from sage_pkginstall.wheels.installed import Installed
 
 __all__ = [
     "BroughtWheel",

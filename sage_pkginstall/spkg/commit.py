@@ -198,7 +198,8 @@ def _leave_to_pip(tree: Tree, environment: Environment, names: Iterable[str]) ->
     """Have pip uninstall those distributions of which nothing lists the files (egg-link)."""
     from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
-    from sage_pkginstall.wheels.records import find_installed, recorded_files  # noqa: PLC0415
+    from sage_pkginstall.wheels.installed import find_installed  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import recorded_files  # noqa: PLC0415
 
     unlisted = []
     for name in names:
@@ -220,7 +221,7 @@ def _unmet(
     """Yield a warning for each requirement of the wheels that the environment does not meet."""
     if environment is None or not any(one.requires for one in distributions):
         return
-    from sage_pkginstall.wheels.records import installed_distributions  # noqa: PLC0415
+    from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
     from sage_pkginstall.wheels.requirements import unmet  # noqa: PLC0415
 
     versions = {one.canonical: one.version for one in installed_distributions(environment)}

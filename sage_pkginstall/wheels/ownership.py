@@ -25,23 +25,17 @@ from zlib import crc32
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths, cache_directory
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.wheels.installed import installed_at, is_info, quick_name
+from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
-from sage_pkginstall.wheels.records import (
-    Places,
-    canonical_name,
-    files_below,
-    installed_at,
-    is_info,
-    listed_paths,
-    quick_name,
-)
+from sage_pkginstall.wheels.records import Places, files_below, listed_paths
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.records import Installed
+    from sage_pkginstall.wheels.installed import Installed
 
 __all__ = ["STAMPS", "Survey", "manifest", "package_name", "survey", "unowned_files"]
 

@@ -1,11 +1,11 @@
-"""What is installed, and the files of each distribution as its record tells them.
+"""The files of each installed distribution, as its record tells them.
 
 Nothing is changed here.  On disk, in a directory of distributions (site-packages):
 
     NAME-VERSION.dist-info/RECORD                      a wheel (PEP 376, 427)
     NAME-VERSION[-pyX.Y].egg-info/installed-files.txt  what old setup.py installs left
-    NAME-VERSION[-pyX.Y].egg-info                      (a file) distutils: no list of files
-    NAME.egg-link, NAME-VERSION-pyX.Y.egg              setuptools: no list of files
+
+distutils, eggs and egg-links have no list of files.
 
 Paths are those of `CanonicalPaths`: relative to the prefix, one for each file.  Bytes that
 are not UTF-8 are kept as surrogates.  A row of a RECORD that leads out of the prefix is
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
@@ -27,49 +27,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.installed import Installed
 
 __all__ = [
-    "Installed",
-    "Metadata",
     "Places",
-    "Problem",
     "RecordRow",
     "RecordedFiles",
     "byte_code_of",
-    "canonical_name",
-    "check",
     "files_below",
-    "find_installed",
-    "installed_at",
-    "installed_distributions",
-    "is_info",
     "listed_paths",
-    "quick_name",
-    "read_metadata",
     "read_rows",
     "recorded_files",
 ]
 
-Kind: TypeAlias = Literal["dist-info", "egg-info", "egg-link", "distutils"]
-ProblemKind: TypeAlias = Literal["missing", "type", "size", "hash", "unlisted", "outside", "record"]
-
-_CHUNK = 1 << 18
 _DIGITS = 20
-
-
-@dataclass(frozen=True)
-class Installed:
-    """A distribution that lies in the environment; ``info`` is its record's place.
-
-    Name and version are taken from the name of that place where it is clear; they may be
-    spelt otherwise in METADATA.  The version is "" where it is unknown.
-    """
-
-    name: str
-    canonical: str
-    version: str
-    info: str
-    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -95,197 +66,6 @@ class RecordedFiles:
 
     paths: frozenset[str]
     outside: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What METADATA (or PKG-INFO) says of an installed distribution."""
-
-    name: str
-    version: str
-    requires: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Where the disk differs from a record."""
-
-    path: str
-    kind: ProblemKind
-    detail: str
-
-
-def canonical_name(name: str) -> str:
-    """Return the one spelling of a distribution's name (PEP 503)."""
-    name = name.lower().replace("_", "-").replace(".", "-")
-    while "--" in name:
-        name = name.replace("--", "-")
-    return name
-
-
-# What is installed
-
-
-def installed_distributions(environment: Environment) -> tuple[Installed, ...]:
-    """Return what is installed, by name; several of one name if there are ghosts.
-
-    Reads directories, and files only where a name is ambiguous.  Raises RecordError for
-    a directory that cannot be read.
-    """
-    return _installed(environment, None)
-
-
-def _installed(environment: Environment, wanted: str | None) -> tuple[Installed, ...]:
-    """Return the distributions called ``wanted`` (a canonical name), or all."""
-    found: list[Installed] = []
-    for directory in environment.site_directories:
-        path = environment.prefix / directory
-        try:
-            with os.scandir(path) as entries:
-                known = (e for e in entries if is_info(e.name))
-                if wanted is not None:
-                    known = (e for e in known if quick_name(e.name) in {wanted, None})
-                found.extend(_recognised(environment, directory, known))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise RecordError(path, error.strerror or str(error)) from error
-    chosen = (one for one in found if wanted in {None, one.canonical})
-    return tuple(sorted(chosen, key=lambda one: (one.canonical, one.info)))
-
-
-def find_installed(environment: Environment, name: str) -> tuple[Installed, ...]:
-    """Return every installed distribution of that name, however it is spelt."""
-    return _installed(environment, canonical_name(name))
-
-
-def installed_at(environment: Environment, info: str) -> Installed:
-    """Return the distribution whose record lies at ``info`` (of a name that `is_info` knows)."""
-    directory = (environment.prefix / info).is_dir()
-    return _named(environment, info, directory=directory)
-
-
-def is_info(name: str) -> bool:
-    """Tell whether an entry of that name in site-packages is a distribution's record.
-
-    Not ``~oo-1.0.dist-info``, which is what a pip that was killed leaves behind.
-    """
-    return name.endswith(_SUFFIXES) and name[0].isalnum()
-
-
-def read_metadata(environment: Environment, installed: Installed) -> Metadata:
-    """Return what the distribution says of itself; RecordError if it says nothing."""
-    path = _metadata_file(environment, installed)
-    headers = _headers(path)
-    if headers is None:
-        raise RecordError(path, "there is no such file")
-    return Metadata(
-        name=headers.get("name", [installed.name])[0],
-        version=headers.get("version", [installed.version])[0],
-        requires=tuple(headers.get("requires-dist", [])),
-    )
-
-
-def quick_name(info: str) -> str | None:
-    """Return the canonical name that a record's place tells; None if it is ambiguous."""
-    stem, _, suffix = info.rpartition("/")[2].rpartition(".")
-    name, version = _split(stem, wheel=suffix == "dist-info")
-    return None if version is None else canonical_name(name)
-
-
-_SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
-
-
-def _recognised(
-    environment: Environment, directory: str, entries: Iterable[os.DirEntry[str]]
-) -> Iterator[Installed]:
-    for entry in entries:
-        info = f"{directory}/{entry.name}" if directory else entry.name
-        is_directory = entry.is_dir()
-        if is_directory or not entry.name.endswith(".dist-info"):
-            yield _named(environment, info, directory=is_directory)
-
-
-def _named(environment: Environment, info: str, *, directory: bool) -> Installed:
-    stem, _, suffix = info.rpartition("/")[2].rpartition(".")
-    kind = _kind(suffix, directory=directory)
-    name, version = _split(stem, wheel=kind == "dist-info")
-    if version is None:
-        name, version = _name_within(environment, info, stem, kind)
-    return Installed(name, canonical_name(name), version, info, kind)
-
-
-def _split(stem: str, *, wheel: bool) -> tuple[str, str | None]:
-    """Return name and version; None for the version where only the metadata can tell."""
-    name, dash, version = stem.partition("-")
-    if not wheel and "-py" in version:
-        version = version.partition("-py")[0]
-    clear = dash and version[:1].isdigit() and "-" not in version and "_" not in version
-    return name, version if clear else None
-
-
-def _kind(suffix: str, *, directory: bool) -> Kind:
-    if suffix == "egg-info":
-        return "egg-info" if directory else "distutils"
-    if suffix == "egg-link":
-        return "egg-link"
-    return "dist-info" if suffix == "dist-info" else "egg-info"
-
-
-def _name_within(environment: Environment, info: str, stem: str, kind: Kind) -> tuple[str, str]:
-    """Return name and version from the metadata, or what the file name allows to guess."""
-    name, _, version = stem.rpartition("-")
-    if not name or not version[:1].isdigit():
-        name, version = stem, ""
-    guess = Installed(name, "", version, info, kind)
-    try:
-        metadata = read_metadata(environment, guess)
-    except RecordError:
-        return guess.name, guess.version
-    return metadata.name, metadata.version
-
-
-def _metadata_file(environment: Environment, installed: Installed) -> Path:
-    path = environment.prefix / installed.info
-    if installed.kind == "dist-info":
-        return path / "METADATA"
-    if installed.kind == "distutils":
-        return path
-    if installed.kind == "egg-link":
-        return _linked_source(path) / f"{installed.name.replace('-', '_')}.egg-info/PKG-INFO"
-    return path / ("EGG-INFO/PKG-INFO" if installed.info.endswith(".egg") else "PKG-INFO")
-
-
-def _linked_source(egg_link: Path) -> Path:
-    try:
-        lines = egg_link.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        lines = []
-    return egg_link.parent / (lines[0].strip() if lines else "")
-
-
-def _headers(path: Path) -> dict[str, list[str]] | None:
-    """Return the headers of a metadata file by lower-case name; None without a file."""
-    try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
-        return None
-    headers: dict[str, list[str]] = {}
-    values: list[str] = []
-    for line in text.splitlines():
-        if not line.strip():
-            break
-        if line[0] in " \t":
-            if values:
-                values[-1] += line
-            continue
-        name, _, value = line.partition(":")
-        values = headers.setdefault(name.strip().lower(), [])
-        values.append(value.strip())
-    return headers
-
-
-# The files of a distribution
 
 
 def recorded_files(environment: Environment, installed: Installed) -> RecordedFiles:
@@ -340,26 +120,23 @@ def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[
     return frozenset(path for path in found if bytecode_source(path) in sources)
 
 
-def _placed_rows(
-    environment: Environment, installed: Installed, paths: CanonicalPaths
-) -> Iterator[tuple[str, str, str]]:
-    """Yield (path, hash, size) of each row; the path is absolute outside of the prefix."""
-    info = environment.prefix / installed.info
-    if installed.kind == "dist-info":
-        table = _table(info / "RECORD")
-        base = installed.info.rpartition("/")[0]
-    elif installed.kind == "egg-info":
-        table = ([line] for line in _text(info / "installed-files.txt").splitlines())
-        base = installed.info
-    else:
-        reason = f"an installation of kind {installed.kind} lists no files"
-        raise RecordError(info, reason)
-    place = Places(environment.prefix, base, paths)
-    for fields in table:
-        path = place(fields[0])
-        if path is not None:
-            _, digest, size, *_ = (*fields, "", "")
-            yield path, digest, size
+def files_below(prefix: Path, directory: str) -> Iterator[str]:
+    """Yield all files and links below a directory; errors are errors."""
+    pending = [directory]
+    while pending:
+        name = pending.pop()
+        try:
+            with os.scandir(prefix / name) as entries:
+                for entry in entries:
+                    path = f"{name}/{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                    else:
+                        yield path
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise RecordError(prefix / name, error.strerror or str(error)) from error
 
 
 class Places:
@@ -407,6 +184,28 @@ class Places:
             return None
 
 
+def _placed_rows(
+    environment: Environment, installed: Installed, paths: CanonicalPaths
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (path, hash, size) of each row; the path is absolute outside of the prefix."""
+    info = environment.prefix / installed.info
+    if installed.kind == "dist-info":
+        table = _table(info / "RECORD")
+        base = installed.info.rpartition("/")[0]
+    elif installed.kind == "egg-info":
+        table = ([line] for line in _text(info / "installed-files.txt").splitlines())
+        base = installed.info
+    else:
+        reason = f"an installation of kind {installed.kind} lists no files"
+        raise RecordError(info, reason)
+    place = Places(environment.prefix, base, paths)
+    for fields in table:
+        path = place(fields[0])
+        if path is not None:
+            _, digest, size, *_ = (*fields, "", "")
+            yield path, digest, size
+
+
 def _table(record: Path) -> Iterable[list[str]]:
     text = _text(record)
     if '"' not in text:
@@ -430,83 +229,3 @@ def _text(record: Path) -> str:
     if b"\0" in data:
         raise RecordError(record, "it holds a NUL byte")
     return data.decode("utf-8", "surrogateescape")
-
-
-def files_below(prefix: Path, directory: str) -> Iterator[str]:
-    """Yield all files and links below a directory; errors are errors."""
-    pending = [directory]
-    while pending:
-        name = pending.pop()
-        try:
-            with os.scandir(prefix / name) as entries:
-                for entry in entries:
-                    path = f"{name}/{entry.name}"
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(path)
-                    else:
-                        yield path
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise RecordError(prefix / name, error.strerror or str(error)) from error
-
-
-# Whether the disk agrees
-
-
-def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]:
-    """Return where the disk differs from the record: every file there, every hash right.
-
-    A row without a hash (RECORD itself, byte-code) must only exist.  What has no list of
-    files by its nature (egg-link, distutils) has no problems either.
-    """
-    if installed.kind in {"egg-link", "distutils"}:
-        return ()
-    try:
-        rows = read_rows(environment, installed)
-        files = recorded_files(environment, installed)
-    except RecordError as error:
-        if installed.kind == "egg-info":
-            return ()
-        return (Problem(f"{installed.info}/RECORD", "record", error.reason),)
-    problems = [problem for row in rows if (problem := _row_problem(environment, row))]
-    unlisted = files.paths - {row.path for row in rows}
-    if installed.kind == "dist-info":
-        problems += [Problem(path, "unlisted", "not in RECORD") for path in sorted(unlisted)]
-    return tuple(problems)
-
-
-def _row_problem(environment: Environment, row: RecordRow) -> Problem | None:
-    if row.outside:
-        return Problem(row.path, "outside", f"lies outside {environment.prefix}")
-    path = environment.prefix / row.path
-    try:
-        if not path.is_file():
-            found = "a directory" if path.is_dir() else ""
-            return Problem(row.path, "type" if found else "missing", found or "not there")
-        if row.hash is None:
-            return None
-        size = path.stat().st_size
-        if row.size is not None and size != row.size:
-            return Problem(row.path, "size", f"{size} bytes, {row.size} recorded")
-        return _hash_problem(path, row, row.hash)
-    except OSError as error:
-        return Problem(row.path, "missing", error.strerror or str(error))
-
-
-def _hash_problem(path: Path, row: RecordRow, recorded: str) -> Problem | None:
-    import base64  # noqa: PLC0415 -- only verification hashes what is installed
-    import hashlib  # noqa: PLC0415
-
-    algorithm, _, value = recorded.partition("=")
-    try:
-        digest = hashlib.new(algorithm)
-    except ValueError:
-        return Problem(row.path, "hash", f"unknown algorithm {algorithm!r}")
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    found = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
-    if found != value.rstrip("="):
-        return Problem(row.path, "hash", f"{algorithm}={found}, {recorded} recorded")
-    return None

@@ -27,7 +27,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
 from sage_pkginstall.errors import RequirementError
-from sage_pkginstall.wheels.records import canonical_name
+from sage_pkginstall.wheels.names import canonical_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -1,0 +1,79 @@
+"""Every difference between a record and the disk is found."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.wheels.checking import Problem, check
+from sage_pkginstall.wheels.installed import installed_distributions
+from tests.sitepackages import SITE, in_site, record, the_one
+from tests.trees import EMPTY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def environment(venv: Path) -> Environment:
+    return target_environment(venv)
+
+
+def digest(content: bytes) -> str:
+    value = urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return f"sha256={value}"
+
+
+def test_check_finds_every_difference(environment: Environment) -> None:
+    in_site(
+        environment,
+        {
+            "good.py": b"good",
+            "short.py": b"x",
+            "changed.py": b"new",
+            "strange.py": b"",
+            "old.py": b"old",
+            "directory.py/x": b"",
+            "foo-1.0.dist-info/extra": b"",
+            "__pycache__/good.cpython-311.pyc": b"anything",
+        },
+    )
+    md5 = urlsafe_b64encode(hashlib.md5(b"old").digest()).rstrip(b"=").decode()  # noqa: S324
+    installed = record(
+        environment,
+        f"good.py,{digest(b'good')},4\nshort.py,{digest(b'xx')},2\n"
+        f"changed.py,{digest(b'old')},3\nstrange.py,rot13=abc,0\ngone.py,{digest(b'')},0\n"
+        f"directory.py,,\nold.py,md5={md5},3\n../../../../out,,\n"
+        "__pycache__/good.cpython-311.pyc,,\n__pycache__/gone.cpython-311.pyc,,\n"
+        "foo-1.0.dist-info/RECORD,,\n",
+    )
+    outside = f"{environment.prefix.parent}/out"
+    assert check(environment, installed) == (
+        Problem(f"{SITE}/short.py", "size", "1 bytes, 2 recorded"),
+        Problem(f"{SITE}/changed.py", "hash", f"{digest(b'new')}, {digest(b'old')} recorded"),
+        Problem(f"{SITE}/strange.py", "hash", "unknown algorithm 'rot13'"),
+        Problem(f"{SITE}/gone.py", "missing", "not there"),
+        Problem(f"{SITE}/directory.py", "type", "a directory"),
+        Problem(outside, "outside", f"lies outside {environment.prefix}"),
+        Problem(f"{SITE}/__pycache__/gone.cpython-311.pyc", "missing", "not there"),
+        Problem(f"{SITE}/foo-1.0.dist-info/extra", "unlisted", "not in RECORD"),
+    )
+
+
+def test_check_of_a_ghost_names_its_record(environment: Environment) -> None:
+    in_site(environment, {"foo-1.0.dist-info": EMPTY})
+    (problem,) = check(environment, the_one(environment, "foo"))
+    assert (problem.path, problem.kind) == (f"{SITE}/foo-1.0.dist-info/RECORD", "record")
+
+
+def test_check_finds_nothing_where_nothing_is_listed(environment: Environment) -> None:
+    in_site(
+        environment,
+        {"a-1.egg-info": b"", "b.egg-link": b"", "c-1-py3.9.egg-info/PKG-INFO": b""},
+    )
+    for installed in installed_distributions(environment):
+        assert check(environment, installed) == ()
