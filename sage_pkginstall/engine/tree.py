@@ -65,10 +65,16 @@ class Tree:
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Workspace]:
-        """Give a private directory in the prefix; what dead processes left there goes."""
+        """Give a private directory in the prefix; what dead processes left there goes.
+
+        What cannot be deleted is told, and is no error: the work was done by then.
+        """
         with self.area.workspace() as workspace:
             yield workspace
-        self.area.collect()
+        with contextlib.suppress(OSError):
+            self.area.collect()
+        if workspace.path.exists():
+            self.settings.lock.notify(f"{workspace.path} could not be deleted; later commands try")
 
     @contextlib.contextmanager
     def locked(self, label: str) -> Iterator[Holder | None]:

@@ -116,7 +116,11 @@ class StagingArea:
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Workspace]:
-        """Make a workspace for the length of a ``with`` statement."""
+        """Make a workspace for the length of a ``with`` statement.
+
+        What cannot be deleted at the end is left to `collect`: a failing clean-up makes no
+        failure of what was done, and hides no error.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         name = f"T-{os.getpid()}-{os.urandom(4).hex()}"
         lock_path = self.path / (name + _LOCK_SUFFIX)
@@ -128,10 +132,9 @@ class StagingArea:
                 os.mkdir(path / part)
             yield Workspace(self.prefix, path)
         finally:
-            try:
+            with contextlib.suppress(OSError):
                 self._dispose(path, lock_path)
-            finally:
-                os.close(descriptor)
+            os.close(descriptor)
 
     @staticmethod
     def _new_lock(path: Path) -> int:

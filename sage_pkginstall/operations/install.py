@@ -67,8 +67,8 @@ def install(
             stage_wheel(request, environment, workspace.tree, compiler=compile_staged)
             for request in requests
         )
-        outcome = _bring_in(tree, workspace, environment, staged, options)
         missing = _unmet(environment, staged) if options.check_requirements else ()
+        outcome = _bring_in(tree, workspace, environment, staged, options)
     return Installation(staged, outcome, missing)
 
 
