@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
 from sage_pkginstall.wheels.ownership import (
     STAMPS,
