@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sage_pkginstall.wheels.requirements import RequirementLine
+    from sage_pkginstall.wheels.staging import WheelRequest
 
 __all__ = ["pip_install", "pip_uninstall"]
 
@@ -30,6 +31,9 @@ def pip_install(arguments: Sequence[str]) -> int:
     )
     options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
     options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
+    options.add_argument(
+        "-e", "--editable", metavar="DIR", help="the one wheel is an editable one of this source"
+    )
     options.add_argument("--no-compile", action="store_true", help="write no byte-code")
     options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
     _add_pip_options(options)
@@ -52,12 +56,23 @@ def pip_install(arguments: Sequence[str]) -> int:
         *requests_of_arguments(given.wheels, environment, store),
         *requests_of_lines(lines, environment, store),
     )
+    if given.editable:
+        requests = _editable(requests, Path(given.editable))
     if given.no_compile:
         requests = tuple(replace(request, compile=False) for request in requests)
     tree = Tree(_below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
     tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)
     return 0
+
+
+def _editable(requests: tuple[WheelRequest, ...], source: Path) -> tuple[WheelRequest, ...]:
+    from sage_pkginstall.operations.requests import editable_url  # noqa: PLC0415
+
+    if len(requests) != 1 or not source.is_dir():
+        reason = "--editable takes a source directory, and the one wheel that was built of it"
+        raise UsageError(f"cannot install {source} editable: {reason}")
+    return (replace(requests[0], direct_url=editable_url(source)),)
 
 
 def _add_pip_options(options: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.requirements import RequirementLine
 
-__all__ = ["direct_url", "requests_of_arguments", "requests_of_lines"]
+__all__ = ["direct_url", "editable_url", "requests_of_arguments", "requests_of_lines"]
 
 
 def requests_of_arguments(
@@ -79,8 +79,11 @@ def _from_store(line: RequirementLine, environment: Environment, store: Path) ->
     return WheelRequest(replace(line, wheel=found.path).verified_wheel())
 
 
-def direct_url(wheel: Path) -> str:
-    """Return the ``direct_url.json`` of a wheel given by its path (PEP 610), as pip writes it."""
+def direct_url(wheel: Path, *, kept_at: Path | None = None) -> str:
+    """Return the ``direct_url.json`` of a wheel given by its path (PEP 610), as pip writes it.
+
+    ``kept_at`` is where the wheel will lie, if that is somewhere else.
+    """
     try:
         with wheel.open("rb") as file:
             digest = hashlib.sha256()
@@ -92,4 +95,11 @@ def direct_url(wheel: Path) -> str:
         raise WheelError(wheel, f"{error.strerror}: {wheel}") from error
     value = digest.hexdigest()
     archive = {"hash": f"sha256={value}", "hashes": {"sha256": value}}
-    return json.dumps({"archive_info": archive, "url": wheel.as_uri()}, sort_keys=True)
+    url = (kept_at or wheel).as_uri()
+    return json.dumps({"archive_info": archive, "url": url}, sort_keys=True)
+
+
+def editable_url(source: Path) -> str:
+    """Return the ``direct_url.json`` of an editable wheel of ``source`` (PEP 610, PEP 660)."""
+    origin = {"dir_info": {"editable": True}, "url": source.resolve().as_uri()}
+    return json.dumps(origin, sort_keys=True)

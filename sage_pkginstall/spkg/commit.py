@@ -14,12 +14,11 @@ the wheels', then the package's.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.staged import lay_in
@@ -154,7 +153,7 @@ def _stage_wheels(
 
 def _wheel_request(request: CommitRequest, wheel: QueuedWheel, root: Path) -> WheelRequest:
     """Return the request for a wheel, which may have been moved with the staged tree."""
-    from sage_pkginstall.operations.requests import direct_url  # noqa: PLC0415
+    from sage_pkginstall.operations.requests import direct_url, editable_url  # noqa: PLC0415
     from sage_pkginstall.wheels.staging import WheelRequest  # noqa: PLC0415
 
     path, final = wheel.path, wheel.path
@@ -163,13 +162,10 @@ def _wheel_request(request: CommitRequest, wheel: QueuedWheel, root: Path) -> Wh
         final = Path(request.tree) / place
         path = path if path.exists() else root / place
     if wheel.editable_source is not None:
-        source = Path(wheel.editable_source).resolve().as_uri()  # not by the build directory
-        origin: dict[str, Any] = {"dir_info": {"editable": True}, "url": source}
+        origin = editable_url(Path(wheel.editable_source))  # not by the build directory
     else:
-        origin = {**json.loads(direct_url(path)), "url": final.as_uri()}
-    return WheelRequest(
-        path, requested=True, direct_url=json.dumps(origin, sort_keys=True), compile=wheel.compile
-    )
+        origin = direct_url(path, kept_at=final)
+    return WheelRequest(path, requested=True, direct_url=origin, compile=wheel.compile)
 
 
 def _stamp(request: CommitRequest, files: Iterable[str]) -> Stamp:
