@@ -5,34 +5,27 @@ same transaction have put there.  After `StagedDestination.write_record`: also t
 of one distribution, laid out like the prefix, with a RECORD that lists them all.  Nobody
 reads a staged tree while it is written; after an error it is thrown away as a whole.
 
-Each directory is entered from the root, one component at a time, without following a
-link, and files are made new in it (``O_EXCL``): whatever a wheel, or the build of another
-package of the transaction, has left in the tree, nothing is written elsewhere.
+How files are made there, `staged_root` tells.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import csv
-import errno
-import hashlib
 import io
 import os
 import posixpath
-import stat
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from installer.destinations import WheelDestination
-from installer.records import Hash, RecordEntry
+from installer.records import RecordEntry
 from installer.scripts import Script
 from installer.utils import fix_shebang
 
 from sage_pkginstall.errors import ConflictError, WheelError
-from sage_pkginstall.wheels.content import EntryStream
+from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import NoReturn
 
@@ -44,20 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["StagedDestination"]
 
-_PIECE = 1 << 20
 _MAX_SCRIPT = 64 << 20
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _OF_THE_ENVIRONMENT = ("pyvenv.cfg", "var/lib/sage", "var/tmp/sage", "var/lock")
 """Not for wheels: what makes the prefix one, and our own state (a journal is carried out)."""
-
-
-class _Content(NamedTuple):
-    """What a file of this wheel holds."""
-
-    hash: Hash
-    size: int
 
 
 class StagedDestination(WheelDestination):
@@ -76,8 +59,8 @@ class StagedDestination(WheelDestination):
         self._archive = archive
         self._environment = environment
         self._interpreter = os.fspath(environment.interpreter)
-        self._root = _Root(root)
-        self._written: dict[str, _Content] = {}
+        self._root = StagedRoot(root)
+        self._written: dict[str, Content] = {}
         self._scripts: set[str] = set()
         self._replaced: set[str] = set()
         self._record = ""
@@ -138,7 +121,8 @@ class StagedDestination(WheelDestination):
         target = self._path(scheme, name)
         mode = self._root.modes.executable if is_executable else self._root.modes.plain
         if target in self._scripts:
-            _copy(stream, None)  # an old builder's wrapper of an entry point: pip skips it, too
+            # An old builder's wrapper of an entry point: pip skips it, too.
+            copy_content(stream, None)
         elif scheme == "scripts":
             self._write_wheel_script(target, stream, mode)
         else:
@@ -223,7 +207,7 @@ class StagedDestination(WheelDestination):
     def _write(self, path: str, stream: BinaryIO, mode: int, *, start: bytes = b"") -> None:
         """Write ``start`` and ``stream``, or compare them with what this wheel wrote there."""
         if path in self._written:
-            if _copy(stream, None, start) != self._written[path]:
+            if copy_content(stream, None, start) != self._written[path]:
                 self._refuse(path, "is in it twice, with different contents")
             return
         try:
@@ -232,7 +216,7 @@ class StagedDestination(WheelDestination):
             self._refuse_clash(path, error)
         try:
             with self._root.naming(path):
-                content = _copy(stream, descriptor, start)
+                content = copy_content(stream, descriptor, start)
         finally:
             os.close(descriptor)
         if before is not None and before != content:
@@ -253,41 +237,6 @@ class StagedDestination(WheelDestination):
         raise WheelError(self._archive.path, f"{path!r} {reason}")
 
 
-# ---------------------------------------------------------------------- content
-
-
-def _copy(stream: BinaryIO, descriptor: int | None, start: bytes = b"") -> _Content:
-    """Copy what is left of ``stream`` after ``start``; return what it is in all.
-
-    An `EntryStream` has computed and checked its hash; the others are short.
-    """
-    own = isinstance(stream, EntryStream)
-    hasher = hashlib.sha256()
-    size = 0
-    piece = start or stream.read(_PIECE)
-    while piece:
-        if not own:
-            hasher.update(piece)
-        size += len(piece)
-        if descriptor is not None:
-            _write_all(descriptor, piece)
-        piece = stream.read(_PIECE)
-    if isinstance(stream, EntryStream):
-        return _Content(stream.verified_hash(), size)
-    return _Content(_sha256(hasher.digest()), size)
-
-
-def _sha256(digest: bytes) -> Hash:
-    return Hash("sha256", base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"))
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    written = os.write(descriptor, data)
-    while written < len(data):
-        data = data[written:]
-        written = os.write(descriptor, data)
-
-
 def _shebang(interpreter: str) -> str:
     """Return what ``installer.scripts`` writes behind ``#!`` for ``interpreter``.
 
@@ -304,120 +253,3 @@ def _relative(path: str, start: str) -> str:
     return (
         path[len(start) + 1 :] if path.startswith(f"{start}/") else posixpath.relpath(path, start)
     )
-
-
-# ---------------------------------------------------------------------- the staged tree
-
-
-class _Modes(NamedTuple):
-    """Modes of new files under one umask; the owner may read and write whatever it is."""
-
-    umask: int
-    plain: int
-    executable: int
-    script: int
-
-    @classmethod
-    def of_this_process(cls) -> _Modes:
-        umask = os.umask(0o077)
-        os.umask(umask)
-        plain = 0o666 & ~umask | 0o600
-        return cls(umask, plain, 0o777 & ~umask | 0o711, plain | 0o555)
-
-
-class _Root:
-    """The root of the staged tree, and the directory below it that was used last.
-
-    A wheel's entries come directory by directory, so one kept open is enough.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.modes = _Modes.of_this_process()
-        self._descriptor = -1
-        self._last = ("", -1)
-
-    def open(self) -> None:
-        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._last = ("", self._descriptor)
-
-    def close(self) -> None:
-        self._leave()
-        os.close(self._descriptor)
-        self._descriptor = -1
-
-    def create(self, path: str, mode: int) -> tuple[int, _Content | None]:
-        """Make the file ``path``; return it, open, and what was there before (or None).
-
-        Raises FileExistsError, NotADirectoryError or IsADirectoryError where something
-        of another kind is in the way.
-        """
-        directory, _, name = path.rpartition("/")
-        with self.naming(path):
-            parent = self._enter(directory)
-            before = None
-            try:
-                descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
-            except FileExistsError:
-                before = _take_away(name, parent)
-                descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
-            if mode & self.modes.umask:
-                os.fchmod(descriptor, mode)
-        return descriptor, before
-
-    @contextlib.contextmanager
-    def naming(self, path: str) -> Iterator[None]:
-        """Make an OSError name the file: relative to a directory, it says little."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, os.fspath(self.path / path)) from error
-
-    def _enter(self, directory: str) -> int:
-        """Return a descriptor of ``directory``, which is made if it is not there."""
-        if directory == self._last[0]:
-            return self._last[1]
-        self._leave()
-        current = self._descriptor
-        for part in directory.split("/") if directory else ():
-            try:
-                below = self._enter_one(part, current)
-            finally:
-                if current != self._descriptor:
-                    os.close(current)
-            current = below
-        self._last = (directory, current)
-        return current
-
-    def _enter_one(self, name: str, parent: int) -> int:
-        try:
-            return os.open(name, _DIRECTORY, dir_fd=parent)
-        except FileNotFoundError:
-            os.mkdir(name, 0o777, dir_fd=parent)
-            if self.modes.umask & 0o700:
-                os.chmod(name, 0o777 & ~self.modes.umask | 0o700, dir_fd=parent)
-            return os.open(name, _DIRECTORY, dir_fd=parent)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a link, where Linux says ENOTDIR
-                raise NotADirectoryError(errno.ENOTDIR, error.strerror, name) from error
-            raise
-
-    def _leave(self) -> None:
-        descriptor = self._last[1]
-        self._last = ("", self._descriptor)
-        if descriptor != self._descriptor:
-            os.close(descriptor)
-
-
-def _take_away(name: str, parent: int) -> _Content:
-    """Remove a file or link that others staged; return what it was."""
-    mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    content = _Content(Hash("none", ""), -1)  # a link or device: like no file of a wheel
-    if stat.S_ISREG(mode):
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
-            content = _copy(file, None)
-    os.unlink(name, dir_fd=parent)
-    return content

@@ -1,0 +1,184 @@
+"""The root of a staged tree: new files below it, and never anything outside of it.
+
+Each directory is entered from the root, one component at a time, without following a
+link, and files are made new in it (``O_EXCL``): whatever a wheel, or the build of another
+package of the transaction, has left in the tree, nothing is written elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from installer.records import Hash
+
+from sage_pkginstall.wheels.content import PIECE, EntryStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Content", "StagedRoot", "copy_content"]
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Content(NamedTuple):
+    """What a file holds."""
+
+    hash: Hash
+    size: int
+
+
+class _Modes(NamedTuple):
+    """Modes of new files under one umask; the owner may read and write whatever it is."""
+
+    umask: int
+    plain: int
+    executable: int
+    script: int
+
+    @classmethod
+    def of_this_process(cls) -> _Modes:
+        umask = os.umask(0o077)
+        os.umask(umask)
+        plain = 0o666 & ~umask | 0o600
+        return cls(umask, plain, 0o777 & ~umask | 0o711, plain | 0o555)
+
+
+class StagedRoot:
+    """The root of the staged tree, and the directory below it that was used last.
+
+    A wheel's entries come directory by directory, so one kept open is enough.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.modes = _Modes.of_this_process()
+        self._descriptor = -1
+        self._last = ("", -1)
+
+    def open(self) -> None:
+        """Open the root, which must be there; nothing is made before."""
+        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._last = ("", self._descriptor)
+
+    def close(self) -> None:
+        """Close all directories that are open."""
+        self._leave()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def create(self, path: str, mode: int) -> tuple[int, Content | None]:
+        """Make the file ``path``; return it, open, and what was there before (or None).
+
+        Raises FileExistsError, NotADirectoryError or IsADirectoryError where something
+        of another kind is in the way.
+        """
+        directory, _, name = path.rpartition("/")
+        with self.naming(path):
+            parent = self._enter(directory)
+            before = None
+            try:
+                descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
+            except FileExistsError:
+                before = _take_away(name, parent)
+                descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
+            if mode & self.modes.umask:
+                os.fchmod(descriptor, mode)
+        return descriptor, before
+
+    @contextlib.contextmanager
+    def naming(self, path: str) -> Iterator[None]:
+        """Make an OSError name the file: relative to a directory, it says little."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(self.path / path)) from error
+
+    def _enter(self, directory: str) -> int:
+        """Return a descriptor of ``directory``, which is made if it is not there."""
+        if directory == self._last[0]:
+            return self._last[1]
+        self._leave()
+        current = self._descriptor
+        for part in directory.split("/") if directory else ():
+            try:
+                below = self._enter_one(part, current)
+            finally:
+                if current != self._descriptor:
+                    os.close(current)
+            current = below
+        self._last = (directory, current)
+        return current
+
+    def _enter_one(self, name: str, parent: int) -> int:
+        try:
+            return os.open(name, _DIRECTORY, dir_fd=parent)
+        except FileNotFoundError:
+            os.mkdir(name, 0o777, dir_fd=parent)
+            if self.modes.umask & 0o700:
+                os.chmod(name, 0o777 & ~self.modes.umask | 0o700, dir_fd=parent)
+            return os.open(name, _DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link, where Linux says ENOTDIR
+                raise NotADirectoryError(errno.ENOTDIR, error.strerror, name) from error
+            raise
+
+    def _leave(self) -> None:
+        descriptor = self._last[1]
+        self._last = ("", self._descriptor)
+        if descriptor != self._descriptor:
+            os.close(descriptor)
+
+
+def _take_away(name: str, parent: int) -> Content:
+    """Remove a file or link that others staged; return what it was."""
+    mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    content = Content(Hash("none", ""), -1)  # a link or device: like no file of a wheel
+    if stat.S_ISREG(mode):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
+            content = copy_content(file, None)
+    os.unlink(name, dir_fd=parent)
+    return content
+
+
+def copy_content(stream: BinaryIO, descriptor: int | None, start: bytes = b"") -> Content:
+    """Copy what is left of ``stream`` after ``start``; return what it is in all.
+
+    An `EntryStream` has computed and checked its hash; the others are short.
+    """
+    own = isinstance(stream, EntryStream)
+    hasher = hashlib.sha256()
+    size = 0
+    piece = start or stream.read(PIECE)
+    while piece:
+        if not own:
+            hasher.update(piece)
+        size += len(piece)
+        if descriptor is not None:
+            _write_all(descriptor, piece)
+        piece = stream.read(PIECE)
+    if isinstance(stream, EntryStream):
+        return Content(stream.verified_hash(), size)
+    return Content(_sha256(hasher.digest()), size)
+
+
+def _sha256(digest: bytes) -> Hash:
+    return Hash("sha256", base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        data = data[written:]
+        written = os.write(descriptor, data)
