@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "owner": ("ask:owner", "name the owners of paths"),
     "status": ("ask:status", "tell what changed behind our back"),
     "log": ("ask:log", "tell of past transactions"),
+    "doctor": ("doctor:doctor", "tell what is wrong with this machine or prefix"),
     "pip-install": ("sage:pip_install", "sage-pip-install"),
     "pip-uninstall": ("sage:pip_uninstall", "sage-pip-uninstall"),
     "flock": ("flock:flock", "sage-flock: run a command while a lock is held"),

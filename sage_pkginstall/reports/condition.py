@@ -1,0 +1,184 @@
+"""In what condition a prefix is: lock, journal, debris, rights, records."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.lock import describe, last_holder
+from sage_pkginstall.errors import JournalError
+from sage_pkginstall.operations.history import log_files
+from sage_pkginstall.reports.finding import error, warning
+from sage_pkginstall.reports.subjects import packages
+from sage_pkginstall.wheels.installed import installed_distributions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sage_pkginstall.engine.lock import Holder
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.reports.finding import Examination, Finding
+
+__all__ = ["debris", "interpreter", "journal", "lock", "log", "records", "rights"]
+
+_LONG = 60.0  # seconds; a commit takes milliseconds
+_OURS = ("var", "var/lock", "var/lock/pip3.lock", "var/tmp", "var/tmp/sage", "var/lib/sage")
+
+
+def rights(examination: Examination) -> Iterator[Finding]:
+    """Look whether we may write, and whether all that is ours belongs to one user."""
+    prefix = examination.tree.prefix
+    sites = examination.environment.site_directories if examination.environment else ()
+    owner = prefix.stat().st_uid
+    for name in ("", *_OURS, "bin", *sites):
+        path = prefix / name
+        if not os.path.lexists(path):
+            continue
+        if not os.access(path, os.W_OK):
+            yield error(f"{path} cannot be written", "run as its owner, or set SAGE_SUDO")
+        elif path.lstat().st_uid != owner:
+            text = f"{path} belongs to user {path.lstat().st_uid}, the prefix to user {owner}"
+            yield warning(text, f"chown -R {owner} {prefix}")
+    if os.geteuid() not in {0, owner}:
+        return
+    if os.geteuid() != owner:
+        yield warning(
+            f"the prefix belongs to user {owner}, and you are user {os.geteuid()}",
+            "run as its owner: what you install would not be his to remove",
+        )
+
+
+def lock(examination: Examination) -> Iterator[Finding]:
+    """Look who holds the lock, if anybody does."""
+    path = examination.tree.lock_path
+    if path.is_symlink():
+        yield error(f"{path} is a symbolic link, which is not followed", f"remove {path}")
+        return
+    if not _is_held(path):
+        return
+    holder = last_holder(path)
+    remedy = f"see who it is with 'fuser -v {path}', and end that process if it hangs"
+    if holder is None or not _lives(holder):
+        yield warning(f"{path} is held by a program that does not say who it is", remedy)
+    elif time.time() - holder.since > _LONG:
+        yield warning(f"{path} is held by {describe(holder)}", remedy)
+
+
+def journal(examination: Examination) -> Iterator[Finding]:
+    """Look for a transaction that nobody finished."""
+    try:
+        found = examination.tree.journal.read()
+    except JournalError as damage:
+        yield error(
+            f"the journal {damage.journal} is damaged",
+            "'sage-pkginstall recover --discard' moves it aside",
+        )
+        return
+    except OSError as problem:
+        yield error(f"the journal cannot be read: {problem.strerror}", "run as its owner")
+        return
+    if found is not None and not _is_held(examination.tree.lock_path):
+        yield warning(
+            f"'{found.label}' was begun by a process that died",
+            "'sage-pkginstall recover', or any command that installs, finishes it",
+        )
+
+
+def debris(examination: Examination) -> Iterator[Finding]:
+    """Look for what dead processes left in the staging area."""
+    area = examination.tree.area.path
+    dead = sorted(path.stem for path in area.glob("T-*.lock") if not _is_held(path))
+    if dead:
+        yield warning(
+            f"{len(dead)} staging directories of dead processes lie in {area}",
+            "'sage-pkginstall recover' deletes them",
+        )
+    for path in sorted(area.glob("discarded-*")):
+        yield warning(f"{path} holds a discarded transaction", "delete it when all is well")
+
+
+def records(examination: Examination) -> Iterator[Finding]:
+    """Look for records of old kinds, damaged ones, and several of one name."""
+    old = [p.stamp.file_name for p in packages(examination.tree.prefix) if p.stamp.files is None]
+    if old:
+        yield warning(
+            f"the stamps of {_some(old)} list no files",
+            "build these packages again, so that they can be removed",
+        )
+    if examination.environment is not None:
+        yield from _distribution_records(examination.environment)
+
+
+def _distribution_records(environment: Environment) -> Iterator[Finding]:
+    installed = installed_distributions(environment)
+    old = [one.name for one in installed if one.kind in {"egg-link", "distutils"}]
+    if old:
+        yield warning(
+            f"{_some(old)}: installed in a way that lists no files (egg-link, distutils)",
+            "install them again from wheels",
+        )
+    wheels = [one for one in installed if one.kind == "dist-info"]
+    bare = [w.info for w in wheels if not (environment.prefix / w.info / "RECORD").is_file()]
+    if bare:
+        yield warning(f"{_some(bare)}: no RECORD", "install these distributions again")
+    counts = Counter(one.canonical for one in installed)
+    twins = sorted(name for name, count in counts.items() if count > 1)
+    if twins:
+        remedy = "uninstall them, then install the version that you want"
+        yield warning(f"{_some(twins)}: several versions are installed", remedy)
+
+
+def interpreter(examination: Examination) -> Iterator[Finding]:
+    """Look whether wheels can be installed at all."""
+    environment = examination.environment
+    if environment is None:
+        text = f"{examination.tree.prefix} has no bin/python3: wheels cannot be installed"
+        yield warning(text, "make it a virtual environment, if they should be")
+    elif environment.externally_managed is not None:
+        text = f"{environment.prefix} is managed by the system (PEP 668): it is not changed"
+        yield warning(text, "use a virtual environment")
+
+
+def log(examination: Examination) -> Iterator[Finding]:
+    """Look whether transactions can be logged."""
+    path = log_files(examination.tree.prefix)[0]
+    existing = path
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if path.is_symlink() or not os.access(existing, os.W_OK):
+        yield warning(f"transactions cannot be logged in {path}", f"make {existing} writable")
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= len(names[:3]) else f"{shown} and {len(names) - 3} more"
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lives(holder: Holder) -> bool:
+    with contextlib.suppress(PermissionError):
+        try:
+            os.kill(holder.pid, 0)
+        except ProcessLookupError:
+            return False
+    return True
