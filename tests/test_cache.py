@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -144,6 +145,7 @@ def test_killed_build_leaves_nothing_that_is_trusted(
         assert list((here / "var" / "tmp" / "sage").iterdir()) == []
         if maker.returncode == 0:
             break
+        assert maker.returncode == -signal.SIGKILL
     assert step > 2  # or nothing was killed
 
 
