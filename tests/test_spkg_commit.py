@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.cli.main import COMMANDS
 from tests.sageworld import BIN, SageWorld
 from tests.wheelmaker import make_wheel
 
@@ -27,7 +26,6 @@ def world(tmp_path: Path, venv: Path) -> SageWorld:
     return SageWorld.make(tmp_path, venv)
 
 
-@pytest.mark.skipif("commit-package" not in COMMANDS, reason="the command is not there yet")
 def test_sudo_runs_what_writes_into_the_prefix(world: SageWorld, tmp_path: Path) -> None:
     before = world.tree()
     sudo = tmp_path / "sudo"
