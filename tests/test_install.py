@@ -64,7 +64,7 @@ def test_upgrade_leaves_what_a_fresh_install_leaves(
     run_cli("install", "--no-compile", "--prefix", venv, old)
     run_cli("install", "--no-compile", "--prefix", venv, new)
     assert files(venv) == fresh
-    assert run_cli("list", "--prefix", venv).stdout == "foo 2.0\n"
+    assert run_cli("list", "--prefix", venv).stdout == "foo  2.0\n"
 
 
 def test_namespace_is_shared_until_its_last_owner_goes(
