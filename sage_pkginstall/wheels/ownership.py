@@ -82,8 +82,11 @@ def unowned_files(environment: Environment, facts: Survey) -> tuple[str, ...]:
 
 
 def package_name(stamp: str) -> str:
-    """Return the package (PKG_BASE) of a stamp called ``NAME-VERSION``."""
-    return stamp.rpartition("-")[0]
+    """Return the package (PKG_BASE) of a stamp called ``NAME-VERSION``.
+
+    The names of Sage's packages have no dash; versions may.
+    """
+    return stamp.partition("-")[0]
 
 
 def manifest(prefix: Path, stamp: str, paths: CanonicalPaths | None = None) -> frozenset[str]:
