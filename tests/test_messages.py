@@ -1,0 +1,511 @@
+"""Every message in docs/reference/messages.md is produced here, and no other is in it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.reports.doctor import examine
+from sage_pkginstall.reports.finding import Examination
+from tests.conftest import ROOT, RunCli
+from tests.trees import plant, tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+PAGE = ROOT / "docs" / "reference" / "messages.md"
+
+
+@dataclass
+class Desk:
+    """A prefix, and what can be asked of it."""
+
+    prefix: Path
+    directory: Path
+    cli: RunCli
+    patch: pytest.MonkeyPatch
+
+    @property
+    def site(self) -> Path:
+        (found,) = (self.prefix / "lib").glob("python3*/site-packages")
+        return found
+
+    def run(self, *words: str | Path, status: int = 0, env: Mapping[str, str] | None = None) -> str:
+        """What a command says about the prefix, on both streams."""
+        command, *rest = words
+        ended = self.cli(command, "--prefix", self.prefix, *rest, status=status, env=env)
+        return ended.stdout + ended.stderr
+
+    def install(self, name: str, version: str = "1", **files: str) -> Path:
+        content = {f"{module}.py": text for module, text in files.items()}
+        wheel = make_wheel(self.directory, name, version, content or None)
+        self.run("install", wheel)
+        return wheel
+
+    def stamp(self, name: str, text: str) -> None:
+        plant(self.prefix, {f"var/lib/sage/installed/{name}": text.encode()})
+
+    def doctor(self, **facts: Any) -> str:
+        """What doctor finds, in this process."""
+        variables = {"PATH": str(self.prefix / "bin")}
+        given = {"variables": variables, "which": lambda _: "/usr/bin/x", **facts}
+        environment = target_environment(self.prefix)
+        examination = Examination(Tree(self.prefix), environment, **given)
+        before = tree(self.prefix)
+        found = "\n".join(one.text for one in examine(examination) if one.level != "ok")
+        assert tree(self.prefix) == before
+        return found
+
+
+SCENARIOS: dict[str, tuple[Callable[[Desk], str], tuple[str, ...]]] = {}
+
+
+def produces(*messages: str) -> Callable[[Callable[[Desk], str]], Callable[[Desk], str]]:
+    def register(scenario: Callable[[Desk], str]) -> Callable[[Desk], str]:
+        SCENARIOS[scenario.__name__] = (scenario, messages)
+        return scenario
+
+    return register
+
+
+# ------------------------------------------------------------------------------ any command
+
+
+@produces("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV")
+def no_prefix(desk: Desk) -> str:
+    return desk.cli("status", status=2).stderr
+
+
+@produces("cannot use prefix {directory}: it is not a directory")
+def missing_prefix(desk: Desk) -> str:
+    return desk.cli("status", "--prefix", desk.directory / "none", status=2).stderr
+
+
+@produces("cannot use --prefix {directory}: the prefix of {python} is {prefix}")
+def python_of_another_prefix(desk: Desk) -> str:
+    python = desk.prefix / "bin" / "python3"
+    return desk.cli("log", "--prefix", desk.directory, "--python", python, status=2).stderr
+
+
+@produces("cannot find {name} in {prefix}: it is not installed")
+def unknown_name(desk: Desk) -> str:
+    said = {desk.run(command, "nothing", status=1) for command in ("show", "files", "verify")}
+    return max(said)
+
+
+@produces("{path}: unowned: no distribution or package has it")
+def unowned_path(desk: Desk) -> str:
+    (desk.prefix / "mine").write_text("")
+    return desk.run("owner", "mine", status=1)
+
+
+@produces("{path}: unknown: there is no such file in {prefix}, and nobody owns it")
+def unknown_path(desk: Desk) -> str:
+    return desk.run("owner", "nothing", status=1)
+
+
+@produces("{path}: outside: it does not lie in {prefix}")
+def outside_path(desk: Desk) -> str:
+    return desk.run("owner", "/", status=1)
+
+
+# ----------------------------------------------------------------------------------- status
+
+
+@produces("nothing changed behind our back")
+def untouched(desk: Desk) -> str:
+    return desk.run("status")
+
+
+@produces(
+    "{name} {version} was uninstalled",
+    "{name} {version} was installed again by {installer}",
+    "{name} {version} was replaced by {other} by {installer}",
+    "{owner}: changed after it was installed",
+    "Installed by others, of no package:",
+    "Files that nobody owns:",
+)
+def changed_by_pip_and_by_hand(desk: Desk) -> str:
+    for name, version in (("again", "1"), ("newer", "2"), ("guest", "1")):
+        desk.install(name, version)
+        (desk.site / f"{name}-{version}.dist-info" / "INSTALLER").write_text("pip\n")
+    for name in ("again", "newer", "gone"):
+        line = f"{name} @ file:///wheels/{name}-1-py3-none-any.whl\n"
+        plant(desk.prefix, {f"var/lib/sage/scripts/{name}/spkg-requirements.txt": line.encode()})
+        desk.stamp(f"{name}-1", "{}")
+    desk.stamp("data-1", '{"files": ["share/data"]}')
+    plant(desk.prefix, {"share/data": b""})
+    later = time.time() + 10
+    os.utime(desk.prefix / "share/data", (later, later))
+    (desk.site / "mine.py").write_text("")
+    return desk.run("status")
+
+
+@produces("no transaction is known; looked into {files}")
+def no_transaction(desk: Desk) -> str:
+    return desk.run("log")
+
+
+# ----------------------------------------------------------------------------------- verify
+
+
+@produces(
+    "{owner}: {path}: missing (not there)",
+    "{owner}: {path}: size ({found} bytes, {recorded} recorded)",
+    "{owner}: {path}: hash ({found}, {recorded} recorded)",
+    "{owner}: {path}: type (a directory)",
+    "{owner}: {path}: unlisted (not in RECORD)",
+    "{owner}: {path}: outside (lies outside {prefix})",
+    "{owner}: {path}: record ({reason})",
+    "{path}: no distribution or package owns it",
+)
+def damaged_files(desk: Desk) -> str:
+    desk.install("foo", a="", b="b = 1", c="c = 1", d="")
+    desk.install("bar")
+    for name in "ad":
+        (desk.site / f"{name}.py").unlink()
+    (desk.site / "d.py").mkdir()
+    (desk.site / "b.py").write_text("b = 2")
+    (desk.site / "c.py").write_text("c = 22")
+    (desk.site / "foo-1.dist-info" / "mine").write_text("")
+    with (desk.site / "foo-1.dist-info" / "RECORD").open("a") as record:
+        record.write("/etc/passwd,,\n")
+    (desk.site / "bar-1.dist-info" / "RECORD").unlink()
+    (desk.site / "mine.py").write_text("")
+    return desk.run("verify", status=1)
+
+
+@produces(
+    "Warning: cannot repair {distribution}: there is no wheel of it in {store};"
+    " install it from where it came from, or give --store"
+)
+def wheel_is_gone(desk: Desk) -> str:
+    desk.install("foo").unlink()
+    (desk.site / "foo.py").unlink()
+    return desk.run("verify", "--fix", status=1)
+
+
+@produces(
+    "Warning: cannot repair {distribution}: several versions of it are installed;"
+    " uninstall it, then install the one you want"
+)
+def several_versions(desk: Desk) -> str:
+    desk.install("foo")
+    plant(desk.site, {"foo-0.dist-info/METADATA": b"Name: foo\nVersion: 0\n"})
+    return desk.run("verify", "--fix", status=1)
+
+
+@produces(
+    "Warning: cannot repair {distribution}: {path} belongs to {owner}, too, with another"
+    " content; uninstall one of them"
+)
+def one_path_of_two(desk: Desk) -> str:
+    desk.install("one", both="x = 1")
+    desk.install("two", both="x = 2")
+    return desk.run("verify", "--fix", status=1)
+
+
+@produces("Warning: cannot repair {distribution}: cannot install {wheel}: {reason}")
+def stored_wheel_is_bad(desk: Desk) -> str:
+    desk.install("foo").unlink()
+    (desk.site / "foo.py").unlink()
+    make_wheel(desk.directory, "foo", "1", record="")
+    return desk.run("verify", "--fix", "--store", desk.directory, status=1)
+
+
+@produces(
+    "Warning: cannot repair {package}: no wheel holds its files; build it again, with"
+    " 'make NAME-clean' and 'make NAME'"
+)
+def file_of_a_package_is_gone(desk: Desk) -> str:
+    desk.stamp("data-1", '{"files": ["share/data"]}')
+    return desk.run("verify", "--fix", status=1)
+
+
+# ---------------------------------------------------------------------------------- recover
+
+
+def die_in_a_transaction(desk: Desk) -> Path:
+    journal = desk.prefix / "var/tmp/sage/journal"
+    for n in range(1, 60):
+        wheel = make_wheel(desk.directory, "dead", str(n))
+        dies = {"SAGE_PKGINSTALL_FAIL": f"kill@{n}"}
+        desk.run("install", wheel, status=-9, env=dies)
+        if journal.exists():
+            return journal
+    raise AssertionError("no journal")
+
+
+@produces("there was nothing to recover")
+def nothing_to_recover(desk: Desk) -> str:
+    return desk.run("recover")
+
+
+@produces("recovered: {label}")
+def something_to_recover(desk: Desk) -> str:
+    die_in_a_transaction(desk)
+    return desk.run("recover")
+
+
+@produces(
+    "cannot carry out journal {path}: it is damaged ({error}); see 'sage-pkginstall recover"
+    " --help'",
+    "Warning: the journal was given up: {reason}",
+    "Warning: what was being changed may be half old and half new; 'sage-pkginstall verify'"
+    " tells what, and 'sage-pkginstall verify --fix' or installing it again mends it",
+    "moved to {directory}; delete that when all is well",
+)
+def damaged_journal(desk: Desk) -> str:
+    plant(desk.prefix, {"var/tmp/sage/journal": b"{damaged"})
+    return desk.run("recover", status=1) + desk.run("recover", "--discard")
+
+
+# ----------------------------------------------------------------------------------- doctor
+
+
+@produces("{prefix} has no bin/python3: wheels cannot be installed")
+def doctor_of_a_prefix_without_python(desk: Desk) -> str:
+    (desk.directory / "plain").mkdir()
+    return desk.cli("doctor", "--prefix", desk.directory / "plain").stdout
+
+
+@produces("{prefix} is managed by the system (PEP 668): it is not changed")
+def doctor_of_a_managed_prefix(desk: Desk) -> str:
+    from dataclasses import replace  # noqa: PLC0415 - for this case only
+
+    environment = replace(target_environment(desk.prefix), externally_managed="by us")
+    examination = Examination(Tree(desk.prefix), environment, {}, lambda _: "x")
+    return "\n".join(one.text for one in examine(examination))
+
+
+@produces("{path} cannot be written")
+def doctor_without_rights(desk: Desk) -> str:
+    desk.patch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    return desk.doctor()
+
+
+@produces("{path} belongs to user {uid}, the prefix to user {owner}")
+def doctor_of_two_owners(desk: Desk) -> str:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    os.chown(desk.prefix / "bin", 12345, -1)
+    return desk.doctor()
+
+
+@produces("the prefix belongs to user {owner}, and you are user {uid}")
+def doctor_of_anothers_prefix(desk: Desk) -> str:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    os.chown(desk.prefix, 12345, -1)
+    return desk.doctor()
+
+
+@produces(
+    "{directory} lies on another file system than the prefix: what goes there is copied"
+    " first, and takes longer"
+)
+def doctor_of_two_file_systems(desk: Desk) -> str:
+    (desk.prefix / "share").symlink_to("/dev")
+    return desk.doctor()
+
+
+@produces(
+    "the file system cannot exchange two entries (renameat2): upgrades are done file by"
+    " file, and a directory that becomes a file is absent for a moment"
+)
+def doctor_without_exchange(desk: Desk) -> str:
+    env = {"SAGE_PKGINSTALL_RENAMEAT2": "0"}
+    return desk.run("doctor", env=env)
+
+
+@produces("the file system of the prefix gives no flock ({reason})")
+def doctor_without_flock(desk: Desk) -> str:
+    def flock(_file: object, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    desk.patch.setattr(fcntl, "flock", flock)
+    return desk.doctor()
+
+
+@produces(
+    "only {number} MB are free on the file system of the prefix",
+    "the file system of the prefix has no inode left",
+)
+def doctor_of_a_full_disk(desk: Desk) -> str:
+    full = os.statvfs_result((4096, 4096, 10**6, 9, 9, 10**6, 0, 0, 0, 255))
+    desk.patch.setattr(os, "statvfs", lambda _: full)
+    return desk.doctor()
+
+
+@produces("cannot look: {reason}")
+def doctor_that_fails(desk: Desk) -> str:
+    def statvfs(_path: object) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    desk.patch.setattr(os, "statvfs", statvfs)
+    return desk.doctor()
+
+
+@produces("{lock} is a symbolic link, which is not followed")
+def doctor_of_a_planted_lock(desk: Desk) -> str:
+    (desk.prefix / "var/lock").mkdir(parents=True)
+    (desk.prefix / "var/lock/pip3.lock").symlink_to("/dev/null")
+    return desk.doctor()
+
+
+@produces(
+    "{lock} is held by a program that does not say who it is",
+    "{lock} is held by process {pid} ({label}), since {time} ({seconds} s)",
+)
+def doctor_while_others_hold_the_lock(desk: Desk) -> str:
+    plant(desk.prefix, {"var/lock/pip3.lock": b""})
+    lock = desk.prefix / "var/lock/pip3.lock"
+    code = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, 2); print(1, flush=True); input()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code, lock], stdin=pipe, stdout=pipe) as foreign:
+        assert foreign.stdout is not None
+        foreign.stdout.readline()
+        said = desk.doctor()
+        facts = {"pid": foreign.pid, "label": "long work", "since": 1000, "token": "t"}
+        plant(desk.prefix, {"var/lock/pip3.lock.holder": json.dumps(facts).encode()})
+        said += "\n" + desk.doctor()
+        foreign.kill()
+    return said
+
+
+@produces("the journal {path} is damaged")
+def doctor_of_a_damaged_journal(desk: Desk) -> str:
+    plant(desk.prefix, {"var/tmp/sage/journal": b"{damaged"})
+    return desk.run("doctor", status=1)
+
+
+@produces("the journal cannot be read: {reason}")
+def doctor_of_an_unreadable_journal(desk: Desk) -> str:
+    (desk.prefix / "var/tmp/sage/journal").mkdir(parents=True)
+    return desk.doctor()
+
+
+@produces(
+    "'{label}' was begun by a process that died",
+    "{number} staging directories of dead processes lie in {directory}",
+)
+def doctor_of_what_the_dead_left(desk: Desk) -> str:
+    die_in_a_transaction(desk)
+    return desk.doctor()
+
+
+@produces("{directory} holds a discarded transaction")
+def doctor_after_discarding(desk: Desk) -> str:
+    (desk.prefix / "var/tmp/sage/discarded-1").mkdir(parents=True)
+    return desk.doctor()
+
+
+@produces(
+    "the stamps of {packages} list no files",
+    "{names}: installed in a way that lists no files (egg-link, distutils)",
+    "{records}: no RECORD",
+    "{names}: several versions are installed",
+)
+def doctor_of_old_records(desk: Desk) -> str:
+    desk.stamp("old-1", "PACKAGE NAME: old")
+    desk.install("foo")
+    plant(
+        desk.site,
+        {"foo-0.dist-info/METADATA": b"Name: foo\nVersion: 0\n", "dev.egg-link": b"/src\n.\n"},
+    )
+    return desk.doctor()
+
+
+@produces("transactions cannot be logged in {file}")
+def doctor_without_a_log(desk: Desk) -> str:
+    (desk.directory / "logs").mkdir()
+    (desk.directory / "logs/transactions.jsonl").symlink_to("/dev/null")
+    return desk.doctor()
+
+
+@produces("there is no C compiler ({names})", "there is no {program}")
+def doctor_without_programs(desk: Desk) -> str:
+    return desk.doctor(which=lambda _: None)
+
+
+@produces("CC names {program}, which is not there")
+def doctor_of_a_wrong_compiler(desk: Desk) -> str:
+    return desk.doctor(which=lambda _: None, variables={"CC": "nocc -O2"})
+
+
+@produces("{directory} is not in PATH")
+def doctor_without_path(desk: Desk) -> str:
+    return desk.doctor(variables={"PATH": "/usr/bin"})
+
+
+@produces("{directory} comes before {binaries} in PATH: its python3 is run")
+def doctor_of_path_order(desk: Desk) -> str:
+    plant(desk.directory, {"first/python3": b""})
+    path = f"{desk.directory}/first:{desk.prefix}/bin"
+    return desk.doctor(variables={"PATH": path})
+
+
+@produces("{variable} is set, which leads Python or pip away from the prefix")
+def doctor_of_variables(desk: Desk) -> str:
+    path = str(desk.prefix / "bin")
+    return desk.doctor(variables={"PATH": path, "PYTHONPATH": "/src"})
+
+
+# ------------------------------------------------------------------------------ the tests
+
+
+def messages() -> Iterator[str]:
+    """The messages of the page: the first column of its tables."""
+    for line in PAGE.read_text().splitlines():
+        found = re.match(r"\| `(.*?)` \|", line)
+        if found:
+            yield found[1]
+
+
+def pattern(message: str) -> str:
+    return re.sub(r"\\\{\w+\\\}", ".+", re.escape(message))
+
+
+@pytest.fixture
+def desk(
+    venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Desk]:
+    monkeypatch.setenv("SAGE_LOGS", str(tmp_path / "logs"))
+    with monkeypatch.context() as patch:
+        yield Desk(venv, tmp_path, run_cli, patch)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_message_is_produced(name: str, desk: Desk) -> None:
+    scenario, expected = SCENARIOS[name]
+    said = scenario(desk)
+    assert "Traceback" not in said
+    missing = [message for message in expected if not re.search(pattern(message), said)]
+    assert missing == [], said
+
+
+def test_page_has_each_message_once() -> None:
+    listed = list(messages())
+    assert sorted(listed) == sorted(m for _, expected in SCENARIOS.values() for m in expected)
+    assert len(listed) == len(set(listed))
+
+
+def test_healthy_prefix_has_no_findings(desk: Desk) -> None:
+    desk.install("foo")
+    assert desk.doctor() == ""
