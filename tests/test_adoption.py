@@ -45,6 +45,12 @@ def test_second_adopts_the_file_of_the_first(
     assert tree(venv, ignore=STATE) == before
 
 
+def test_both_in_one_call_adopt_one_file(venv: Path, pair: list[Path], run_cli: RunCli) -> None:
+    ended = run_cli("install", "--conflicts", "error", "--prefix", venv, *pair)
+    assert ended.stderr == ""
+    run_cli("verify", "--prefix", venv)
+
+
 def test_sole_owner_is_upgraded_to_its_own_file(
     venv: Path, pair: list[Path], tmp_path: Path, run_cli: RunCli
 ) -> None:

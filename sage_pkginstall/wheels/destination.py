@@ -22,6 +22,7 @@ from installer.scripts import Script
 from installer.utils import fix_shebang
 
 from sage_pkginstall.errors import ConflictError, WheelError
+from sage_pkginstall.wheels.adoption import same_code
 from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content
 
 if TYPE_CHECKING:
@@ -125,9 +126,19 @@ class StagedDestination(WheelDestination):
             copy_content(stream, None)
         elif scheme == "scripts":
             self._write_wheel_script(target, stream, mode)
+        elif target.endswith("/__init__.py"):
+            self._write(target, self._shared(target, stream), mode)
         else:
             self._write(target, stream, mode)
         return self._entry(name, target)
+
+    def _shared(self, path: str, stream: BinaryIO) -> BinaryIO:
+        """Return what another wheel of this call staged at ``path``, if it is the same code."""
+        staged = self._root.path / path
+        if path in self._written or staged.is_symlink() or not staged.is_file():
+            return stream
+        ours, theirs = stream.read(), staged.read_bytes()
+        return io.BytesIO(theirs if same_code(ours, theirs) else ours)
 
     def finalize_installation(
         self,
