@@ -255,7 +255,7 @@ def log(arguments: Sequence[str]) -> int:
     known = [t for t in read_transactions(prefix, places) if _is_of(t, given.names)]
     chosen = known[-given.number :] if given.number > 0 else known
     document = {
-        "files": [os.fspath(p) for p in places],
+        "logs": [os.fspath(p) for p in places],
         "transactions": [asdict(t) for t in chosen],
     }
     talk.result(_of_log(chosen, colours_of(given)), document)
