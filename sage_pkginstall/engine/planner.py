@@ -199,8 +199,12 @@ class _Planner:
 
     def _swap(self, entry: os.DirEntry[str], path: str) -> None:
         slot = self._slot(entry, path)
-        inode = os.lstat(os.path.join(self.prefix, slot)).st_ino
-        self.incoming.append(Operation("swap", path, slot, inode))
+        staged = os.path.join(self.prefix, slot)
+        if files.inode(staged) == files.inode(self._absolute(path)):
+            # The layers of an overlay may be file systems with inode numbers of their own;
+            # by its number a swap tells from the disk whether it is done.
+            self.workspace.renew(Path(staged))
+        self.incoming.append(Operation("swap", path, slot, os.lstat(staged).st_ino))
 
     def _slot(self, entry: os.DirEntry[str], path: str) -> str:
         directory = Path(os.path.dirname(self._absolute(path)))
@@ -248,7 +252,8 @@ class _Planner:
         if self._owners(path):
             return
         if stat.S_ISDIR(os.lstat(self._absolute(path)).st_mode):
-            return  # a directory that took the place of a recorded file is not ours
+            self.emptied.add(path)  # recorded as a directory that was staged empty
+            return
         self._remove(path)
         if path.endswith(".py"):
             self._remove_bytecode(path)

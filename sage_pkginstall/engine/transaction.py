@@ -115,7 +115,8 @@ def _complete_steps(path: str, slot: str, aside: str) -> None:
 
 
 def _same_entry(first: str, second: str) -> bool:
-    return files.inode(first) == files.inode(second)
+    one, other = files.lstat(first), files.lstat(second)
+    return one is not None and other is not None and os.path.samestat(one, other)
 
 
 def _is_directory(path: str) -> bool:

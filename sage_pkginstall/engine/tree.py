@@ -98,17 +98,23 @@ class Tree:
         if self.settings.durable:
             files.flush_file_system(workspace.path)
         token = last_holder(self.lock_path)
-        prepared = None if self.journal.read() else prepare()
+        prepared = None if self.journal.read() else self._prepare(workspace, prepare)
         asked = time.monotonic()
         with self.locked(label) as previous:
             taken = time.monotonic()
             if prepared is None or previous != token or not self._holds(prepared):
-                prepared = prepare()
+                prepared = self._prepare(workspace, prepare)
             warning = self._carry_out(workspace, label, prepared.plan)
         released = time.monotonic()
         return Committed(
             prepared.plan, waited=taken - asked, held=released - taken, warning=warning
         )
+
+    def _prepare(self, workspace: Workspace, prepare: Callable[[], Prepared]) -> Prepared:
+        prepared = prepare()
+        if self.settings.durable:
+            workspace.flush_copies()
+        return prepared
 
     @staticmethod
     def _holds(prepared: Prepared) -> bool:

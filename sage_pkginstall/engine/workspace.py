@@ -49,6 +49,7 @@ class Workspace:
         self._device = os.stat(path).st_dev
         self._volumes: dict[int, Path] = {self._device: path}
         self._removals = 0
+        self._unflushed: set[Path] = set()
 
     @property
     def name(self) -> str:
@@ -95,12 +96,31 @@ class Workspace:
         if volume == self.path:
             return staged
         self._removals += 1
-        copy = volume / "tree" / str(self._removals)
-        if staged.is_dir() and not staged.is_symlink():
+        return self._copy(staged, volume / "tree" / str(self._removals), volume)
+
+    def renew(self, staged: Path) -> None:
+        """Put a copy in place of a staged entry: the same, but for its inode number."""
+        volume = self.volume_of(staged.parent)
+        self._removals += 1
+        copy = self._copy(staged, volume / f"copy-{self._removals}", volume)
+        if _is_directory(staged):
+            files.delete_tree(staged)
+            os.rename(copy, staged)
+        else:
+            os.replace(copy, staged)
+
+    def _copy(self, staged: Path, copy: Path, volume: Path) -> Path:
+        self._unflushed.add(volume)
+        if _is_directory(staged):
             shutil.copytree(staged, copy, symlinks=True)
         else:
             shutil.copy2(staged, copy, follow_symlinks=False)
         return copy
+
+    def flush_copies(self) -> None:
+        """Have the copies that planning made written to the disk."""
+        while self._unflushed:
+            files.flush_file_system(self._unflushed.pop())
 
     def delete(self) -> None:
         """Delete the workspace with all its volumes; its lock file stays."""
@@ -190,6 +210,10 @@ class StagingArea:
             return name
         finally:
             os.close(descriptor)
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _delete_workspace(path: Path) -> None:

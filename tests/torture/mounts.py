@@ -12,28 +12,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["mounted", "overlaid"]
+__all__ = ["mount", "mounted", "overlay", "unmount"]
 
 
-@contextlib.contextmanager
-def mounted(path: Path, kind: str, options: str) -> Iterator[Path]:
+def mount(path: Path, kind: str, options: str) -> None:
     """Mount a file system of ``kind`` at ``path``, or skip the test where that is forbidden."""
     path.mkdir(exist_ok=True)
     words = ["mount", "-t", kind, "-o", options, kind, str(path)]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     if ended.returncode:
         pytest.skip(f"cannot mount {kind}: {ended.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def unmount(path: Path) -> None:
+    """Take away what is mounted at ``path``, even if it is in use."""
+    subprocess.run(["umount", "-l", str(path)], capture_output=True, check=True)
 
 
 @contextlib.contextmanager
-def overlaid(lower: Path, merged: Path, upper: Path) -> Iterator[Path]:
-    """Mount an overlay at ``merged``: changes of ``lower`` go to a directory in ``upper``."""
+def mounted(path: Path, kind: str, options: str) -> Iterator[Path]:
+    """Mount a file system for the length of a ``with`` statement."""
+    mount(path, kind, options)
+    try:
+        yield path
+    finally:
+        unmount(path)
+
+
+def overlay(lower: Path, upper: Path) -> str:
+    """Return the options of an overlay: changes of ``lower`` go to directories in ``upper``."""
     for name in ("changes", "work"):
         (upper / name).mkdir(parents=True)
-    options = f"lowerdir={lower},upperdir={upper / 'changes'},workdir={upper / 'work'}"
-    with mounted(merged, "overlay", options) as path:
-        yield path
+    return f"lowerdir={lower},upperdir={upper / 'changes'},workdir={upper / 'work'}"

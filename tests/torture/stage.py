@@ -6,6 +6,7 @@ It always lies at the same path, because paths are written into scripts and byte
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ from tests.trees import modes, tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Self
 
     from tests.trees import Entry
 
@@ -52,7 +55,7 @@ class Stage:
     kept: Path
 
     @classmethod
-    def build(cls, directory: Path, setting: Sequence[Sequence[str]]) -> Stage:
+    def build(cls, directory: Path, setting: Sequence[Sequence[str]]) -> Self:
         """Make the environment, with the commands in ``setting`` carried out in it."""
         stage = cls(directory / "venv", directory / "kept")
         venv.EnvBuilder(symlinks=True, with_pip=False).create(stage.prefix)
@@ -90,13 +93,7 @@ class Stage:
 
     def restore(self) -> None:
         """Bring back what the stage held at the beginning."""
-        for path in [*self.prefix.iterdir(), *(self.prefix / "bin").iterdir()]:
-            if path.name in ("bin", *KEPT) or path.name.startswith("python3."):
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        _clear(self.prefix)
         _copy_missing(self.kept, self.prefix)
 
     def state(self) -> State:
@@ -132,6 +129,20 @@ def _timeless(path: str, entry: Entry | None) -> Entry | None:
     if isinstance(entry, bytes) and path.endswith(".pyc"):
         return entry[:8] + entry[12:]
     return entry
+
+
+def _clear(directory: Path) -> None:
+    """Delete everything below ``directory`` but for mount points and what Python needs."""
+    for entry in os.scandir(directory):
+        if entry.name in KEPT or entry.name.startswith("python3.1"):
+            if entry.is_dir(follow_symlinks=False):
+                _clear(Path(entry.path))
+        elif entry.is_dir(follow_symlinks=False):
+            _clear(Path(entry.path))
+            with contextlib.suppress(OSError):  # a mount point, or not empty
+                Path(entry.path).rmdir()
+        else:
+            Path(entry.path).unlink()
 
 
 def _copy_missing(source: Path, target: Path) -> None:
