@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.operations import history
-from sage_pkginstall.operations.history import log_files, note, read_transactions
+from sage_pkginstall.operations.history import (
+    log_files,
+    logged_lock,
+    note,
+    read_transactions,
+)
 from tests.trees import tree
 from tests.wheelmaker import make_wheel
 
@@ -67,6 +75,28 @@ def test_what_a_dead_process_began_is_named_by_who_finishes_it(
             break
     run_cli("install", "--prefix", venv, two)
     assert [line["recovered"] for line in lines(logs)] == [None, f"install dead {n}"]
+
+
+def test_pip_under_the_lock_is_logged_too(
+    venv: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with logged_lock(Tree(venv), "pip install -e ."):
+        assert not logs.exists()
+    with suppress(PkgInstallError), logged_lock(Tree(venv), "pip uninstall foo"):
+        raise PkgInstallError("pip ended with status 1")
+    found = read_transactions(venv, [logs])
+    assert [(t.label, t.result) for t in found] == [
+        ("pip install -e .", "done"),
+        ("pip uninstall foo", "failed"),
+    ]
+    assert found[0].held > 0
+
+
+def test_passwords_are_not_logged(tmp_path: Path, logs: Path) -> None:
+    url = "https://user:secret@host/simple"
+    note(tmp_path, label=f"pip install -i {url} x@1", error=f"no {url}")
+    assert "secret" not in logs.read_text()
+    assert lines(logs)[0]["label"] == "pip install -i https://***@host/simple x@1"
 
 
 def test_log_lies_in_the_users_state_directory_otherwise(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.cli.install import refuse_managed, tell_installation, tell_uninstallation
 from sage_pkginstall.cli.pip_options import Split, split
 from sage_pkginstall.cli.target import Talk, sage_target
+from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.pip import PipError, choose_wheels, pip_command, pip_runner
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _become_pip(target: Target, words: Sequence[str]) -> int:
 
 def _under_lock(target: Target, words: Sequence[str]) -> int:
     run = pip_runner(target.python_environment())
-    with target.tree.locked(f"pip {' '.join(words)}"):
+    with logged_lock(target.tree, f"pip {' '.join(words)}"):
         return run(words)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.operations.change import Change
 
-__all__ = ["Transaction", "log_files", "logged", "note", "read_transactions"]
+__all__ = ["Transaction", "log_files", "logged", "logged_lock", "note", "read_transactions"]
 
 _FORMAT = 1
 _LIMIT = 1 << 20
@@ -72,14 +72,14 @@ def logged(
     facts: dict[str, Any] = {
         "label": label,
         "installed": tuple(f"{one.name} {one.version}" for one in change.staged),
-        "dropped": change.drop,
+        "dropped": _dropped(change),
         "package": change.package,
         "recovered": _begun_by_the_dead(tree),
     }
     try:
         committed = commit()
     except (PkgInstallError, OSError) as error:
-        facts.update(result="failed", error=str(error)[:_LONGEST])
+        facts.update(result="failed", error=str(error))
         note(tree.prefix, took=_age(workspace), **facts)
         raise
     counts: dict[str, int] = {}
@@ -90,17 +90,35 @@ def logged(
     return committed
 
 
+@contextlib.contextmanager
+def logged_lock(tree: Tree, label: str) -> Iterator[None]:
+    """Hold the lock of the tree while another program changes it, and log that."""
+    facts: dict[str, Any] = {"label": label, "recovered": _begun_by_the_dead(tree)}
+    asked = taken = time.monotonic()
+    try:
+        with tree.locked(label):
+            taken = time.monotonic()
+            yield
+    except (PkgInstallError, OSError) as error:
+        facts.update(result="failed", error=str(error))
+        raise
+    finally:
+        now = time.monotonic()
+        note(tree.prefix, took=now - asked, waited=taken - asked, held=now - taken, **facts)
+
+
 def note(prefix: Path, *, label: str, **facts: Any) -> None:  # noqa: ANN401 - fields of Transaction
     """Log a transaction that just ended; nothing happens if that is impossible."""
     for name in ("took", "waited", "held"):
         facts[name] = round(facts.get(name, 0.0), 6)
+    facts["error"] = _told(facts.get("error", ""))
     with contextlib.suppress(OSError, ValueError):
         transaction = Transaction(
             round(time.time(), 3),
             os.path.realpath(prefix),
             os.getuid(),
             os.getpid(),
-            label[:_LONGEST],
+            _told(label),
             **facts,
         )
         document = {"format": _FORMAT, **vars(transaction)}
@@ -126,6 +144,23 @@ def read_transactions(prefix: Path, files: Iterable[Path]) -> tuple[Transaction,
     real = os.path.realpath(prefix)
     found = (t for file in files for t in _read(file) if t.prefix == real)
     return tuple(sorted(found, key=lambda t: t.ended))
+
+
+def _dropped(change: Change) -> tuple[str, ...]:
+    """Return the distributions that are to go, other than for a new version."""
+    staged = {one.name for one in change.staged}
+    with contextlib.suppress(PkgInstallError, OSError):  # then the commit will raise it
+        return tuple(name for name in change.distributions if name not in staged)
+    return ()
+
+
+def _told(text: str) -> str:
+    """Return a text for the log: bounded, and without user and password of a URL."""
+    if "://" in text and "@" in text:
+        import re  # noqa: PLC0415 - rare
+
+        text = re.sub(r"://[^/@\s]*@", "://***@", text)
+    return text[:_LONGEST]
 
 
 def _begun_by_the_dead(tree: Tree) -> str | None:

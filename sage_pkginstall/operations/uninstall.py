@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError, RecordError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
+from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.wheels.installed import find_installed
 from sage_pkginstall.wheels.records import recorded_files
 
@@ -49,6 +50,8 @@ def uninstall(
     ``run_pip(arguments)`` runs the target's pip and returns its status.  Raises what
     `commit_change` raises, and `PkgInstallError` if pip failed.
     """
+    if tree.journal.read() is not None:
+        tree.recover()  # what is half gone would not be found, and half would stay
     found = {name: find_installed(environment, name) for name in dict.fromkeys(names)}
     missing = tuple(name for name, installed in found.items() if not installed)
     installed = tuple(i for group in found.values() for i in group)
@@ -57,6 +60,8 @@ def uninstall(
     if for_pip and not dry_run:
         _uninstall_with_pip(tree, for_pip, run_pip)
     outcome = _remove(tree, environment, ours, dry_run=dry_run) if ours else None
+    if not ours:
+        tree.area.collect()
     return Uninstallation(ours, for_pip, missing, outcome)
 
 
@@ -89,8 +94,8 @@ def _remove(
 
 def _uninstall_with_pip(tree: Tree, distributions: Sequence[Installed], run_pip: PipRunner) -> None:
     names = [i.name for i in distributions]
-    with tree.locked(f"pip uninstall {' '.join(names)}"):
+    with logged_lock(tree, f"pip uninstall {' '.join(names)}"):
         status = run_pip(["uninstall", "--yes", *names])
-    if status:
-        message = f"cannot uninstall {', '.join(names)}: pip ended with status {status}"
-        raise PkgInstallError(message)
+        if status:
+            message = f"cannot uninstall {', '.join(names)}: pip ended with status {status}"
+            raise PkgInstallError(message)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from sage_pkginstall.engine.tree import Prepared, Tree
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import PackageError, RecordError
 from sage_pkginstall.operations.change import Change, commit_change
+from sage_pkginstall.operations.history import logged
 from sage_pkginstall.spkg.distributions import package_distributions
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
@@ -256,7 +258,8 @@ def _forget(request: CommitRequest, tree: Tree) -> Committed:
         def prepare() -> Prepared:
             return Prepared(make_plan(workspace, PlanRequest(replaced=paths), exchange=False))
 
-        tree.commit(workspace, request.label, prepare)
+        commit = partial(tree.commit, workspace, request.label, prepare)
+        logged(tree, workspace, request.label, Change(package=request.package), commit)
     return Committed((), (), ())
 
 
