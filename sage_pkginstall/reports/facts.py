@@ -158,7 +158,8 @@ def why_installed(
         return "it had been removed"
     if before.label != last.label:
         return f"before it was {before.label.rpartition(' ')[2]}"
-    since = {t.package for t in transactions if before.ended < t.ended < last.ended}
+    done = (t for t in transactions if t.result == "done" and not t.label.startswith("remove "))
+    since = {t.package for t in done if before.ended < t.ended < last.ended}
     newer = [name for name in dependencies if name in since]
     if newer:
         return f"{', '.join(newer)} had been installed after it"
