@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ def staged(directory: Path, version: str) -> str:
         "include/z/z.h": b"#define Z " + version.encode(),
         f"share/doc/z-{version}/README": b"read me",
     }
+    manifest = {"package_name": "z", "package_version": version, "files": sorted(entries)}
+    entries[f"var/lib/sage/installed/z-{version}"] = json.dumps(manifest).encode()
     return str(plant(directory / f"staged-{version}", entries))
 
 
