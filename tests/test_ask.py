@@ -227,6 +227,21 @@ def test_status_tells_which_distribution_of_a_package_others_replaced(
     assert "  gone-1.0  gone 1.0 was uninstalled\n" in text
 
 
+def test_status_of_what_older_tools_built_with_pip_is_clean(
+    world: SageWorld, tmp_path: Path, run_cli: RunCli
+) -> None:
+    world.package("foo", "1.0", {}, wheel=make_wheel(tmp_path, "foo", "1.0"))
+    world.spkg("foo")
+    info = world.prefix / site(world.prefix) / "foo-1.0.dist-info"
+    rows = (info / "RECORD").read_text().splitlines()
+    unhashed = [f"{row.split(',')[0]},," if "INSTALLER" in row else row for row in rows]
+    (info / "RECORD").write_text("\n".join(unhashed) + "\n")
+    (info / "INSTALLER").write_text("pip\n")
+    os.utime(info / "RECORD", (0, 0))
+    found = answer(run_cli, "status", "--prefix", world.prefix)
+    assert {key: found[key] for key in found if found[key]} == {"schema": 1}
+
+
 def test_status_looks_at_the_files_of_packages_without_python(
     world: SageWorld, run_cli: RunCli
 ) -> None:

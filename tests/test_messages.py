@@ -150,7 +150,8 @@ def changed_by_pip_and_by_hand(desk: Desk) -> str:
     desk.stamp("data-1", '{"files": ["share/data"]}')
     plant(desk.prefix, {"share/data": b""})
     later = time.time() + 10
-    os.utime(desk.prefix / "share/data", (later, later))
+    for path in (desk.prefix / "share/data", desk.site / "again-1.dist-info" / "RECORD"):
+        os.utime(path, (later, later))
     (desk.site / "mine.py").write_text("")
     return desk.run("status")
 

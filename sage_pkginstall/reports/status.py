@@ -110,10 +110,36 @@ def _of_wheel(
         yield ForeignChange(package.stamp.file_name, wheel.name, wheel.version, None, "")
     for one in found:
         by = installer_of(environment, one)
-        same = not wheel.version or one.version == wheel.version
-        if by != OURS or not same:
-            recorded = wheel.version or one.version
+        recorded = wheel.version or one.version
+        if not _is_same(one.version, recorded):
             yield ForeignChange(package.stamp.file_name, one.name, recorded, one.version, by)
+        elif by != OURS and _came_later(environment, one, package):
+            yield ForeignChange(package.stamp.file_name, one.name, recorded, recorded, by)
+
+
+def _is_same(version: str, recorded: str) -> bool:
+    """Tell whether two versions, taken from names of files, are one (PEP 440)."""
+    if version == recorded:
+        return True
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - rare
+
+    try:
+        return Version(version.replace("_", "-")) == Version(recorded.replace("_", "-"))
+    except InvalidVersion:
+        return False
+
+
+def _came_later(environment: Environment, installed: Installed, package: PackageRecord) -> bool:
+    """Tell whether a distribution is newer than its package's stamp.
+
+    Older tools installed a package's wheels with pip, and wrote the stamp after that.
+    """
+    stamp = environment.prefix / RECORDS / package.stamp.file_name
+    try:
+        record = (environment.prefix / installed.info / "RECORD").stat()
+        return record.st_mtime_ns > stamp.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _of_distribution(environment: Environment, installed: Installed) -> Iterator[FileChange]:
