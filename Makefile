@@ -3,6 +3,7 @@
 #   make                the tool, the target environment, and every package of build/pkgs
 #   make foo foo-clean  what build/make/Makefile says: one package, and so on (make list)
 #   make check          everything that is checked before a merge
+#   make torture        kills, faults and races at every point; hours, not minutes
 #   make docs           the manual, in dist/docs
 #   make dist           dist/sage-pkginstall.pyz, the tool in one file; build/bin runs it
 #   make clean          removes what building left; installed packages stay
@@ -27,7 +28,7 @@ export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs dist clean distclean help
+own := check check-deps $(checks) docs dist torture clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -95,7 +96,11 @@ check-deps:
 	@tests/setup-debian
 
 check-tests: check-deps
-	$(in_check) pytest -m "" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(in_check) pytest -m "not torture" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+# Every kill point, every fault, hundreds of races: an hour or more.
+torture: .tool/check/ready check-deps
+	$(in_check) pytest -m torture $(PYTEST_ARGS)
 
 # ----------------------------------------------------------------------------- one file
 

@@ -410,7 +410,6 @@ def test_output_has_a_prefix_and_a_log(world: SageWorld) -> None:
     assert (world.root / "logs/pkgs/foo-1.log").read_text() == ended.stdout
 
 
-@pytest.mark.xfail(reason="the planner leaves a directory that was staged empty")
 def test_empty_directories_arrive_and_go(world: SageWorld) -> None:
     before = world.tree()
     world.package("foo", "1", {"spkg-install.in": 'mkdir -p "$SAGE_DESTDIR_LOCAL/var/empty"'})

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "spkg": ("spkg:spkg_main", "sage-spkg: build and install a package directory"),
     "spkg-uninstall": ("spkg:spkg_uninstall_main", "sage-spkg-uninstall"),
     "stage-wheel": ("spkg:stage_wheel_main", "queue a wheel for the transaction of its package"),
+    "commit-package": ("spkg:commit_package_main", "what sage-spkg runs under $SAGE_SUDO"),
     "logger": ("spkg:logger_main", "sage-logger: run a command, prefix and log its lines"),
     "make-rules": ("rules:make_rules", "write make rules for the package directories"),
 }
