@@ -177,6 +177,7 @@ def test_discard_moves_a_damaged_journal_aside_with_all_it_is_about(
     assert {path.name.partition("-")[0] for path in place.iterdir()} == {"T", "journal"}
     run_cli("install", "--prefix", venv, other)
     assert place.exists()
+    assert "  discard the journal: it is damaged" in run_cli("log", "--prefix", venv).stdout
 
 
 def test_discard_without_a_journal_does_nothing(venv: Path, run_cli: RunCli) -> None:

@@ -42,9 +42,7 @@ def recover(arguments: Sequence[str]) -> int:
     journal = tree.recover()
     label = None if journal is None else journal.label
     if label is not None:
-        from sage_pkginstall.operations.history import note  # noqa: PLC0415
-
-        note(tree.prefix, label="recover", recovered=label)
+        _log(tree, "recover", label)
     talk.result([_recovered(label)], {"recovered": label})
     return 0
 
@@ -53,6 +51,12 @@ _GIVEN_UP = (
     "what was being changed may be half old and half new; 'sage-pkginstall verify' tells what,"
     " and 'sage-pkginstall verify --fix' or installing it again mends it"
 )
+
+
+def _log(tree: Tree, label: str, recovered: str | None) -> None:
+    from sage_pkginstall.operations.history import note  # noqa: PLC0415 - rare
+
+    note(tree.prefix, label=label, recovered=recovered)
 
 
 def _recovered(label: str | None) -> str:
@@ -66,7 +70,10 @@ def _discard(tree: Tree, talk: Talk) -> int:
     lines = [_recovered(done.recovered)]
     if done.place is not None:
         talk.warn([f"the journal was given up: {done.reason}", _GIVEN_UP])
+        _log(tree, f"discard the journal: {done.reason}", None)
         lines = [f"moved to {shown(os.fspath(done.place))}; delete that when all is well"]
+    elif done.recovered is not None:
+        _log(tree, "recover", done.recovered)
     place = None if done.place is None else os.fspath(done.place)
     talk.result(lines, {"recovered": done.recovered, "discarded": place, "reason": done.reason})
     return 0
