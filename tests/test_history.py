@@ -111,6 +111,18 @@ def test_log_lies_in_the_users_state_directory_otherwise(
     assert log_files(tmp_path) != (file,)
 
 
+def test_what_make_logged_is_found_without_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGE_LOGS", str(tmp_path / "logs" / "pkgs"))
+    note(tmp_path, label="by make")
+    monkeypatch.delenv("SAGE_LOGS")
+    monkeypatch.setenv("SAGE_ROOT", str(tmp_path))
+    note(tmp_path, label="by hand")
+    found = read_transactions(tmp_path, log_files(tmp_path))
+    assert [t.label for t in found] == ["by make", "by hand"]
+
+
 def test_log_that_cannot_be_written_is_no_failure(
     venv: Path, tmp_path: Path, logs: Path, run_cli: RunCli
 ) -> None:

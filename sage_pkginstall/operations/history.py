@@ -126,14 +126,19 @@ def note(prefix: Path, *, label: str, **facts: Any) -> None:  # noqa: ANN401 - f
 
 
 def log_files(prefix: Path) -> tuple[Path, ...]:
-    """Return where the transactions of ``prefix`` may be logged; the first is written to."""
+    """Return where the transactions of ``prefix`` may be logged; the first is written to.
+
+    Without SAGE_LOGS, its default (below SAGE_ROOT) is where make has them logged.
+    """
     state = os.environ.get("XDG_STATE_HOME", "")
     if not state.startswith("/"):
         state = os.path.expanduser("~/.local/state")  # noqa: PTH111 -- never raises
     key = crc32(os.fsencode(os.path.realpath(prefix)))
     own = Path(state) / "sage-pkginstall" / f"{key:08x}.jsonl"
-    logs = os.environ.get("SAGE_LOGS")
-    return (Path(logs).absolute() / "transactions.jsonl", own) if logs else (own,)
+    logs, root = os.environ.get("SAGE_LOGS"), os.environ.get("SAGE_ROOT")
+    if logs:
+        return (Path(logs).absolute() / "transactions.jsonl", own)
+    return (own, Path(root).absolute() / "logs/pkgs/transactions.jsonl") if root else (own,)
 
 
 def read_transactions(prefix: Path, files: Iterable[Path]) -> tuple[Transaction, ...]:
