@@ -4,6 +4,7 @@
 #   make foo foo-clean  what build/make/Makefile says: one package, and so on (make list)
 #   make check          everything that is checked before a merge
 #   make torture        kills, faults and races at every point; hours, not minutes
+#   make race           copying against installing, many writers at once: failures side by side
 #   make docs           the manual, in dist/docs
 #   make dist           dist/sage-pkginstall.pyz, the tool in one file; build/bin runs it
 #   make clean          removes what building left; installed packages stay
@@ -28,7 +29,7 @@ export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs dist torture clean distclean help
+own := check check-deps $(checks) docs dist torture race clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -101,6 +102,11 @@ check-tests: check-deps
 # Every kill point, every fault, hundreds of races: an hour or more.
 torture: .tool/check/ready check-deps
 	$(in_check) pytest -m torture $(PYTEST_ARGS)
+
+RACE_ARGS ?= --rounds 50
+
+race: .tool/check/ready
+	$(in_check) python -m benchmarks.race $(RACE_ARGS)
 
 # ----------------------------------------------------------------------------- one file
 
