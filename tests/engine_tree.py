@@ -2,6 +2,7 @@
 
 python engine_tree.py upgrade PREFIX     what `upgrade` does, e.g. under a fail point
 python engine_tree.py recover PREFIX
+python engine_tree.py remove PREFIX FILE...   removal of what a record lists
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
-from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
+from sage_pkginstall.engine.tree import Committed, Prepared, Tree
 
 FOREIGN_BYTECODE = "lib/foo/__pycache__/a.cpython-311.opt-1.pyc"
 
@@ -60,13 +61,15 @@ def commit(tree: Tree, new: dict[str, bytes], wanted: PlanRequest) -> Committed:
         )
 
 
-def main(action: str, prefix: Path, *, durable: bool = True) -> None:
-    tree = Tree(prefix, TreeSettings(durable=durable))
+def main(action: str, prefix: Path, *listed: str) -> None:
+    tree = Tree(prefix)
     if action == "recover":
         tree.recover()
+    elif action == "remove":
+        commit(tree, {}, PlanRequest(replaced=frozenset(listed)))
     else:
         commit(tree, NEW, request())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

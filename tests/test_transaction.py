@@ -33,10 +33,12 @@ def fresh(prefix: Path) -> Path:
     return prefix
 
 
-def run(action: str, prefix: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(
+    action: str, prefix: Path, settings: dict[str, str], *listed: str
+) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).resolve().parent.parent
     return subprocess.run(
-        [sys.executable, "-S", "-m", "tests.engine_tree", action, str(prefix)],
+        [sys.executable, "-S", "-m", "tests.engine_tree", action, str(prefix), *listed],
         env={**os.environ, **settings},
         cwd=root,
         capture_output=True,
@@ -146,3 +148,25 @@ def test_journal_that_leaves_the_prefix_is_refused(prefix: Path, path: str) -> N
     with pytest.raises(JournalError, match="leaves the prefix"):
         Tree(prefix, TreeSettings(durable=False)).recover()
     assert contents(prefix) == BEFORE
+
+
+@pytest.mark.parametrize("module", ["Mod", "mod"])
+def test_removal_undone_with_its_bytecode_directory_leaves_the_old_state(
+    tmp_path: Path, module: str
+) -> None:
+    """One operation takes ``__pycache__``: nothing else may prune it, nor make it again."""
+    old = {
+        f"lib/{module}.py": b"m",
+        f"lib/__pycache__/{module}.cpython-311.pyc": b"",
+        f"lib/__pycache__/{module}.cpython-311.opt-1.pyc": b"made by python -O",
+        "lib/other": b"other",
+    }
+    write(tmp_path, old)
+    replaced = frozenset(path for path in old if "opt-1" not in path and "other" not in path)
+    for step in range(1, MOST_STEPS):
+        settings = {"SAGE_PKGINSTALL_FAIL": f"EACCES@{step}"}
+        ended = run("remove", tmp_path, settings, *replaced)
+        if ended.returncode == 0:
+            break
+        assert contents(tmp_path) == old, f"step {step}: {ended.stderr}"
+    assert contents(tmp_path) == {"lib/other": b"other"}

@@ -109,7 +109,7 @@ class _Planner:
         self.notices: list[Notice] = []
         self.evidence: dict[str, Evidence] = {}
         self.staged: set[str] = set()
-        self.whole: set[str] = set()  # directories placed or swapped as a whole
+        self.whole: set[str] = set()  # directories placed, swapped or removed as a whole
 
     # What comes
 
@@ -223,7 +223,9 @@ class _Planner:
         self._remove_below(tree, "")  # type: ignore[arg-type]
 
     def _remove_below(self, tree: dict[str, object], directory: str) -> None:
-        for name, below in sorted(tree.items()):
+        # Directories first: what is removed within one that goes as a whole would be pruned
+        # there, and undoing the prune would make what undoing the removal brings back.
+        for name, below in sorted(tree.items(), key=lambda item: (not item[1], item[0])):
             path = join(directory, name)
             if path in self.whole:
                 continue
@@ -238,6 +240,7 @@ class _Planner:
             return
         if path not in self.staged and self._can_remove_whole(path):
             self._remove(path)
+            self.whole.add(path)
         else:
             self._remove_below(below, path)
 
