@@ -56,8 +56,10 @@ def test_each_holder_has_another_token(path: Path) -> None:
         first = last_holder(path)
     with hold(path).hold() as previous:
         second = last_holder(path)
-    assert previous == first
-    assert first != second
+    assert first is not None
+    assert second is not None
+    assert previous is not None
+    assert previous.token == first.token != second.token
 
 
 def test_filelock_excludes_us(path: Path) -> None:
@@ -153,6 +155,43 @@ def test_child_of_the_holder_does_not_wait_for_it(
             twin = pytest.raises(LockTimeoutError)  # but its children exclude each other
             with twin, hold(path, timeout=0.0).hold():
                 pass
+
+
+def test_children_of_the_holder_come_one_after_another(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(parents=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        holder = record_holder(path, "sage-flock")
+        monkeypatch.setenv(HELD_VARIABLE, f"{path}:{holder.token}")
+        seen = last_holder(path)
+        for _ in range(2):
+            with hold(path, timeout=0.0).hold() as previous:
+                assert previous is None or previous != seen  # a sibling may have been there
+
+
+def test_child_of_the_holder_may_spell_the_path_otherwise(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(parents=True)
+    (tmp_path / "other").symlink_to(path.parent)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        holder = record_holder(path, "sage-flock")
+        monkeypatch.setenv(HELD_VARIABLE, f"{tmp_path / 'other' / path.name}:{holder.token}")
+        with hold(path, timeout=0.0).hold():
+            pass
+
+
+def test_holder_that_was_at_work_is_told_from_itself_when_done(path: Path) -> None:
+    with hold(path).hold():
+        at_work = last_holder(path)
+    with hold(path).hold() as previous:
+        assert previous is not None
+        assert at_work is not None
+        assert previous.token == at_work.token
+        assert (at_work.ended, previous.ended) == (False, True)
 
 
 def test_holder_of_yesterday_opens_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

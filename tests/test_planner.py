@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.planner import PlanRequest, bytecode_source
-from sage_pkginstall.engine.tree import Committed, Tree, TreeSettings
+from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_plan
+from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import ConflictError
 from tests.engine_tree import STATE, commit, write
 from tests.trees import Link, tree
@@ -190,3 +191,21 @@ def test_unreadable_directory_does_not_look_empty(tmp_path: Path) -> None:
 )
 def test_source_of_bytecode(path: str, source: str | None) -> None:
     assert bytecode_source(path) == source
+
+
+def test_plan_made_while_somebody_was_at_work_is_made_again(tmp_path: Path) -> None:
+    """What that holder did after the plan looked may be nothing that a directory tells."""
+    target = Tree(tmp_path, TreeSettings(durable=False))
+    bring(tmp_path, {"lib/first": b""})
+    plans = []
+    with target.workspace() as workspace, contextlib.ExitStack() as stack:
+        write(workspace.tree, {"lib/second": b""})
+        stack.enter_context(target.locked("somebody"))
+
+        def prepare() -> Prepared:
+            plans.append(make_plan(workspace, PlanRequest(), exchange=True))
+            stack.close()  # only now that one is done
+            return Prepared(plans[-1])
+
+        target.commit(workspace, "second", prepare)
+    assert len(plans) == 2

@@ -2,8 +2,9 @@
 
 On disk: ``TREE/var/lock/pip3.lock`` is never removed and always empty; whoever holds a
 flock on it may change the tree.  ``pip3.lock.holder`` beside it says in JSON who holds
-or last held it; its ``token`` is new for each holder, so a plan that was made before
-the lock was taken can tell whether anybody else held it since.
+or last held it; its ``token`` is new for each holder, and ``ended`` tells whether it is
+done: so a plan that was made before the lock was taken can tell whether anybody else held
+it meanwhile.
 
 The lock belongs to the process that works: the descriptor is not inherited (PEP 446),
 and the kernel drops the lock with the process.  Where the file system has no flock the
@@ -19,7 +20,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import LockError, LockTimeoutError
@@ -48,12 +49,16 @@ _PATIENCE = 0.25  # seconds of waiting that are not worth a line
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lock: process, what it works on, and since when (epoch seconds)."""
+    """Who holds the lock: process, what it works on, and since when (epoch seconds).
+
+    ``ended`` is false while it works, and stays so if it was killed.
+    """
 
     pid: int
     label: str
     since: float
     token: str
+    ended: bool = False
 
     @classmethod
     def this_process(cls, label: str) -> Holder:
@@ -79,7 +84,11 @@ def last_holder(lock: Path) -> Holder | None:
     try:
         facts = json.loads(holder_path(lock).read_bytes())
         return Holder(
-            int(facts["pid"]), str(facts["label"]), float(facts["since"]), str(facts["token"])
+            int(facts["pid"]),
+            str(facts["label"]),
+            float(facts["since"]),
+            str(facts["token"]),
+            ended=facts.get("ended") is True,
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -109,29 +118,41 @@ class TreeLock:
         Raises `LockError` if the lock cannot be had at all, `LockTimeoutError` if
         somebody else kept it for longer than the settings allow.
         """
-        with self._taken():
-            previous = last_holder(self.path)
-            record_holder(self.path, self.label)
-            yield previous
-
-    @contextlib.contextmanager
-    def _taken(self) -> Iterator[None]:
         descriptor = self._open()
         try:
             if self._try(descriptor) and self._is_current(descriptor):
-                yield
+                with self._recorded() as previous:
+                    yield previous
                 return
         finally:
             os.close(descriptor)
-        with self._nested() if is_held_for_us(self.path) else self._wait():
-            yield
+        with self._nested() if is_held_for_us(self.path) else self._waited() as previous:
+            yield previous
 
     @contextlib.contextmanager
-    def _nested(self) -> Iterator[None]:
-        """Work below a ``sage-flock`` that holds the lock for us; its children take turns."""
-        settings, path = self.settings, self.path.with_name(self.path.name + ".nested")
-        with TreeLock(path, self.label, settings).hold():
-            yield
+    def _recorded(self) -> Iterator[Holder | None]:
+        """Say who holds the lock, and at the end that this is over; give who held it before."""
+        previous = last_holder(self.path)
+        holder = record_holder(self.path, self.label)
+        try:
+            yield previous
+        finally:
+            with contextlib.suppress(OSError, LockError):
+                _write_holder(self.path, replace(holder, ended=True))
+
+    def _nested(self) -> contextlib.AbstractContextManager[Holder | None]:
+        """Work below a ``sage-flock`` that holds the lock for us; its children take turns.
+
+        They have a lock and a record of their own: by its record the next one of them
+        knows that ``sage-flock`` still holds the lock for it.
+        """
+        path = self.path.with_name(self.path.name + ".nested")
+        return TreeLock(path, self.label, self.settings).hold()
+
+    @contextlib.contextmanager
+    def _waited(self) -> Iterator[Holder | None]:
+        with self._wait(), self._recorded() as previous:
+            yield previous
 
     def _is_current(self, descriptor: int) -> bool:
         """Tell whether the path still names the locked file, which nobody should remove."""
@@ -202,7 +223,7 @@ def is_held_for_us(lock: Path) -> bool:
     """
     path, _, token = os.environ.get(HELD_VARIABLE, "").rpartition(":")
     holder = last_holder(lock)
-    if path != os.fspath(lock) or holder is None or holder.token != token:
+    if holder is None or holder.token != token or not _is_same_file(path, lock):
         return False
     try:
         os.kill(holder.pid, 0)
@@ -213,12 +234,21 @@ def is_held_for_us(lock: Path) -> bool:
     return True
 
 
-def record_holder(lock: Path, label: str) -> Holder:
-    """Say beside ``lock``, which the caller holds, who we are and what for.
+def _is_same_file(path: str, lock: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, lock)
+    return False
 
-    Written in place: only the holder of the lock writes this file.
-    """
+
+def record_holder(lock: Path, label: str) -> Holder:
+    """Say beside ``lock``, which the caller holds, who we are and what for."""
     holder = Holder.this_process(label)
+    _write_holder(lock, holder)
+    return holder
+
+
+def _write_holder(lock: Path, holder: Holder) -> None:
+    """Write the file that names the holder, in place: only the holder of the lock does."""
     path = holder_path(lock)
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -230,7 +260,6 @@ def record_holder(lock: Path, label: str) -> Holder:
         os.write(descriptor, json.dumps(asdict(holder)).encode())
     finally:
         os.close(descriptor)
-    return holder
 
 
 def _reason(error: OSError) -> str:

@@ -102,7 +102,8 @@ class Tree:
         asked = time.monotonic()
         with self.locked(label) as previous:
             taken = time.monotonic()
-            if prepared is None or previous != token or not self._holds(prepared):
+            idle = previous is not None and previous.ended and previous == token
+            if prepared is None or not idle or not self._holds(prepared):
                 prepared = self._prepare(workspace, prepare)
             warning = self._carry_out(workspace, label, prepared.plan)
         released = time.monotonic()
