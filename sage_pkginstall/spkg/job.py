@@ -94,11 +94,16 @@ class Job:
         return Wrapper(exports, self.tools, self.place.common.root)
 
     def pip(self) -> tuple[str, ...]:
-        """Return the command that runs a pip for downloads."""
-        from sage_pkginstall.operations.pip import pip_command  # noqa: PLC0415 -- rarely
+        """Return the command that runs a pip for downloads.
 
-        if self.environment is not None:
+        The tool's own, because other jobs may be upgrading the target's; where the tool is
+        one file without pip, the target's.
+        """
+        import sys  # noqa: PLC0415 -- rarely
+        from importlib.util import find_spec  # noqa: PLC0415
+
+        from sage_pkginstall.operations.pip import pip_command  # noqa: PLC0415
+
+        if self.environment is not None and find_spec("pip") is None:
             return tuple(pip_command(self.environment))
-        import sys  # noqa: PLC0415
-
         return (sys.executable, "-m", "pip", "--disable-pip-version-check")
