@@ -125,6 +125,9 @@ class TreeLock:
                     yield previous
                 return
         finally:
+            # Unlocked, not only closed: a child between fork and exec has it open, too.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
         with self._nested() if is_held_for_us(self.path) else self._waited() as previous:
             yield previous
