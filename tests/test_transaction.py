@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,10 +19,14 @@ from tests import engine_tree
 from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
 from tests.trees import Entry, tree
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BEFORE: dict[str, Entry] = {**OLD, **OTHERS}
 AFTER: dict[str, Entry] = {**NEW, **OTHERS}
 FEW_PATHS = {"SAGE_PKGINSTALL_RENAMEAT2": "0"}
 MOST_STEPS = 200
+SLOT_ROW = '["remove", "lib/foo", "PATH", 0, 0]'
 
 
 @pytest.fixture
@@ -139,10 +145,57 @@ def test_damaged_journal_is_reported_and_nothing_touched(prefix: Path) -> None:
     assert contents(prefix) == BEFORE
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A directory on another file system."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev:
+        pytest.skip("there is one file system only")
+    with tempfile.TemporaryDirectory(dir=shared) as directory:
+        yield Path(directory)
+
+
+def linked(prefix: Path, lib: Path) -> Path:
+    """A fresh prefix whose ``lib`` is elsewhere; it is named by a link of another depth."""
+    lib.mkdir()
+    prefix.mkdir(parents=True)
+    (prefix / "lib").symlink_to(lib)
+    link = prefix.parent.parent / "link"
+    link.symlink_to(fresh(prefix))
+    return link
+
+
+@pytest.mark.slow
+def test_killed_with_a_directory_on_another_file_system(tmp_path: Path, elsewhere: Path) -> None:
+    def state() -> tuple[dict[str, Entry], dict[str, Entry]]:
+        return tree(lib), tree(prefix, ignore=(*STATE, "lib"))
+
+    states: list[tuple[dict[str, Entry], dict[str, Entry]]] = []
+    for step in range(1, MOST_STEPS):
+        lib = elsewhere / str(step)
+        prefix = linked(tmp_path / str(step) / "deep" / "prefix", lib)
+        states[:1] = states[:1] or [state()]
+        ended = run("upgrade", prefix, {"SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if ended.returncode != 0:
+            assert ended.returncode == -signal.SIGKILL, ended.stderr
+            recovered = run("recover", prefix, {})
+            assert recovered.returncode == 0, recovered.stderr
+        assert_no_debris(prefix)
+        states.append(state())
+        if ended.returncode == 0:
+            break
+    before, after = states[0], states[-1]
+    commit_point = states.index(after)
+    assert states == [before] * commit_point + [after] * (len(states) - commit_point)
+    assert 1 < commit_point < len(states) - 1
+    assert sorted(elsewhere.parent.glob(".T-*")) == []
+
+
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b"])
-def test_journal_that_leaves_the_prefix_is_refused(prefix: Path, path: str) -> None:
+@pytest.mark.parametrize("row", ['["remove", "PATH", "var/tmp/sage/x", 0, 0]', SLOT_ROW])
+def test_journal_that_leaves_the_prefix_is_refused(prefix: Path, path: str, row: str) -> None:
     area = prefix / "var" / "tmp" / "sage"
-    row = f'["remove", "{path}", "var/tmp/sage/x", 0, 0]'
+    row = row.replace("PATH", path)
     text = f'{{"format": 1, "label": "x", "workspace": "T-1", "operations": [{row}]}}'
     write(area, {"journal": text.encode()})
     with pytest.raises(JournalError, match="leaves the prefix"):

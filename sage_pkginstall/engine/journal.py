@@ -53,28 +53,25 @@ class Journal:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != _FORMAT:
                 raise JournalError(path, f"its format is {document['format']}, not {_FORMAT}")
-            operations = tuple(_operation(row) for row in document["operations"])
-            return cls(
-                str(document["label"]),
-                str(document["workspace"]),
-                operations,
-                undoing,
-            )
+            workspace = str(document["workspace"])
+            operations = tuple(_operation(row, workspace) for row in document["operations"])
+            return cls(str(document["label"]), workspace, operations, undoing)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             reason = f"it is damaged ({error}); see 'sage-pkginstall recover --help'"
             raise JournalError(path, reason) from error
 
 
-def _operation(row: list[Any]) -> Operation:
+def _operation(row: list[Any], workspace: str) -> Operation:
     kind, path, slot, inode, mode = row
     if kind not in KINDS:
         message = f"unknown operation {kind!r}"
         raise ValueError(message)
-    for name in (path, slot):
-        if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+    volume = f"/.{workspace}/"  # see workspace.py; it may lie outside
+    for name in (str(path), str(slot).partition(volume)[2] or str(slot)):
+        if name.startswith("/") or ".." in name.split("/"):
             message = f"path {name!r} leaves the prefix"
             raise ValueError(message)
-    return Operation(cast("Kind", kind), path, slot, int(inode), int(mode))
+    return Operation(cast("Kind", kind), str(path), str(slot), int(inode), int(mode))
 
 
 class JournalFile:

@@ -21,7 +21,8 @@ class Operation:
     ``remove``: the entry at ``path`` goes to ``slot``.
     ``prune``: the directory ``path`` is removed if it is empty.
 
-    ``path`` and ``slot`` are relative to the prefix.  ``inode`` is that of the staged
+    ``path`` and ``slot`` are relative to the prefix; a slot on a volume of the workspace that
+    lies elsewhere is absolute.  ``inode`` is that of the staged
     entry of a swap, by which "already done" is told from the disk; ``mode`` is that of a
     directory to be pruned, so that it can be made again.
     """

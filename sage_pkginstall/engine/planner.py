@@ -361,7 +361,9 @@ class _Planner:
         return os.path.join(self.prefix, path) if path else self.prefix
 
     def _relative(self, path: Path) -> str:
-        return os.path.relpath(path, self.prefix)
+        """Return a slot as plans name it: relative to the prefix if it lies there."""
+        below = self.prefix.rstrip("/") + "/"
+        return os.fspath(path).removeprefix(below)
 
     def _canonical(self, directory: str) -> str:
         """Return ``directory`` without links, if it lies in the prefix then (lib64 → lib)."""
