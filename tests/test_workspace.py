@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
+import pytest
+
+from sage_pkginstall.engine.journal import Journal
 from sage_pkginstall.engine.workspace import StagingArea
 from tests.trees import EMPTY, tree
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _DIE = """
 import os, sys, pathlib
@@ -57,7 +58,7 @@ def test_workspace_that_the_journal_names_is_kept(tmp_path: Path) -> None:
     area = StagingArea(tmp_path)
     subprocess.run([sys.executable, "-c", _DIE, str(tmp_path)], check=False)
     (name,) = (p.name for p in area.path.iterdir() if p.is_dir())
-    (area.path / "journal").write_text(name)
+    (area.path / "journal").write_bytes(Journal("x", name, ()).to_bytes())
     area.collect()
     assert (area.path / name / "tree" / "half").exists()
 
@@ -75,3 +76,29 @@ def test_build_directories_beside_workspaces_are_not_ours(tmp_path: Path) -> Non
     other.mkdir(parents=True)
     StagingArea(tmp_path).collect()
     assert other.is_dir()
+
+
+def test_damaged_journal_may_need_any_workspace(tmp_path: Path) -> None:
+    """It holds what the transaction took out of the prefix; ``recover --discard`` keeps it."""
+    area = StagingArea(tmp_path)
+    subprocess.run([sys.executable, "-c", _DIE, str(tmp_path)], check=False)
+    (name,) = (p.name for p in area.path.iterdir() if p.is_dir())
+    (area.path / "journal").write_bytes(b"")  # as a power failure leaves it
+    assert area.collect() == ()
+    assert (area.path / name / "tree" / "half").exists()
+    with area.workspace() as workspace:
+        pass
+    assert not workspace.path.exists()
+
+
+def test_volume_lies_where_we_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one file system only")
+    with tempfile.TemporaryDirectory(dir=shared) as directory:
+        site = Path(directory) / "open" / "site"
+        site.mkdir(parents=True)
+        monkeypatch.setattr(os, "access", lambda path, _mode: path != Path(directory))  # any user
+        with StagingArea(tmp_path).workspace() as workspace:
+            assert workspace.volume_of(site).parent == site.parent
+        assert list(site.parent.iterdir()) == [site]

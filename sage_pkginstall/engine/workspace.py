@@ -15,7 +15,7 @@ workspace whose lock can be taken belongs to a dead process and is debris.
 
 Renames do not cross file systems.  Where a directory of the prefix lies on another one
 (a mounted ``site-packages``), the workspace has a *volume*: a hidden directory at the
-root of that file system, where the entries for it are staged.
+root of that file system, or as near to it as we may write, where its entries are staged.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
+from sage_pkginstall.engine.journal import JournalFile
+from sage_pkginstall.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +71,7 @@ class Workspace:
 
     def _make_volume(self, directory: Path, device: int) -> Path:
         root = directory.resolve()
-        while root.parent != root and os.stat(root.parent).st_dev == device:
+        while _may_climb(root, device):
             root = root.parent
         volume = root / f".{self.name}"
         with (self.path / "volumes").open("ab") as listing:
@@ -184,7 +186,14 @@ class StagingArea:
         return False
 
     def collect(self) -> tuple[str, ...]:
-        """Delete the workspaces of dead processes; return their names."""
+        """Delete the workspaces of dead processes; return their names.
+
+        None goes while the journal cannot be read: it may be needed.
+        """
+        try:
+            JournalFile(self.path).read()
+        except (JournalError, OSError):
+            return ()
         try:
             entries = os.listdir(self.path)
         except FileNotFoundError:
@@ -210,6 +219,13 @@ class StagingArea:
             return name
         finally:
             os.close(descriptor)
+
+
+def _may_climb(directory: Path, device: int) -> bool:
+    """Tell whether the parent is another directory of the same file system, and writable."""
+    parent = directory.parent
+    is_same = parent != directory and os.stat(parent).st_dev == device
+    return is_same and os.access(parent, os.W_OK)
 
 
 def _is_directory(path: Path) -> bool:
