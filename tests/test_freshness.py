@@ -27,14 +27,14 @@ def source(root: Path, text: str, seconds: int) -> Path:
 def test_same_second_and_size_becomes_newer(tmp_path: Path) -> None:
     source(tmp_path / "prefix", "x = 1\n", NOW)
     new = source(tmp_path / "staged", "x = 2\n", NOW)
-    freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert freshen(tmp_path / "staged", tmp_path / "prefix")
     assert new.stat().st_mtime == NOW + 1
 
 
 def test_newer_or_other_size_is_left_alone(tmp_path: Path) -> None:
     source(tmp_path / "prefix", "x = 1\n", NOW)
     new = source(tmp_path / "staged", "x = 22\n", NOW)
-    freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert not freshen(tmp_path / "staged", tmp_path / "prefix")
     assert new.stat().st_mtime == NOW
     new = source(tmp_path / "staged", "x = 2\n", NOW + 5)
     freshen(tmp_path / "staged", tmp_path / "prefix")

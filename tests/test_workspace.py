@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sage_pkginstall.engine import failpoints
 from sage_pkginstall.engine.journal import Journal
 from sage_pkginstall.engine.workspace import StagingArea
 from tests.trees import EMPTY, tree
@@ -102,3 +103,16 @@ def test_volume_lies_where_we_may_write(tmp_path: Path, monkeypatch: pytest.Monk
         with StagingArea(tmp_path).workspace() as workspace:
             assert workspace.volume_of(site).parent == site.parent
         assert list(site.parent.iterdir()) == [site]
+
+
+def test_what_planning_changed_is_flushed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(failpoints, "_fail_point", flushed.append)
+    with StagingArea(tmp_path).workspace() as workspace:
+        flushed.clear()
+        workspace.note_change()
+        workspace.flush_changes()
+        workspace.flush_changes()
+        assert flushed == [str(workspace.path)]

@@ -19,38 +19,41 @@ __all__ = ["freshen"]
 _HEADER = 16  # bytes: magic, flags, modification time, size (PEP 552)
 
 
-def freshen(staged: Path, prefix: Path) -> None:
+def freshen(staged: Path, prefix: Path) -> bool:
     """Make each staged source newer than the one of its size that it will replace.
 
     Staged time-stamped byte-code of a source is kept valid.  Works on the staged tree
-    only; both have the same layout.
+    only; both have the same layout.  Returns whether anything was changed.
     """
-    _freshen_directory(os.fspath(staged), os.fspath(prefix))
+    return _freshen_directory(os.fspath(staged), os.fspath(prefix))
 
 
-def _freshen_directory(staged: str, existing: str) -> None:
+def _freshen_directory(staged: str, existing: str) -> bool:
+    changed = False
     if not os.path.isdir(existing):
-        return
+        return changed
     with os.scandir(staged) as entries:
         for entry in entries:
             counterpart = os.path.join(existing, entry.name)
             if entry.is_dir(follow_symlinks=False):
-                _freshen_directory(entry.path, counterpart)
+                changed |= _freshen_directory(entry.path, counterpart)
             elif entry.name.endswith(".py") and entry.is_file(follow_symlinks=False):
-                _freshen_source(entry, counterpart)
+                changed |= _freshen_source(entry, counterpart)
+    return changed
 
 
-def _freshen_source(entry: os.DirEntry[str], counterpart: str) -> None:
+def _freshen_source(entry: os.DirEntry[str], counterpart: str) -> bool:
     try:
         old = os.lstat(counterpart)
     except FileNotFoundError:
-        return
+        return False
     new = entry.stat(follow_symlinks=False)
     if old.st_size != new.st_size or int(new.st_mtime) > int(old.st_mtime):
-        return
+        return False
     seconds = int(old.st_mtime) + 1
     os.utime(entry.path, (seconds, seconds))
     _retime_bytecode(entry, seconds)
+    return True
 
 
 def _retime_bytecode(source: os.DirEntry[str], seconds: int) -> None:

@@ -49,7 +49,6 @@ class Committed:
     plan: Plan
     waited: float
     held: float
-    recovered: str | None = None
     warning: str | None = None
 
 
@@ -114,7 +113,7 @@ class Tree:
     def _prepare(self, workspace: Workspace, prepare: Callable[[], Prepared]) -> Prepared:
         prepared = prepare()
         if self.settings.durable:
-            workspace.flush_copies()
+            workspace.flush_changes()
         return prepared
 
     @staticmethod

@@ -119,8 +119,12 @@ class Workspace:
             shutil.copy2(staged, copy, follow_symlinks=False)
         return copy
 
-    def flush_copies(self) -> None:
-        """Have the copies that planning made written to the disk."""
+    def note_change(self) -> None:
+        """Note that planning changed the staged tree."""
+        self._unflushed.add(self.path)
+
+    def flush_changes(self) -> None:
+        """Have the copies and changes that planning made written to the disk."""
         while self._unflushed:
             files.flush_file_system(self._unflushed.pop())
 

@@ -118,17 +118,22 @@ class _Preparer:
             rank=_Rank(self.environment),
             conflicts=self.change.conflicts,
         )
-        for staged in self.change.staged:
-            self._adopt_shared(staged, request.ownership)
-        freshen(self.workspace.tree, self.prefix)
+        self._fit_in(request.ownership)
         plan = make_plan(self.workspace, request, exchange=self.exchange)
         self.warnings = (*twice, *warnings)
         return Prepared(plan, facts.is_current)
 
-    def _adopt_shared(self, staged: StagedDistribution, ownership: Ownership) -> None:
+    def _fit_in(self, ownership: Ownership) -> None:
+        """Fit the staged tree to what is in the prefix."""
+        adopted = [self._adopt_shared(staged, ownership) for staged in self.change.staged]
+        freshened = freshen(self.workspace.tree, self.prefix)
+        if freshened or any(adopted):
+            self.workspace.note_change()
+
+    def _adopt_shared(self, staged: StagedDistribution, ownership: Ownership) -> bool:
         assert self.environment is not None  # who staged a wheel has one
         root = self.workspace.tree
-        adopt_shared(staged, root, self.environment, lambda p: bool(ownership.owners(p)))
+        return adopt_shared(staged, root, self.environment, lambda p: bool(ownership.owners(p)))
 
     def _replaced(self, facts: Survey) -> tuple[frozenset[str], tuple[str, ...]]:
         paths: set[str] = set()

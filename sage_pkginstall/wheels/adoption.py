@@ -46,11 +46,11 @@ def adopt_shared(
     root: Path,
     environment: Environment,
     is_shared: Callable[[str], bool],
-) -> None:
+) -> bool:
     """Let ``staged`` adopt the ``__init__.py`` files of others that have the same code.
 
     ``is_shared(path)`` tells whether another distribution owns the file in the prefix.
-    Changes the staged tree below ``root`` only.
+    Changes the staged tree below ``root`` only; returns whether it did.
     """
     adopted = {}
     for path in sorted(path for path in staged.paths if path.endswith(_INIT)):
@@ -60,6 +60,7 @@ def adopt_shared(
                 adopted[path] = content
     if adopted:
         _take_over(staged, root, environment, adopted)
+    return bool(adopted)
 
 
 def _content_to_adopt(staged: Path, existing: Path) -> bytes | None:
