@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Committed, Prepared, Tree
+
+if TYPE_CHECKING:
+    from sage_pkginstall.engine.workspace import Workspace
 
 FOREIGN_BYTECODE = "lib/foo/__pycache__/a.cpython-311.opt-1.pyc"
 
@@ -56,9 +60,16 @@ def commit(tree: Tree, new: dict[str, bytes], wanted: PlanRequest) -> Committed:
     with tree.workspace() as workspace:
         write(workspace.tree, new)
         exchange = tree.can_exchange(workspace)
-        return tree.commit(
-            workspace, "foo", lambda: Prepared(make_plan(workspace, wanted, exchange=exchange))
-        )
+        return commit_staged(tree, workspace, wanted, exchange=exchange)
+
+
+def commit_staged(
+    tree: Tree, workspace: Workspace, wanted: PlanRequest, *, exchange: bool
+) -> Committed:
+    """Bring what is staged in ``workspace`` into the tree."""
+    return tree.commit(
+        workspace, "foo", lambda: Prepared(make_plan(workspace, wanted, exchange=exchange))
+    )
 
 
 def main(action: str, prefix: Path, *listed: str) -> None:
