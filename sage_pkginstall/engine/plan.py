@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from sage_pkginstall.engine.clock import file_time, is_settled
+
 __all__ = ["Evidence", "Kind", "Notice", "Operation", "Plan"]
 
 Kind = Literal["place", "swap", "remove", "prune"]
@@ -36,19 +38,32 @@ class Operation:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A directory that a plan was made from, and the state it was in."""
+    """A directory that a plan was made from, and the state it was in before it was read.
+
+    The change is that of the inode: copying may set the time of modification back.
+    """
 
     directory: str
+    device: int
     inode: int
-    changed: int  # st_mtime_ns
+    changed: int  # st_ctime_ns
+    now: int  # see clock.py
+
+    @classmethod
+    def of(cls, directory: str) -> Evidence:
+        """Return the state of a directory.  Raises OSError."""
+        now = file_time()
+        status = os.stat(directory)
+        return cls(directory, status.st_dev, status.st_ino, status.st_ctime_ns, now)
 
     def holds(self) -> bool:
-        """Tell whether the directory is still as it was."""
+        """Tell whether the directory is certainly still as it was."""
         try:
             status = os.stat(self.directory)
         except OSError:
             return False
-        return status.st_ino == self.inode and status.st_mtime_ns == self.changed
+        now = (status.st_dev, status.st_ino, status.st_ctime_ns)
+        return is_settled(self.changed, self.now) and now == (self.device, self.inode, self.changed)
 
 
 @dataclass(frozen=True)

@@ -337,11 +337,9 @@ class _Planner:
     def _see(self, directory: str) -> int:
         """Note the state of a directory that the plan rests on; return its device."""
         absolute = self._absolute(directory)
-        status = os.stat(absolute)
         if absolute not in self.evidence:
-            evidence = Evidence(absolute, status.st_ino, status.st_mtime_ns)
-            self.evidence[absolute] = evidence
-        return status.st_dev
+            self.evidence[absolute] = Evidence.of(absolute)
+        return self.evidence[absolute].device
 
     def _owners(self, path: str) -> frozenset[str]:
         return self.request.ownership.owners(path)

@@ -16,12 +16,11 @@ import contextlib
 import functools
 import json
 import os
-import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from sage_pkginstall.engine.clock import file_time, is_settled
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths, cache_directory
 from sage_pkginstall.errors import RecordError
@@ -44,8 +43,6 @@ STAMPS = "var/lib/sage/installed"
 
 _UNSETTLED = "unsettled"
 _NONE = "none"
-_COARSE_CLOCK = 5  # Linux: CLOCK_REALTIME_COARSE, what file times are taken from
-_TICK = 20_000_000
 _SECOND = 1_000_000_000
 
 
@@ -323,8 +320,7 @@ class _Ownership:
 class _Seen:
     """A directory of records, and its state before it was read.
 
-    A change within the same tick of the file system's clock could go unseen: then the
-    state is not ``settled``, and counts as changed.
+    What had changed within the same tick of the clock counts as changed: see engine/clock.py.
     """
 
     path: Path
@@ -333,14 +329,14 @@ class _Seen:
 
     @classmethod
     def of(cls, path: Path) -> _Seen:
-        now = _file_time()
+        now = file_time()
         return cls(path, _state(path), now)
 
     def is_same(self) -> bool:
         """Tell whether the directory is certainly as it was."""
         if self.state is None:
             return _state(self.path) is None
-        return _is_settled(self.state[2], self.now) and _state(self.path) == self.state
+        return is_settled(self.state[2], self.now) and _state(self.path) == self.state
 
     def records(self, site: str) -> dict[str, str]:
         """Return the records of distributions, with the identities of their lists of files."""
@@ -377,7 +373,7 @@ def _identities(
                 found[directory + name] = _NONE
             continue
         changed = status.st_ctime_ns
-        if changed > newest and not _is_settled(changed, now):
+        if changed > newest and not is_settled(changed, now):
             found[directory + name] = _UNSETTLED
         else:
             found[directory + name] = f"{changed} {status.st_ino}"
@@ -408,16 +404,3 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_ctime_ns
-
-
-def _file_time() -> int:
-    """Return a time that every later change of a file is stamped with at the earliest."""
-    if sys.platform == "linux":
-        return time.clock_gettime_ns(_COARSE_CLOCK)
-    return time.time_ns() - _TICK
-
-
-def _is_settled(changed: int, now: int) -> bool:
-    """Tell whether a change after ``now`` surely has another time than ``changed``."""
-    coarse = changed % _SECOND == 0  # a file system that keeps seconds only, or every other
-    return now - changed > (2 * _SECOND if coarse else 0)
