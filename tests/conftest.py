@@ -115,14 +115,6 @@ def index(machine_settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(autouse=True)
-def unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure no process of a torture test: what coverage does there would be counted."""
-    if request.node.get_closest_marker("torture"):
-        for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-            monkeypatch.delenv(name)
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs are missing; where CI is set, let it fail instead."""
     for mark in item.iter_markers("needs"):

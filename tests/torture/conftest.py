@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -26,6 +27,13 @@ def tell_figures(request: pytest.FixtureRequest) -> TellFigures:
         request.node.user_properties.append((FIGURES, line))
 
     return tell
+
+
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure no process of these tests: what coverage does there is killed and fails, too."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
