@@ -12,7 +12,7 @@ from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_pl
 from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import ConflictError
 from tests.engine_tree import STATE, commit, write
-from tests.trees import Link, tree
+from tests.trees import EMPTY, Link, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,3 +209,10 @@ def test_plan_made_while_somebody_was_at_work_is_made_again(tmp_path: Path) -> N
 
         target.commit(workspace, "second", prepare)
     assert len(plans) == 2
+
+
+def test_empty_directory_of_another_owner_stays(tmp_path: Path) -> None:
+    write(tmp_path, {"var/spool/mine/a": b"a"})
+    others = Owned()("var/spool/mine", "b")  # b staged it empty
+    bring(tmp_path, {}, PlanRequest(frozenset({"var/spool/mine/a"}), others))
+    assert tree(tmp_path / "var" / "spool") == {"mine": EMPTY}

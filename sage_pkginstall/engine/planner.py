@@ -245,8 +245,10 @@ class _Planner:
             self._remove_below(below, path)
 
     def _can_remove_whole(self, path: str) -> bool:
-        return self._is_ours(path) and files.can_move_directory(
-            self._absolute(path), self._obstacle(path)
+        return (
+            not self._is_lasting(path)
+            and self._is_ours(path)
+            and files.can_move_directory(self._absolute(path), self._obstacle(path))
         )
 
     def _remove_file(self, path: str) -> None:
@@ -304,12 +306,16 @@ class _Planner:
         directories: set[str] = set()
         for emptied in self.emptied:
             directory = emptied
-            while directory and directory not in self.request.lasting:
+            while directory and not self._is_lasting(directory):
                 directories.add(directory)
                 directory = os.path.dirname(directory)
         yield from sorted(directories, key=lambda d: (-d.count("/"), d))
 
     # Facts
+
+    def _is_lasting(self, directory: str) -> bool:
+        """Tell whether a directory stays even when empty; another may have brought it so."""
+        return directory in self.request.lasting or bool(self._owners(directory))
 
     def _is_ours(self, directory: str) -> bool:
         """Tell whether all that ``directory`` holds belongs to what is replaced, alone."""
