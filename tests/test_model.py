@@ -1,0 +1,255 @@
+"""The engine against a model of ownership, with random trees, crashes and faults.
+
+The model knows which paths each package has put into the prefix, and what lies there.
+After each change the whole prefix is as the model says; after a crash or a fault it is
+as before that change or as after it, and the model learns which.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sage_pkginstall.engine import failpoints, files
+from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
+from sage_pkginstall.errors import ConflictError, TransactionError
+from tests.trees import EMPTY, Entry, Link, plant, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Files: TypeAlias = "dict[str, Entry]"
+
+PACKAGES = st.sampled_from(["one", "two", "three"])
+TOPS = st.sampled_from(["bin", "lib", "lib64", "share"])
+PARTS = st.sampled_from(["a", "b", "c.py", "é ü", "-x", "new\nline", "\udcff"])
+PATHS = st.builds(lambda top, parts: "/".join([top, *parts]), TOPS, st.lists(PARTS, max_size=3))
+CONTENTS = st.one_of(
+    st.sampled_from([b"", b"x", b"y"]), st.sampled_from([Link("nowhere"), Link("a")])
+)
+STEPS = st.integers(1, 40)
+ERRORS = st.sampled_from([errno.ENOSPC, errno.EACCES, errno.EIO])
+
+
+class Crash(BaseException):
+    """What happens to a process that is killed; nothing in the engine may catch it."""
+
+
+@dataclass
+class Owners:
+    """Whose paths are whose, but for those of one package."""
+
+    packages: Mapping[str, frozenset[str]]
+
+    def owners(self, path: str) -> frozenset[str]:
+        return frozenset(name for name, paths in self.packages.items() if path in paths)
+
+    def others_within(self, directory: str) -> bool:
+        everything = (path for paths in self.packages.values() for path in paths)
+        return any(path.startswith(f"{directory}/") for path in everything)
+
+
+@dataclass
+class Fault:
+    """Raises something at the n-th step of the engine, once."""
+
+    step: int
+    error: BaseException | None
+
+    def __call__(self, _path: str) -> None:
+        self.step -= 1
+        if self.step == 0 and self.error is not None:
+            raise self.error
+
+
+def canonical(path: str) -> str:
+    """In the prefix, lib64 is a link to lib."""
+    return f"lib/{path.removeprefix('lib64/')}" if path.startswith("lib64/") else path
+
+
+def is_tree(paths: set[str]) -> bool:
+    """Tell whether these can all be files of one tree."""
+    return not any(
+        path.startswith(f"{other}/") for path in paths for other in paths if path != other
+    )
+
+
+def has_twins(paths: set[str]) -> bool:
+    """Tell whether an entry is staged twice, below lib and below lib64: that is refused."""
+    entries = {
+        path[:end]
+        for path in paths
+        for end in range(len(path) + 1)
+        if path[end : end + 1] in ("/", "")
+    }
+    return any(
+        f"lib/{e.removeprefix('lib64/')}" in entries for e in entries if e.startswith("lib64/")
+    )
+
+
+class Model(RuleBasedStateMachine):
+    """Packages come, change and go in one prefix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="model"))
+        self.prefix = self.directory / "prefix"
+        self.there: Files = {}
+        self.packages: dict[str, frozenset[str]] = {}
+        self.renamer = files._rename_with_flags
+
+    def teardown(self) -> None:
+        files._rename_with_flags = self.renamer
+        failpoints._fail_point = None
+        shutil.rmtree(self.directory)
+
+    @initialize(exchange=st.booleans())
+    def begin(self, *, exchange: bool) -> None:
+        """Make an empty prefix; without renameat2, sometimes."""
+        plant(self.prefix, {"lib": EMPTY, "lib64": Link("lib")})
+        if not exchange:
+            files._rename_with_flags = None
+        self.engine = Tree(self.prefix, TreeSettings(durable=False))
+
+    @rule(name=PACKAGES, contents=st.dictionaries(PATHS, CONTENTS, max_size=6), fault=st.none())
+    def install(self, name: str, contents: Files, fault: Fault | None) -> None:
+        """Install or change a package."""
+        staged = {path: data for path, data in contents.items() if "/" in path}
+        if not is_tree(set(staged)):
+            return
+        self.change(name, staged, fault or Fault(0, None))
+
+    @rule(
+        name=PACKAGES,
+        contents=st.dictionaries(PATHS, CONTENTS, max_size=6),
+        step=STEPS,
+        number=st.one_of(st.none(), ERRORS),
+    )
+    def install_in_vain(self, name: str, contents: Files, step: int, number: int | None) -> None:
+        """Install or change a package, but for a crash or an error."""
+        error = Crash() if number is None else OSError(number, os.strerror(number), "a fault")
+        self.install(name, contents, Fault(step, error))
+
+    @rule(name=PACKAGES)
+    def uninstall(self, name: str) -> None:
+        """Take a package away."""
+        self.change(name, {}, Fault(0, None))
+
+    @rule(path=PATHS, content=CONTENTS)
+    def user_writes(self, path: str, content: Entry) -> None:
+        """Put a file there that no package owns, where there is room for it."""
+        path = canonical(path)
+        if "/" in path and path not in self.there and is_tree({*self.there, path}):
+            plant(self.prefix, {path: content})
+            self.there[path] = content
+
+    @precondition(lambda self: self.there)
+    @rule(data=st.data())
+    def user_deletes(self, data: st.DataObject) -> None:
+        """Delete any file, and the directories that become empty."""
+        path = data.draw(st.sampled_from(sorted(self.there)))
+        del self.there[path]
+        (self.prefix / path).unlink()
+        for directory in (self.prefix / path).parents:
+            if directory == self.prefix or any(directory.iterdir()):
+                break
+            if directory.name != "lib" or directory.parent != self.prefix:
+                directory.rmdir()
+
+    def change(self, name: str, staged: Files, fault: Fault) -> None:
+        """Let the engine change a package, and compare with what the model says."""
+        own = self.packages.get(name, frozenset())
+        others = {n: paths for n, paths in self.packages.items() if n != name}
+        new = {canonical(path): data for path, data in staged.items()}
+        after = self.without(own, others) | new
+        possible = is_tree(set(after)) and not has_twins(set(staged))
+        try:
+            self.commit(staged, PlanRequest(own, Owners(others), frozenset({"lib"})), fault)
+        except ConflictError:
+            assert not possible
+            return
+        except TransactionError:
+            assert self.state() == self.there
+            return
+        except (Crash, OSError):
+            self.engine.recover()
+            if self.state() != after or not possible:
+                return  # the invariant says whether it is the old state
+        assert possible
+        self.there = after
+        self.packages = {**others, name: frozenset(new)} if new else others
+
+    def without(self, own: frozenset[str], others: dict[str, frozenset[str]]) -> Files:
+        """Return what is left when ``own`` goes."""
+        kept = frozenset().union(*others.values())
+        return {p: data for p, data in self.there.items() if p not in own or p in kept}
+
+    def commit(self, staged: Files, request: PlanRequest, fault: Fault) -> None:
+        """Carry out one transaction, with a fault in it."""
+        with self.engine.workspace() as workspace:
+            plant(workspace.tree, staged)
+            exchange = self.engine.can_exchange(workspace)
+            failpoints._fail_point = fault  # type: ignore[assignment]
+            try:
+                self.engine.commit(
+                    workspace,
+                    "model",
+                    lambda: Prepared(make_plan(workspace, request, exchange=exchange)),
+                )
+            finally:
+                failpoints._fail_point = None
+
+    def state(self) -> Files:
+        """Return what lies in the prefix, but for what every prefix has."""
+        state = tree(self.prefix, ignore=("var", "lib64"))
+        state.pop("lib", None)  # empty
+        return state
+
+    @invariant()
+    def prefix_is_as_the_model_says(self) -> None:
+        """Compare everything, and look for debris."""
+        if not self.prefix.exists():
+            return
+        assert self.state() == self.there
+        area = self.prefix / "var" / "tmp" / "sage"
+        assert not area.exists() or list(area.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("examples", "steps"),
+    [
+        pytest.param(12, 10, id="quick"),
+        pytest.param(100, 20, marks=pytest.mark.slow, id="more"),
+        pytest.param(3000, 30, marks=pytest.mark.torture, id="many"),
+    ],
+)
+def test_engine_does_what_the_model_says(examples: int, steps: int) -> None:
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Model, settings=chosen)
