@@ -62,23 +62,24 @@ class Sweep:
 
     def kill_twice(self, first: Point, second: Point) -> None:
         """Kill the scene at ``first`` and its recovery at ``second``; recover, compare."""
-        self.stage.restore()
-        self.stage.run(self.command, env=self.env, under=first.kill())
-        ended = self.stage.run(("recover",), env=self.env, under=second.kill())
         self.counts["tried"] += 1
-        self._count(ended)
+        if not self.leaves_journal(first):
+            self.counts["missed"] += 1
+            return
+        self._count(self.stage.run(("recover",), env=self.env, under=second.kill()))
         self.stage.must(("recover",), env=self.env)
         self._compare(second, ("recover",))
 
     def leaves_journal(self, point: Point) -> bool:
-        """Tell whether a kill at ``point`` leaves a transaction to be finished."""
+        """Play the scene up to ``point``; tell whether a transaction is to be finished."""
         self.stage.restore()
         self.stage.run(self.command, env=self.env, under=point.kill())
         return "journal" in self.stage.debris()
 
     def points_of_recovery(self, first: Point) -> tuple[Point, ...]:
         """Return the changing calls of a recovery after a kill at ``first``."""
-        assert self.leaves_journal(first)
+        if not any(self.leaves_journal(first) for _ in range(5)):
+            pytest.fail(f"a kill at {first} leaves nothing to recover")
         log = self.stage.prefix.with_name("recovery.log")
         ended = self.stage.run(("recover",), env=self.env, under=recording(log))
         assert ended.returncode == 0, ended.stderr
