@@ -22,7 +22,7 @@ from tests.conftest import ROOT, START
 from tests.trees import modes, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Stage", "State", "ended_by_kill"]
 
 ENGINE = ("var/lock", "var/tmp")
-KEPT = ("python", "python3", "pyvenv.cfg")  # else the target would be asked for its facts again
 
 IMPORT_ALL = """
 import importlib, importlib.metadata, pathlib, sys
@@ -92,8 +91,11 @@ class Stage:
         assert ended.returncode == 0, f"{arguments}: {ended.returncode}\n{ended.stderr}"
 
     def restore(self) -> None:
-        """Bring back what the stage held at the beginning."""
-        _clear(self.prefix)
+        """Bring back what the stage held at the beginning.
+
+        The interpreter stays, or the target would be asked for its facts again.
+        """
+        _clear(self.prefix, {self.prefix / "pyvenv.cfg", *self.prefix.glob("bin/python*")})
         _copy_missing(self.kept, self.prefix)
 
     def state(self) -> State:
@@ -131,18 +133,18 @@ def _timeless(path: str, entry: Entry | None) -> Entry | None:
     return entry
 
 
-def _clear(directory: Path) -> None:
-    """Delete everything below ``directory`` but for mount points and what Python needs."""
+def _clear(directory: Path, kept: Collection[Path]) -> None:
+    """Delete everything below ``directory`` but for mount points and what is ``kept``."""
     for entry in os.scandir(directory):
-        if entry.name in KEPT or entry.name.startswith("python3.1"):
-            if entry.is_dir(follow_symlinks=False):
-                _clear(Path(entry.path))
-        elif entry.is_dir(follow_symlinks=False):
-            _clear(Path(entry.path))
-            with contextlib.suppress(OSError):  # a mount point, or not empty
-                Path(entry.path).rmdir()
-        else:
-            Path(entry.path).unlink()
+        path = Path(entry.path)
+        if path in kept:
+            continue
+        if not entry.is_dir(follow_symlinks=False):
+            path.unlink()
+            continue
+        _clear(path, kept)
+        with contextlib.suppress(OSError):  # a mount point, or what is kept lies in it
+            path.rmdir()
 
 
 def _copy_missing(source: Path, target: Path) -> None:
