@@ -18,6 +18,7 @@ __all__ = [
     "JournalError",
     "LockError",
     "LockTimeoutError",
+    "ManagedEnvironmentError",
     "NotInstalledError",
     "PackageError",
     "PkgInstallError",
@@ -76,6 +77,25 @@ class EnvironmentFactsError(PkgInstallError):
         super().__init__(f"cannot use target interpreter {interpreter}: {reason}")
         self.interpreter = interpreter
         self.reason = reason
+
+
+class ManagedEnvironmentError(UsageError):
+    """The system's package manager owns the environment (PEP 668).
+
+    ``notice`` is what the system has to say about that, in its own words.
+    """
+
+    def __init__(self, prefix: Path, notice: str) -> None:
+        remedy = (
+            "use a virtual environment ('python3 -m venv --without-pip DIRECTORY'), or, at your"
+            " own risk, --break-system-packages"
+        )
+        super().__init__(
+            f"cannot change {prefix}: the system manages it (PEP 668); {remedy}\n"
+            + "\n".join(f"    {line}".rstrip() for line in notice.splitlines())
+        )
+        self.prefix = prefix
+        self.notice = notice
 
 
 class RecordError(PkgInstallError):

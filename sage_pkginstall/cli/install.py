@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
-from sage_pkginstall.errors import UsageError
+from sage_pkginstall.engine.tree import Tree
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from sage_pkginstall.cli.target import Talk
-    from sage_pkginstall.environment import Environment
     from sage_pkginstall.operations.install import Installation
     from sage_pkginstall.operations.uninstall import Uninstallation
 
-__all__ = ["install", "store_of", "tell_installation", "tell_uninstallation", "uninstall"]
+__all__ = [
+    "add_managed",
+    "below",
+    "install",
+    "store_of",
+    "tell_installation",
+    "tell_uninstallation",
+    "uninstall",
+]
 
 
 def install(arguments: Sequence[str]) -> int:
@@ -29,32 +37,52 @@ def install(arguments: Sequence[str]) -> int:
         "wheels", nargs="+", metavar="WHEEL", help="a wheel, or NAME from the store"
     )
     options.add_argument("--store", metavar="DIR", help="wheel store for names")
+    options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
     options.add_argument("--no-compile", action="store_true", help="write no byte-code")
-    options.add_argument("--conflicts", choices=("warn", "error"), default="warn")
+    options.add_argument(
+        "--conflicts",
+        choices=("warn", "error"),
+        default="warn",
+        help="what becomes of files of others with another content",
+    )
+    add_managed(options)
     add_options(options, changes=True)
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.install import InstallOptions  # noqa: PLC0415
     from sage_pkginstall.operations.install import install as install_wheels  # noqa: PLC0415
+    from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.requests import requests_of_arguments  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall install", given)
     target = target_of(given, talk)
     environment = target.python_environment()
-    refuse_managed(environment)
+    if not (given.break_system_packages or given.root or given.dry_run):
+        refuse_managed(environment)
     store = store_of(given.store, target.tree.prefix)
     requests = requests_of_arguments(given.wheels, environment, store)
     requests = tuple(replace(request, compile=not given.no_compile) for request in requests)
     how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
-    result = install_wheels(target.tree, environment, requests, how)
+    tree = Tree(below(given.root, target.tree.prefix), target.tree.settings)
+    tree.prefix.mkdir(parents=True, exist_ok=True)
+    result = install_wheels(tree, environment, requests, how)
     tell_installation(result, talk, dry_run=given.dry_run)
     return 0
 
 
-def refuse_managed(environment: Environment) -> None:
-    """Refuse to change what the system's package manager owns (PEP 668)."""
-    if environment.externally_managed is not None:
-        reason = "the system manages it (PEP 668); use a virtual environment"
-        raise UsageError(f"cannot change {environment.prefix}: {reason}")
+def add_managed(options: argparse.ArgumentParser) -> None:
+    """Add the option that overrides the refusal of `refuse_managed`, called as pip calls it."""
+    options.add_argument(
+        "--break-system-packages",
+        action="store_true",
+        help="change an environment that the system manages (PEP 668)",
+    )
+
+
+def below(root: str | None, prefix: Path) -> Path:
+    """Return the place of ``prefix`` below ``root``, as DESTDIR means it."""
+    if root is None:
+        return prefix
+    return Path(root).absolute() / prefix.relative_to(prefix.anchor)
 
 
 def store_of(given: str | None, prefix: Path) -> Path:
@@ -82,8 +110,10 @@ def uninstall(arguments: Sequence[str]) -> int:
     """Uninstall distributions, all of them in one transaction."""
     options = parser("sage-pkginstall uninstall", uninstall.__doc__ or "")
     options.add_argument("names", nargs="+", metavar="NAME")
+    add_managed(options)
     add_options(options, changes=True)
     given = options.parse_args(arguments)
+    from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import (  # noqa: PLC0415
         require_installed,
@@ -93,7 +123,8 @@ def uninstall(arguments: Sequence[str]) -> int:
     talk = talk_of("sage-pkginstall uninstall", given)
     target = target_of(given, talk)
     environment = target.python_environment()
-    refuse_managed(environment)
+    if not (given.break_system_packages or given.dry_run):
+        refuse_managed(environment)
     run_pip = pip_runner(environment)
     result = uninstall_names(target.tree, environment, given.names, run_pip, dry_run=given.dry_run)
     tell_uninstallation(result, talk, dry_run=given.dry_run)

@@ -6,10 +6,12 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.cli.install import add_managed, store_of
 from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
 from sage_pkginstall.cli.terminal import add_colour, aligned, colours_of, shown
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from sage_pkginstall.cli.target import Talk, Target
@@ -92,6 +94,7 @@ def verify(arguments: Sequence[str]) -> int:
         help="install again, from its wheel, what differs, and remove debris",
     )
     options.add_argument("--store", metavar="DIR", help="wheel store for --fix")
+    add_managed(options)
     add_options(options, changes=False)
     add_colour(options)
     given = options.parse_args(arguments)
@@ -103,20 +106,21 @@ def verify(arguments: Sequence[str]) -> int:
     found = verify_names(prefix, environment, given.names)
     repaired = None
     if given.fix and (found.problems or found.unowned):
-        repaired = _repair(target, found, given.store, talk)
+        repaired = _repair(target, found, given, talk)
         found = verify_names(prefix, environment, given.names)
     document = _document(found, repaired) if given.fix else _document(found)
     talk.result(_lines(found, repaired, colours_of(given), quiet=talk.quiet), document)
     return 1 if found.problems or found.unowned else 0
 
 
-def _repair(target: Target, found: Verification, store: str | None, talk: Talk) -> Repair:
-    from sage_pkginstall.cli.install import refuse_managed, store_of  # noqa: PLC0415
+def _repair(target: Target, found: Verification, given: argparse.Namespace, talk: Talk) -> Repair:
+    from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.repair import repair  # noqa: PLC0415
 
     environment = target.python_environment()
-    refuse_managed(environment)
-    place = store_of(store, target.tree.prefix)
+    if not given.break_system_packages:
+        refuse_managed(environment)
+    place = store_of(given.store, target.tree.prefix)
     done = repair(target.tree, environment, found, place)
     talk.warn(done.warnings)
     talk.warn(f"cannot repair {shown(title)}: {shown(reason)}" for title, reason in done.left)

@@ -11,10 +11,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.install import refuse_managed, tell_installation, tell_uninstallation
+from sage_pkginstall.cli.install import tell_installation, tell_uninstallation
 from sage_pkginstall.cli.pip_options import Split, split
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
+from sage_pkginstall.operations.managed import refuse_managed
 from sage_pkginstall.operations.pip import PipError, choose_wheels, pip_command, pip_runner
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def pip(arguments: Sequence[str]) -> int:
     command = next((word for word in words if not word.startswith("-")), None)
     if command is None or command in _READS_ONLY or _only_tells(words):
         return _become_pip(target, words)
-    refuse_managed(target.python_environment())
+    if not _breaks_system_packages(words):
+        refuse_managed(target.python_environment())
     taken = split(command, words) if command in ("install", "uninstall") else None
     try:
         if taken is None:
@@ -52,6 +54,12 @@ def pip(arguments: Sequence[str]) -> int:
 
 def _only_tells(words: Sequence[str]) -> bool:
     return any(word in ("-h", "--help", "--dry-run") for word in words)
+
+
+def _breaks_system_packages(words: Sequence[str]) -> bool:
+    """Tell whether pip's option, or the variable that stands for it, is set (PEP 668)."""
+    said = os.environ.get("PIP_BREAK_SYSTEM_PACKAGES", "").lower()
+    return "--break-system-packages" in words or said in ("1", "true", "yes", "on")
 
 
 def _become_pip(target: Target, words: Sequence[str]) -> int:

@@ -130,6 +130,7 @@ def _split_uninstall(words: list[str]) -> Split:
     parser.add_argument("-y", "--yes", action="store_true")
     parser.add_argument("-q", "--quiet", action="count", default=0)
     parser.add_argument("-v", "--verbose", action="count", default=0)
+    parser.add_argument("--break-system-packages", action="store_true")
     parser.add_argument("--root-user-action")
     parser.add_argument("--disable-pip-version-check", action="store_true")
     given = parser.parse_args(words)

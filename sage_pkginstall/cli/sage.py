@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.install import store_of, tell_installation, tell_uninstallation
+from sage_pkginstall.cli.install import (
+    add_managed,
+    below,
+    store_of,
+    tell_installation,
+    tell_uninstallation,
+)
 from sage_pkginstall.cli.target import Talk, parser, sage_target, tree_settings
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
@@ -37,9 +43,11 @@ def pip_install(arguments: Sequence[str]) -> int:
     options.add_argument("--no-compile", action="store_true", help="write no byte-code")
     options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
     _add_pip_options(options)
+    add_managed(options)
     flags = shlex.split(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
     given = options.parse_args([*flags, *arguments])
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
+    from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.requests import (  # noqa: PLC0415
         requests_of_arguments,
         requests_of_lines,
@@ -48,6 +56,8 @@ def pip_install(arguments: Sequence[str]) -> int:
     talk = Talk("sage-pip-install", quiet=given.quiet > 0)
     target = sage_target(talk)
     environment = target.python_environment()
+    if not (given.break_system_packages or given.root):
+        refuse_managed(environment)
     lines = _requirements(given.requirement)
     if not given.wheels and not given.requirement:
         raise UsageError("cannot install nothing: name a wheel, or -r FILE")
@@ -60,7 +70,7 @@ def pip_install(arguments: Sequence[str]) -> int:
         requests = _editable(requests, Path(given.editable))
     if given.no_compile:
         requests = tuple(replace(request, compile=False) for request in requests)
-    tree = Tree(_below(given.root, environment.prefix), tree_settings(talk))
+    tree = Tree(below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
     tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)
     return 0
@@ -105,9 +115,11 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     options.add_argument("names", nargs="*", metavar="NAME")
     options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
     options.add_argument("-y", "--yes", action="store_true", help="accepted; nothing is asked")
+    add_managed(options)
     options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
     options.add_argument("-q", "--quiet", action="count", default=0, help="say less")
     given = options.parse_args(arguments)
+    from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
     from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
@@ -115,6 +127,8 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     talk = Talk("sage-pip-uninstall", quiet=given.quiet > 0)
     target = sage_target(talk)
     environment = target.python_environment()
+    if not given.break_system_packages:
+        refuse_managed(environment)
     names = [requirement_name(word) for word in given.names]
     names += [line.name for line in _requirements(given.requirement)]
     result = uninstall(target.tree, environment, names, pip_runner(environment))
@@ -129,9 +143,3 @@ def _requirements(files: Sequence[str]) -> list[RequirementLine]:
     from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415
 
     return [line for file in files for line in parse_requirements_file(Path(file))]
-
-
-def _below(root: str | None, prefix: Path) -> Path:
-    if root is None:
-        return prefix
-    return Path(root).absolute() / prefix.relative_to(prefix.anchor)

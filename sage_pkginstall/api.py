@@ -1,0 +1,165 @@
+"""What other distributions' build tools import: few names, one promise each.
+
+Every change is one transaction, with all that the command line promises: the old or the
+new state whenever the process dies, readers that see no half of it, and one writer at a
+time.  What a user, a wheel or the machine can cause is raised as `PkgInstallError`
+(`sage_pkginstall.errors` names the kinds) and says ``cannot VERB OBJECT: REASON``.
+
+These functions print nothing.  ``settings`` says how long to wait for the lock, whom to
+tell about that, and whether to flush to the disk; the default waits for ever, tells
+nobody, and flushes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.builds.build import BuildRequest, build_wheel
+from sage_pkginstall.builds.log import BuildLog
+from sage_pkginstall.engine.lock import LockSettings
+from sage_pkginstall.engine.tree import Tree, TreeSettings
+from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.operations import install as installing
+from sage_pkginstall.operations import merge as merging
+from sage_pkginstall.operations import uninstall as uninstalling
+from sage_pkginstall.operations.change import Change, Outcome
+from sage_pkginstall.operations.install import Installation, InstallOptions
+from sage_pkginstall.operations.managed import refuse_managed
+from sage_pkginstall.operations.pip import pip_runner
+from sage_pkginstall.operations.requests import requests_of_arguments
+from sage_pkginstall.operations.uninstall import Uninstallation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "BuildRequest",
+    "Environment",
+    "InstallOptions",
+    "Installation",
+    "LockSettings",
+    "Outcome",
+    "PkgInstallError",
+    "TreeSettings",
+    "Uninstallation",
+    "build",
+    "install",
+    "merge",
+    "recover",
+    "target_environment",
+    "uninstall",
+]
+
+_STORE = Path("var", "lib", "sage", "wheels")
+
+
+def install(
+    wheels: Iterable[str | os.PathLike[str]],
+    environment: Environment,
+    *,
+    store: Path | None = None,
+    options: InstallOptions | None = None,
+    settings: TreeSettings | None = None,
+) -> Installation:
+    """Install wheels in one transaction; older versions of them go in the same.
+
+    A wheel is the path of one, or a requirement (``"six>=1.16"``) that the best wheel of
+    the directory ``store`` meets (default: ``PREFIX/var/lib/sage/wheels``).  No index is
+    asked.  Requirements that the environment does not meet are no error: see
+    `Installation.unmet`.
+
+    Raises `WheelError`, `RequirementError`, `ManagedEnvironmentError` or `ConflictError`
+    before anything is changed, and `LockError`, `JournalError`, `TransactionError`.
+    """
+    how = options or InstallOptions()
+    if not how.dry_run:
+        refuse_managed(environment)
+    place = environment.prefix / _STORE if store is None else store
+    requests = requests_of_arguments([os.fspath(w) for w in wheels], environment, place)
+    return installing.install(Tree(environment.prefix, settings), environment, requests, how)
+
+
+def uninstall(
+    names: Iterable[str],
+    environment: Environment,
+    *,
+    dry_run: bool = False,
+    settings: TreeSettings | None = None,
+) -> Uninstallation:
+    """Uninstall distributions in one transaction.
+
+    What is not installed is no error: see `Uninstallation.missing`.  Raises as `install`
+    does, and `RecordError` for a distribution whose files cannot be told.
+    """
+    if not dry_run:
+        refuse_managed(environment)
+    tree = Tree(environment.prefix, settings)
+    run_pip = pip_runner(environment)  # for what has no list of its files (egg-link)
+    return uninstalling.uninstall(tree, environment, list(names), run_pip, dry_run=dry_run)
+
+
+def merge(
+    staged: Path,
+    prefix: Path,
+    *,
+    package: str | None = None,
+    options: InstallOptions | None = None,
+    settings: TreeSettings | None = None,
+) -> Outcome:
+    """Bring all that lies below ``staged``, laid out like ``prefix``, into it.
+
+    ``staged`` stays as it is.  With ``package``, the files that older records of this
+    package name, and ``staged`` lacks, go in the same transaction.  Raises `UsageError` if
+    ``staged`` is no directory, and what `install` raises once it has begun.
+    """
+    how = options or InstallOptions()
+    root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given
+    has_python = (root / "bin" / "python3").exists()
+    environment = target_environment(root) if has_python else None
+    change = Change(package=package, conflicts=how.conflicts)
+    return merging.merge(Tree(root, settings), environment, staged, change, dry_run=how.dry_run)
+
+
+def build(
+    source: Path | BuildRequest,
+    environment: Environment,
+    destination: Path,
+    *,
+    store: Path | None = None,
+    log: Path | None = None,
+) -> Path:
+    """Build a wheel of a source directory or an sdist; return it, in ``destination``.
+
+    ``destination`` then holds that wheel and nothing else: what it held before is deleted.
+    Build requirements come from the wheels in ``store`` (default: as with `install`), never
+    from an index.  What the build says is appended to ``log``; without one, it is kept only
+    if the build fails.  Raises `BuildError`, `RequirementError`, `UsageError`.
+    """
+    request = source if isinstance(source, BuildRequest) else BuildRequest(source.absolute())
+    place = environment.prefix / _STORE if store is None else store
+    file = _temporary_log() if log is None else log.absolute()
+    goal = destination.absolute()
+    wheel = build_wheel(request, environment, place, goal, log=BuildLog(file))
+    if log is None:
+        file.unlink(missing_ok=True)
+    return wheel
+
+
+def recover(prefix: Path, *, settings: TreeSettings | None = None) -> str | None:
+    """Finish what a killed process began in ``prefix``, delete its debris.
+
+    Return what it was, None if there was nothing.  Whoever takes the lock does the same.
+    Raises `LockError`, `JournalError`.
+    """
+    journal = Tree(Path(os.path.abspath(prefix)), settings).recover()  # noqa: PTH100 - as above
+    return None if journal is None else journal.label
+
+
+def _temporary_log() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="sage-build-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)
