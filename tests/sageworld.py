@@ -40,9 +40,12 @@ class SageWorld:
     env: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, directory: Path, prefix: Path) -> SageWorld:
-        """Make an empty one; ``prefix`` is an environment, or a directory to be made."""
-        root = directory / "sage root"
+    def make(cls, directory: Path, prefix: Path, root_name: str = "sage root") -> SageWorld:
+        """Make an empty one; ``prefix`` is an environment, or a directory to be made.
+
+        `run_make` needs a ``root_name`` without blanks.
+        """
+        root = directory / root_name
         (root / "build" / "pkgs").mkdir(parents=True)
         (root / "upstream").mkdir()
         return cls(root, prefix)
@@ -85,7 +88,7 @@ class SageWorld:
         return directory
 
     def run(
-        self, command: str, *arguments: str | Path, status: int = 0, **env: str
+        self, command: str | Path, *arguments: str | Path, status: int = 0, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of build/bin; fail the test unless it exits with ``status``."""
         variables = {
@@ -112,6 +115,11 @@ class SageWorld:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``sage-spkg``."""
         return self.run("sage-spkg", *arguments, status=status, **env)
+
+    def run_make(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run make with the rules of the packages."""
+        makefile = BIN.parent / "make" / "Makefile"
+        return self.run("/usr/bin/env", "make", "-f", makefile, *arguments, status=status)
 
     def clean(
         self, *arguments: str | Path, status: int = 0, **env: str

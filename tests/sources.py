@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["make_sdist", "make_source", "make_wheel", "report_of"]
+__all__ = ["make_sdist", "make_source", "make_wheel", "report_of", "source_files"]
 
 # A backend with no requirements, in the tree of its own source.  The wheel it makes
 # tells what the build saw.
@@ -78,6 +78,29 @@ def build_sdist(sdist_directory, config_settings=None):
 """
 
 
+def source_files(
+    name: str = "tiny",
+    version: str = "1.0",
+    *,
+    requires: Iterable[str] = (),
+    more: Iterable[str] = (),
+    code: str = "pass",
+) -> dict[str, str]:
+    """Return the files of a source with an in-tree backend.
+
+    ``requires`` stands in pyproject.toml, ``more`` comes from the hook, ``code`` runs while
+    the wheel is built.
+    """
+    specification = {"name": name, "version": version, "more": [*more], "code": code}
+    table = {"requires": [*requires], "build-backend": "backend", "backend-path": ["."]}
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in table.items()]
+    return {
+        "pyproject.toml": "[build-system]\n" + "".join(lines),
+        "backend.py": BACKEND,
+        "specification.json": json.dumps(specification),
+    }
+
+
 def make_source(
     directory: Path,
     name: str = "tiny",
@@ -86,22 +109,9 @@ def make_source(
     more: Iterable[str] = (),
     code: str = "pass",
 ) -> Path:
-    """Make a source of version 1.0 with an in-tree backend; return ``directory``.
-
-    ``requires`` stands in pyproject.toml, ``more`` comes from the hook, ``code`` runs while
-    the wheel is built.
-    """
-    specification = {"name": name, "version": "1.0", "more": [*more], "code": code}
-    table = {"requires": [*requires], "build-backend": "backend", "backend-path": ["."]}
-    lines = [f"{key} = {json.dumps(value)}\n" for key, value in table.items()]
-    return plant(
-        directory,
-        {
-            "pyproject.toml": ("[build-system]\n" + "".join(lines)).encode(),
-            "backend.py": BACKEND.encode(),
-            "specification.json": json.dumps(specification).encode(),
-        },
-    )
+    """Write `source_files` of version 1.0 to ``directory``, and return it."""
+    files = source_files(name, requires=requires, more=more, code=code)
+    return plant(directory, {path: text.encode() for path, text in files.items()})
 
 
 def make_sdist(path: Path, entries: Mapping[str, bytes]) -> Path:

@@ -531,3 +531,12 @@ def test_dry_run_of_the_real_commands_writes_nothing(real: Distribution) -> None
         assert real.run(option, "a").returncode == status
     assert not real.local.exists()
     assert not (real.root / "logs").exists()
+
+
+@pytest.mark.needs("make")
+def test_record_of_what_is_installed_stays_though_a_later_script_fails(real: Distribution) -> None:
+    real.add("a", spkg_install_in=":", **{"spkg-postinst.in": "exit 1"})
+    ended = real.run("a")
+    assert ended.returncode == 2
+    assert "it is installed" in ended.stdout
+    assert "a-1.0" in real.stamps()
