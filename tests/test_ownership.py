@@ -303,7 +303,11 @@ def test_package_and_distribution_may_share_a_file(environment: Environment) -> 
 
 def test_manifest_names_each_file_once(tmp_path: Path) -> None:
     plant(tmp_path, {"lib64": Link("lib"), "lib": EMPTY})
-    stamp(tmp_path, "foo-1", {"files": ["lib64/x", "lib/x", "lib/../bin/y", f"{tmp_path}/z"]})
+    stamp(
+        tmp_path,
+        "foo-1",
+        {"files": ["lib64/x", "lib/x", "lib/../bin/y", f"{tmp_path}/z", "\ud800", "\0"]},
+    )
     assert manifest(tmp_path, "foo-1") == {"lib/x", "bin/y", "z"}
     assert manifest(tmp_path, "none-1") == frozenset()
 

@@ -48,6 +48,13 @@ def test_old_stamp_lists_no_files(tmp_path: Path, content: bytes) -> None:
     assert read_stamp(tmp_path / "foo-1.2-3") == Stamp("foo", "1.2-3")
 
 
+def test_what_no_text_or_path_can_be_is_left_out(tmp_path: Path) -> None:
+    half = r'{"test_result": "\ud800", "system_uname": ["\ud800"], "files": ["a\u0000", "\ud800"]}'
+    plant(tmp_path, {"foo-1": half.encode()})
+    expected = Stamp("foo", "1", test_result="?", system_uname=("?",), files=())
+    assert read_stamp(tmp_path / "foo-1") == expected
+
+
 def test_missing_stamp_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordError):
         read_stamp(tmp_path / "foo-1")

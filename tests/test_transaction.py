@@ -145,6 +145,24 @@ def test_damaged_journal_is_reported_and_nothing_touched(prefix: Path) -> None:
     assert contents(prefix) == BEFORE
 
 
+@pytest.mark.parametrize(
+    ("workspace", "row"),
+    [
+        ("T-1-00000000", '["place", "\\u0000", "", 0, 0]'),
+        ("T-1-00000000", '["prune", "lib/\\ud800", "", 0, 0]'),
+        ("T-1-00000000", '["swap", "lib/a", "x", Infinity, 0]'),
+        ("", '["remove", "lib/a", "/./etc", 0, 0]'),
+        ("../../x", '["remove", "lib/a", "x", 0, 0]'),
+    ],
+)
+def test_journal_of_what_cannot_be_is_damaged(prefix: Path, workspace: str, row: str) -> None:
+    text = f'{{"format": 1, "label": "x", "workspace": "{workspace}", "operations": [{row}]}}'
+    write(prefix / "var" / "tmp" / "sage", {"journal": text.encode()})
+    with pytest.raises(JournalError, match="damaged"):
+        Tree(prefix, TreeSettings(durable=False)).recover()
+    assert contents(prefix) == BEFORE
+
+
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """A directory on another file system."""
@@ -196,7 +214,7 @@ def test_killed_with_a_directory_on_another_file_system(tmp_path: Path, elsewher
 def test_journal_that_leaves_the_prefix_is_refused(prefix: Path, path: str, row: str) -> None:
     area = prefix / "var" / "tmp" / "sage"
     row = row.replace("PATH", path)
-    text = f'{{"format": 1, "label": "x", "workspace": "T-1", "operations": [{row}]}}'
+    text = f'{{"format": 1, "label": "x", "workspace": "T-1-00000000", "operations": [{row}]}}'
     write(area, {"journal": text.encode()})
     with pytest.raises(JournalError, match="leaves the prefix"):
         Tree(prefix, TreeSettings(durable=False)).recover()

@@ -11,6 +11,8 @@ carries it out again: that is all there is to recovery.
 from __future__ import annotations
 
 import json
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "JournalFile"]
 
 _FORMAT = 1
+_WORKSPACE = re.compile(r"T-[0-9]+-[0-9a-f]{8}")  # see workspace.py
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,19 @@ class Journal:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != _FORMAT:
                 raise JournalError(path, f"its format is {document['format']}, not {_FORMAT}")
-            workspace = str(document["workspace"])
+            workspace = _workspace(document["workspace"])
             operations = tuple(_operation(row, workspace) for row in document["operations"])
             return cls(str(document["label"]), workspace, operations, undoing)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             reason = f"it is damaged ({error}); see 'sage-pkginstall recover --help'"
             raise JournalError(path, reason) from error
+
+
+def _workspace(name: object) -> str:
+    if not isinstance(name, str) or not _WORKSPACE.fullmatch(name):
+        message = f"{name!r} is no workspace"
+        raise ValueError(message)
+    return name
 
 
 def _operation(row: list[Any], workspace: str) -> Operation:
@@ -70,6 +80,9 @@ def _operation(row: list[Any], workspace: str) -> Operation:
     for name in (str(path), str(slot).partition(volume)[2] or str(slot)):
         if name.startswith("/") or ".." in name.split("/"):
             message = f"path {name!r} leaves the prefix"
+            raise ValueError(message)
+        if b"\0" in os.fsencode(name):  # which raises ValueError for what no name can hold
+            message = f"path {name!r} has a NUL"
             raise ValueError(message)
     return Operation(cast("Kind", kind), str(path), str(slot), int(inode), int(mode))
 

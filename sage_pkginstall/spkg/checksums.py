@@ -92,7 +92,7 @@ def _entries(text: str) -> Iterator[dict[str, str]]:
 
 def _tarball(package: str, entry: dict[str, str], version: str) -> Tarball:
     filename = _filled(entry["tarball"], version)
-    if "/" in filename or filename in {"", ".", ".."}:
+    if set("/\0") & set(filename) or filename in {"", ".", ".."}:
         raise PackageError(package, f"its checksums.ini names no file: {filename!r}")
     url = entry.get("upstream_url")
     return Tarball(

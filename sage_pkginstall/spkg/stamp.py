@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.spkg.variables import RECORDS
+from sage_pkginstall.wheels.records import can_be_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,16 +114,21 @@ def _document(content: bytes) -> Mapping[str, Any]:
 
 def _text(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key, "")
-    return value if isinstance(value, str) else ""
+    return _printable(value) if isinstance(value, str) else ""
+
+
+def _printable(text: str) -> str:
+    """Return a text that can be encoded: JSON may hold half a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _uname(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
-        return (value,)
-    return tuple(map(str, value)) if isinstance(value, list) else ()
+        return (_printable(value),)
+    return tuple(_printable(str(part)) for part in value) if isinstance(value, list) else ()
 
 
 def _files(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, list):
         return None
-    return tuple(path for path in value if isinstance(path, str))
+    return tuple(path for path in value if isinstance(path, str) and can_be_path(path))

@@ -27,7 +27,7 @@ from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.installed import installed_at, is_info, quick_name
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
-from sage_pkginstall.wheels.records import Places, files_below, listed_paths
+from sage_pkginstall.wheels.records import Places, can_be_path, files_below, listed_paths
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -104,7 +104,7 @@ def manifest(prefix: Path, stamp: str, paths: CanonicalPaths | None = None) -> f
         return frozenset()
     place = Places(prefix, "", paths or CanonicalPaths(prefix))
     files = listed if isinstance(listed, list) else ()
-    names = {place(name) for name in files if isinstance(name, str) and "\0" not in name}
+    names = {place(name) for name in files if isinstance(name, str) and can_be_path(name)}
     return frozenset(name for name in names if name is not None and not name.startswith("/"))
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "RecordRow",
     "RecordedFiles",
     "byte_code_of",
+    "can_be_path",
     "files_below",
     "listed_paths",
     "read_rows",
@@ -137,6 +138,14 @@ def files_below(prefix: Path, directory: str) -> Iterator[str]:
             continue
         except OSError as error:
             raise RecordError(prefix / name, error.strerror or str(error)) from error
+
+
+def can_be_path(text: str) -> bool:
+    """Tell whether a file can have this path: JSON may hold a NUL, or half a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 class Places:
