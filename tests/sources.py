@@ -40,7 +40,10 @@ def _write(directory, config_settings, kind):
         "prefix": sys.prefix,
         "executable": sys.executable,
         "path": sys.path,
-        "distributions": sorted(d.metadata["Name"] for d in importlib.metadata.distributions()),
+        "distributions": sorted(
+            # One that comes or goes meanwhile has no metadata.
+            filter(None, (d.metadata["Name"] for d in importlib.metadata.distributions()))
+        ),
         "variables": dict(os.environ),
     }
     name, version = SPECIFICATION["name"], SPECIFICATION["version"]
