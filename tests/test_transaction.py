@@ -163,6 +163,12 @@ def test_journal_of_what_cannot_be_is_damaged(prefix: Path, workspace: str, row:
     assert contents(prefix) == BEFORE
 
 
+def test_journal_of_another_format_is_quoted_in_one_line(prefix: Path) -> None:
+    write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "2\\u001b[2J\\n"}'})
+    with pytest.raises(JournalError, match=r"its format is '2\\x1b\[2J\\n', not 1"):
+        Tree(prefix, TreeSettings(durable=False)).recover()
+
+
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """A directory on another file system."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import KINDS, Kind, Operation
+from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import JournalError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Journal:
         try:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != _FORMAT:
-                raise JournalError(path, f"its format is {document['format']}, not {_FORMAT}")
+                raise JournalError(path, f"its format is {document['format']!r}, not {_FORMAT}")
             workspace = _workspace(document["workspace"])
             operations = tuple(_operation(row, workspace) for row in document["operations"])
             return cls(str(document["label"]), workspace, operations, undoing)
@@ -88,9 +89,10 @@ def _operation(row: list[Any], workspace: str) -> Operation:
 
 
 class JournalFile:
-    """The journal's place in a staging area."""
+    """The journal's place in a staging area, ``TREE/var/tmp/sage``."""
 
     def __init__(self, area: Path) -> None:
+        self.prefix = area.parents[2]
         self.path = area / "journal"
         self.undo_path = area / "undo"
 
@@ -99,12 +101,20 @@ class JournalFile:
         return self.undo_path.exists()
 
     def read(self) -> Journal | None:
-        """Return the journal on disk, if there is one."""
+        """Return the journal on disk, if there is one.
+
+        Raises `JournalError` if it is damaged, cannot be read by us, or is the work of
+        somebody who is not trusted (see trust.py).
+        """
         for path in (self.undo_path, self.path):
             try:
-                data = path.read_bytes()
+                descriptor = open_trusted(path, os.O_RDONLY, self.prefix)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise JournalError(path, error.strerror or str(error)) from error
+            with open(descriptor, "rb") as file:
+                data = file.read()
             return Journal.from_bytes(data, path, undoing=path == self.undo_path)
         return None
 
