@@ -141,7 +141,8 @@ class _Build:
         paths = (wheel.path for wheel in wheels)
         cache = cache_directory()
         try:
-            entries = unpacked_wheels(paths, self.environment, cache)
+            cached = self.programs.log.cached
+            entries = unpacked_wheels(paths, self.environment, cache, cached)
         except OSError as error:
             remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
             reason = f"the cache {cache} cannot be filled ({error.strerror}); {remedy}"

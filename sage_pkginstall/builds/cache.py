@@ -28,7 +28,7 @@ from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sage_pkginstall.environment import Environment
 
@@ -39,15 +39,20 @@ SCRIPT_INTERPRETER = Path("/build-environment/python3")
 
 
 def unpacked_wheels(
-    wheels: Iterable[Path], environment: Environment, cache: Path
+    wheels: Iterable[Path],
+    environment: Environment,
+    cache: Path,
+    counted: Callable[[int, int], object] = lambda _hits, _misses: None,
 ) -> tuple[Path, ...]:
     """Return where each wheel lies unpacked for ``environment``'s Python, in their order.
 
     What is not in ``cache`` yet is unpacked and compiled now.  Nobody may write there.
-    Raises WheelError for a bad wheel.
+    ``counted`` is told how many were there, and how many were not.  Raises WheelError for a
+    bad wheel.
     """
     entries = {wheel: cache / "wheels" / _key(wheel, environment) for wheel in wheels}
     missing = {wheel: entry for wheel, entry in entries.items() if not _use(entry)}
+    counted(len(entries) - len(missing), len(missing))
     if missing:
         _make(missing, environment, cache)
     return tuple(entries.values())

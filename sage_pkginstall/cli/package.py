@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, parser, tree_settings
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
+from sage_pkginstall.operations.events import begin_job
 from sage_pkginstall.spkg.install import describe, run_job
 from sage_pkginstall.spkg.job import Effects, Job, Options
 from sage_pkginstall.spkg.logger import LOGGED, logged
@@ -57,6 +59,7 @@ def install(arguments: Sequence[str]) -> int:
     asked = _make_asks(os.environ.get("MAKEFLAGS", ""))
     if asked is not None:
         return asked
+    begin_job()
     common = read_variables(os.environ)
     package = _package(common, given.name)
     place = _place(common, given.tree, package)
@@ -88,7 +91,9 @@ def _run_job(package: Package, place: PackageVariables, options: Options) -> int
         settings=tree_settings(Talk("sage-spkg")),
         effects=_effects(),
     )
-    run_job(job)
+    installed = run_job(job)
+    if installed is not None:
+        print(summary_line(f"{package.name} {package.version}", installed), flush=True)
     return 0
 
 

@@ -6,6 +6,7 @@ what the scripts of packages and SAGE_SUDO run: ``stage-wheel``, ``commit-packag
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ __all__ = [
     "spkg_uninstall_main",
     "stage_wheel_main",
 ]
+
+_INTERRUPTED = 130
+_TAIL = 12  # lines of a log that tell why something failed
 
 
 def spkg_main(arguments: Sequence[str]) -> int:
@@ -39,10 +43,11 @@ def spkg_uninstall_main(arguments: Sequence[str]) -> int:
 def logger_main(arguments: Sequence[str]) -> int:
     """Run COMMAND (of bash); its output goes to the terminal and to the end of LOG.
 
-    With V=0 in the environment the terminal is told only of the beginning and the end.
+    With V=0 in the environment the terminal is told only of the beginning and the end; where
+    ``sage-pkginstall watch`` shows what goes on, only of a failure.
     """
     from sage_pkginstall.cli.target import parser  # noqa: PLC0415
-    from sage_pkginstall.spkg.logger import LOGGED, logged_command  # noqa: PLC0415
+    from sage_pkginstall.spkg.logger import LOGGED, WATCHED, logged_command  # noqa: PLC0415
 
     options = parser("sage-logger", logger_main.__doc__ or "")
     options.add_argument("-p", dest="prefixed", action="store_true", help="[NAME OF LOG] LINE")
@@ -51,19 +56,31 @@ def logger_main(arguments: Sequence[str]) -> int:
     given = options.parse_args(arguments)
     log = Path(given.log).absolute()
     name = log.name.removesuffix(".log")
-    quiet = os.environ.get("V") == "0"
+    watched = bool(os.environ.get(WATCHED))
+    quiet = os.environ.get("V") == "0" and not watched
     if quiet:
         print(f"[{name}] begins; its log is {log}", flush=True)
     status = logged_command(
         ["bash", "-c", given.command],
         f"[{name}] " if given.prefixed else "",
         log,
-        quiet=quiet,
+        quiet=quiet or watched,
         variables={**os.environ, LOGGED: name},
     )
     if quiet:
         print(f"[{name}] " + ("is done" if status == 0 else f"failed (status {status})"))
+    if watched and status not in {0, _INTERRUPTED}:
+        _tell_failure(name, status, log)
     return status
+
+
+def _tell_failure(name: str, status: int, log: Path) -> None:
+    """Print, in one write, how a log ends that nobody saw."""
+    from sage_pkginstall.builds.log import BuildLog  # noqa: PLC0415
+
+    with contextlib.suppress(OSError):
+        end = "".join(f"\n  {line}" for line in BuildLog(log).tail(_TAIL))
+        print(f"[{name}] failed (status {status}); the end of {log}:{end}", flush=True)
 
 
 def stage_wheel_main(arguments: Sequence[str]) -> int:

@@ -122,7 +122,13 @@ def tree_settings(talk: Talk, lock_timeout: float | None = None) -> TreeSettings
             raise UsageError(f"cannot use SAGE_LOCK_TIMEOUT={text!r}: {reason}") from None
     durable = os.environ.get("SAGE_PKGINSTALL_DURABLE", "1") not in ("0", "no", "none")
     notify = lambda message: print(f"{talk.program}: {message}", file=sys.stderr)  # noqa: E731
-    return TreeSettings(LockSettings(timeout, notify), durable=durable)
+    return TreeSettings(LockSettings(timeout, notify, _tell_of_waiting), durable=durable)
+
+
+def _tell_of_waiting() -> None:
+    from sage_pkginstall.operations.events import tell  # noqa: PLC0415 - only who waits
+
+    tell("waits")
 
 
 def target_of(arguments: argparse.Namespace, talk: Talk) -> Target:

@@ -36,6 +36,7 @@ __all__ = [
     "link",
     "lstat",
     "make_directory",
+    "open_for_appending",
     "remove_if_empty",
     "rename",
     "rename_new",
@@ -280,5 +281,19 @@ def delete_tree(path: StrPath) -> None:
         return
     for directory, _, _ in os.walk(path):
         with contextlib.suppress(OSError):
-            os.chmod(directory, 0o700)
-    shutil.rmtree(path)
+            if os.lstat(directory).st_uid == os.geteuid():
+                os.chmod(directory, 0o700)
+
+
+def open_for_appending(path: Path) -> int:
+    """Return the descriptor of a log to which many processes append, each line by one write.
+
+    The file and its directory are made at need; a link is not followed, nobody waits for
+    the reader of a pipe.  This is never a file of the prefix.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        return os.open(path, flags, 0o644)

@@ -68,13 +68,18 @@ class Holder:
 
 @dataclass(frozen=True)
 class LockSettings:
-    """How long to wait for the lock (seconds, None: for ever) and whom to tell."""
+    """How long to wait for the lock (seconds, None: for ever) and whom to tell.
+
+    ``notify`` gets a sentence where the wait is worth one; ``waits`` is called at once when
+    somebody else holds the lock.
+    """
 
     timeout: float | None = None
     notify: Callable[[str], None] = lambda _message: None
 
 
 def holder_path(lock: Path) -> Path:
+    waits: Callable[[], None] = lambda: None
     """Return the file that names the holder of ``lock``."""
     return lock.with_name(lock.name + ".holder")
 
@@ -188,6 +193,7 @@ class TreeLock:
         import filelock  # noqa: PLC0415 - 80 ms of CPU, spent only by who waits anyway
 
         lock = filelock.FileLock(self.path, mode=0o644)
+        self.settings.waits()
         limit = self.settings.timeout
         patience = _PATIENCE if limit is None else min(_PATIENCE, limit)
         start = time.monotonic()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
+from sage_pkginstall.engine.files import open_for_appending
 from sage_pkginstall.errors import PkgInstallError
 
 if TYPE_CHECKING:
@@ -123,6 +124,15 @@ def note(prefix: Path, *, label: str, **facts: Any) -> None:  # noqa: ANN401 - f
         )
         document = {"format": _FORMAT, **vars(transaction)}
         _append(log_files(prefix)[0], json.dumps(document).encode() + b"\n")
+    _tell_the_run(label, facts)
+
+
+def _tell_the_run(label: str, facts: dict[str, Any]) -> None:
+    """Tell the job of a run, if we are part of one, how long it had to do with the lock."""
+    if "SAGE_PKGINSTALL_JOB" in os.environ:
+        from sage_pkginstall.operations.events import tell  # noqa: PLC0415 - jobs of make only
+
+        tell("locked", waited=facts["waited"], held=facts["held"], label=_told(label))
 
 
 def log_files(prefix: Path) -> tuple[Path, ...]:
@@ -199,12 +209,7 @@ def _age(workspace: Workspace) -> float:
 
 
 def _append(path: Path, line: bytes) -> None:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        descriptor = os.open(path, flags, 0o644)
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(path, flags, 0o644)
+    descriptor = open_for_appending(path)
     try:
         os.write(descriptor, line)
         if os.fstat(descriptor).st_size > _LIMIT:

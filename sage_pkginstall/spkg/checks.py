@@ -32,7 +32,8 @@ def check(job: Job) -> str:
     if job.options.check == "no":
         return ""
     try:
-        found = run_phase(job, "check", variables=_variables(job))
+        with job.effects.progress.phase("check"):
+            found = run_phase(job, "check", variables=_variables(job))
     except ScriptError as error:
         if job.options.check == "yes":
             raise

@@ -48,11 +48,15 @@ __all__ = ["Committed", "commit_package"]
 
 @dataclass(frozen=True)
 class Committed:
-    """What a request changed; ``warnings`` are to be told to the user."""
+    """What a request changed; ``warnings`` are to be told to the user.
+
+    ``files`` counts those that the package's stamp lists, not those of the distributions.
+    """
 
     distributions: tuple[StagedDistribution, ...]
     outcomes: tuple[Outcome, ...]
     warnings: tuple[str, ...]
+    files: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,27 +109,32 @@ def _both(first: Committed, second: Committed) -> Committed:
         first.distributions + second.distributions,
         first.outcomes + second.outcomes,
         first.warnings + second.warnings,
+        first.files + second.files,
     )
 
 
 def _commit(request: CommitRequest, tree: Tree, environment: Environment | None) -> Committed:
     with tree.workspace() as workspace:
         distributions: tuple[StagedDistribution, ...] = ()
+        files = 0
         if request.action == "install":
-            distributions = _stage(request, workspace, environment)
+            distributions, files = _stage(request, workspace, environment)
         package = None if request.keep else request.package
         change = _PackageChange(distributions, package=package, request=request)
         if environment is not None:
             _leave_to_pip(tree, environment, change.distributions)
         outcome = commit_change(tree, workspace, environment, change, request.label)
     warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
-    return Committed(distributions, (outcome,), warnings)
+    return Committed(distributions, (outcome,), warnings, files)
 
 
 def _stage(
     request: CommitRequest, workspace: Workspace, environment: Environment | None
-) -> tuple[StagedDistribution, ...]:
-    """Lay out everything that the package shall leave in the tree, its stamp last."""
+) -> tuple[tuple[StagedDistribution, ...], int]:
+    """Lay out everything that the package shall leave in the tree, its stamp last.
+
+    Returns the distributions of its wheels, and how many files the stamp lists.
+    """
     staged = Path(request.staged)
     if staged.is_dir():
         lay_in(staged, workspace.tree, move=request.move)
@@ -135,8 +144,9 @@ def _stage(
         distributions = _stage_wheels(request, environment, workspace.tree)
     for distribution in distributions:
         files -= distribution.replaced
-    write_stamp(workspace.tree, _stamp(request, files))
-    return distributions
+    stamp = _stamp(request, files)
+    write_stamp(workspace.tree, stamp)
+    return distributions, len(stamp.files or ())
 
 
 def _stage_wheels(

@@ -12,6 +12,7 @@ the error says so.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,21 +22,28 @@ from sage_pkginstall.spkg.checks import check
 from sage_pkginstall.spkg.commit import commit_package
 from sage_pkginstall.spkg.commit_request import CommitRequest, write_request
 from sage_pkginstall.spkg.programs import Program, by_sudo
+from sage_pkginstall.spkg.progress import Installed, told_job
 from sage_pkginstall.spkg.queue import queued_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sage_pkginstall.spkg.commit import Committed
     from sage_pkginstall.spkg.job import Job
     from sage_pkginstall.spkg.package import Package
 
 __all__ = ["describe", "run_job"]
 
 
-def run_job(job: Job) -> None:
-    """Do what the job's mode says.  Raises PackageError, and what the transaction raises."""
-    with build_directory.occupied(job.place, job.effects.say, job.effects.run):
-        _MODES[job.options.mode](job)
+def run_job(job: Job) -> Installed | None:
+    """Do what the job's mode says; return what it brought into the tree, if it did.
+
+    Raises PackageError, and what the transaction raises.
+    """
+    with told_job(job):
+        with build_directory.occupied(job.place, job.effects.say, job.effects.run):
+            _MODES[job.options.mode](job)
+        return job.effects.progress.installed
 
 
 def _download(job: Job) -> None:
@@ -130,14 +138,35 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
     )
     if request.move:
         build_directory.mark_staged(job.place, staged=False)
+    progress = job.effects.progress
+    built = progress.seconds.get("build", 0.0)
+    began = time.monotonic()
     if sudo:
-        _commit_by_sudo(job, request)
+        wheels = len(queued_wheels(job.place.private_directory))
+        with progress.phase("install"):
+            _commit_by_sudo(job, request)
+        progress.installed = Installed(wheels, built)
         return
-    committed = commit_package(request, job.settings)
+    with progress.phase("install"):
+        committed = commit_package(request, job.settings)
+    progress.installed = _counted(committed, built, time.monotonic() - began)
     for warning in committed.warnings:
         job.effects.warn(warning)
     for one in committed.distributions:
         job.effects.say(f"installed distribution {one.name} {one.version}")
+
+
+def _counted(committed: Committed, built: float, took: float) -> Installed:
+    waited = sum(outcome.waited for outcome in committed.outcomes)
+    held = sum(outcome.held for outcome in committed.outcomes)
+    return Installed(
+        wheels=len(committed.distributions),
+        built=built,
+        files=committed.files + sum(len(one.paths) for one in committed.distributions),
+        staged=took - waited - held,
+        waited=waited,
+        held=held,
+    )
 
 
 def _commit_by_sudo(job: Job, request: CommitRequest) -> None:
@@ -159,16 +188,18 @@ def _commit_by_sudo(job: Job, request: CommitRequest) -> None:
 def _finish(job: Job) -> None:
     """Run what is to run once the package is installed, and delete the build directory."""
     job.effects.say(f"installed {job.package.full_name} into {job.place.tree}")
-    try:
-        for name in ("pipinst", "postinst"):
-            phases.run_phase(job, name, sudo=True)
-    except phases.ScriptError as error:
-        reason = f"it is installed in {job.place.tree}, but {error.reason}"
-        raise PackageError(job.package.name, reason) from error
-    if _is_needed(job):
-        job.effects.warn(f"{job.place.build_directory} is kept: an editable distribution is there")
-    elif not job.options.keep_build:
-        _erase(job)
+    with job.effects.progress.phase("finish"):
+        try:
+            for name in ("pipinst", "postinst"):
+                phases.run_phase(job, name, sudo=True)
+        except phases.ScriptError as error:
+            reason = f"it is installed in {job.place.tree}, but {error.reason}"
+            raise PackageError(job.package.name, reason) from error
+        if _is_needed(job):
+            warning = f"{job.place.build_directory} is kept: an editable distribution is there"
+            job.effects.warn(warning)
+        elif not job.options.keep_build:
+            _erase(job)
 
 
 def _is_needed(job: Job) -> bool:
@@ -190,11 +221,13 @@ def _install_with_pip(job: Job) -> None:
         variables.pop(name)
     install = [tool, "pip", "install", "-r", requirements]
     command = by_sudo(job.place.common.sudo, install, variables)
-    status = job.effects.run(Program(command, job.package.directory, variables))
+    with job.effects.progress.phase("install"):
+        status = job.effects.run(Program(command, job.package.directory, variables))
     if status != 0:
         reason = f"pip could not install its requirements (exit status {status})"
         raise PackageError(job.package.name, reason)
     check(job)
+    job.effects.progress.installed = Installed(0, job.effects.progress.seconds["install"])
     _finish(job)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from sage_pkginstall.spkg.progress import Progress
 from sage_pkginstall.spkg.scripts import Wrapper
 from sage_pkginstall.spkg.search_paths import search_paths
 
@@ -40,12 +41,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Effects:
-    """What reaches the world: programs, the network, the lines that are told to people."""
+    """What reaches the world: programs, the network, the lines that are told to people.
+
+    ``progress`` is told of the phases.
+    """
 
     run: Run
     download: DownloadUrl
     say: Callable[[str], None]
     warn: Callable[[str], None]
+    progress: Progress = field(default_factory=Progress)
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["LOGGED", "LineCopier", "logged", "logged_command"]
+__all__ = ["LOGGED", "WATCHED", "LineCopier", "logged", "logged_command"]
 
 LOGGED = "SAGE_PKGINSTALL_LOGGED"
 """Set by sage-logger for what it runs: that has a prefix and a log already."""
+
+WATCHED = "SAGE_PKGINSTALL_WATCHED"
+"""Set by ``watch`` for what it runs: it shows what goes on, the log alone has the lines."""
 
 _CHUNK = 1 << 16
 
@@ -94,7 +97,8 @@ def logged_command(
 ) -> int:
     """Run ``command``, its output under ``prefix`` in ``log`` and on stdout (unless quiet).
 
-    Returns its exit status, 128 + N after signal N.
+    Returns its exit status, 128 + N after signal N.  Ctrl-C is for the command: what it
+    still has to say is copied.
     """
     reading, writing = os.pipe()
     try:
@@ -104,7 +108,7 @@ def logged_command(
     finally:
         os.close(writing)
     out = None if quiet else sys.stdout.fileno()
-    with _opened(log) as descriptor, _stopper(process) as stop:
+    with _opened(log) as descriptor, _stopper(process) as stop, _not_interrupted():
         LineCopier(os.fsencode(prefix), descriptor, {reading: out}).copy_until(stop)
     os.close(reading)
     return exit_status(process.wait())
@@ -157,6 +161,15 @@ def _copy_and_exit(copier: LineCopier, stop: int, others: Iterable[int]) -> NoRe
         status = 0
     finally:
         os._exit(status)
+
+
+@contextlib.contextmanager
+def _not_interrupted() -> Iterator[None]:
+    former = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 @contextlib.contextmanager

@@ -49,17 +49,19 @@ def fetch(job: Job) -> Path | None:
         job.effects.run,
         job.effects.download,
     )
-    return sources.fetch(job.package, tarball, allow_upstream=job.options.allow_upstream)
+    with job.effects.progress.phase("fetch"):
+        return sources.fetch(job.package, tarball, allow_upstream=job.options.allow_upstream)
 
 
 def prepare(job: Job) -> None:
     """Make the build directory anew: sources, patched, and the scripts, wrapped."""
     tarball = fetch(job)
-    make_fresh(job.place, job.effects.run)
-    _lay_out(job, tarball)
-    for patch in job.package.patches:
-        _apply(job, patch)
-    wrap_scripts(job)
+    with job.effects.progress.phase("unpack"):
+        make_fresh(job.place, job.effects.run)
+        _lay_out(job, tarball)
+        for patch in job.package.patches:
+            _apply(job, patch)
+        wrap_scripts(job)
 
 
 def _lay_out(job: Job, tarball: Path | None) -> None:
@@ -113,12 +115,13 @@ def build(job: Job) -> None:
     if not install.exists() and job.package.script("install") is None:
         raise PackageError(job.package.name, "it has no script spkg-install")
     mark_staged(job.place, staged=False)
-    staged.open_for_scripts(job.place)
-    run_phase(job, "preinst")
-    has_build = run_phase(job, "build")
-    run_phase(job, "install", sudo=has_build)
-    staged.finish(job.place)
-    _stage_records(job)
+    with job.effects.progress.phase("build"):
+        staged.open_for_scripts(job.place)
+        run_phase(job, "preinst")
+        has_build = run_phase(job, "build")
+        run_phase(job, "install", sudo=has_build)
+        staged.finish(job.place)
+        _stage_records(job)
     mark_staged(job.place, staged=True)
 
 
