@@ -17,10 +17,9 @@ import contextlib
 import json
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from zlib import crc32
 
 from sage_pkginstall import __version__
@@ -93,8 +92,7 @@ print("\n" + sys.argv[2] + json.dumps(facts) + sys.argv[2])
 """
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """A prefix and what its interpreter said about itself.
 
     Scheme paths are relative to the prefix ("" is the prefix itself) and go through no

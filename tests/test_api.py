@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,7 +137,7 @@ def test_recover_tells_that_there_is_nothing(venv: Path) -> None:
 
 
 def test_managed_environment_is_left_alone(venv: Path, tmp_path: Path) -> None:
-    environment = replace(target_environment(venv), externally_managed="Ask the system.")
+    environment = target_environment(venv)._replace(externally_managed="Ask the system.")
     before = tree(venv)
     with pytest.raises(ManagedEnvironmentError, match="Ask the system"):
         install([make_wheel(tmp_path, "foo", "1.0")], environment)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import venv
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,8 +101,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """A real environment, but for what wheels are measured against."""
     prefix = tmp_path_factory.mktemp("venv")
     venv.EnvBuilder(symlinks=True).create(prefix)
-    return replace(
-        target_environment(prefix),
+    return target_environment(prefix)._replace(
         implementation="cpython",
         version="3.11.7",
         tags=("cp311-cp311-linux_x86_64", "py3-none-any"),

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import venv
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,9 +94,9 @@ def test_result_is_that_of_compileall_on_the_final_path(
     if epoch:
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     final = root.parent / "final"
-    there = replace(environment, prefix=final)
+    there = environment._replace(prefix=final)
     if not ours:
-        there = replace(there, magic=b"\0\0\0\0")
+        there = there._replace(magic=b"\0\0\0\0")
     plant(root, BROKEN)
     (root / "lib/a/b.c.py").chmod(0o400)
     (root / "bin/tool.py").chmod(0o755)
@@ -160,7 +159,7 @@ def test_error_in_another_process_names_the_file(
 ) -> None:
     """A directory where byte-code should go, in the share of each process in turn."""
     root, sources = many(tmp_path, 24)
-    there = environment if ours else replace(environment, magic=b"\0\0\0\0")
+    there = environment if ours else environment._replace(magic=b"\0\0\0\0")
     for source in sources[:2]:
         blocked = f"lib/__pycache__/{Path(source).stem}.{environment.cache_tag}.pyc"
         (root / blocked).mkdir(parents=True)
@@ -217,7 +216,7 @@ def test_another_run_s_settings_do_not_matter(
 def test_odd_names(tmp_path: Path, environment: Environment) -> None:
     names = ["new\nline.py", "blank name.py", "\udcff.py", "\u00e9.py"]
     root = plant(tmp_path / "odd", dict.fromkeys(names, b"x = 1\n"))
-    for there in (environment, replace(environment, magic=b"\0\0\0\0")):
+    for there in (environment, environment._replace(magic=b"\0\0\0\0")):
         written = compile_staged(root, names, there)
         assert len(written) == len(names)
         shutil.rmtree(root / "__pycache__")
@@ -237,7 +236,7 @@ def test_failing_target_is_told(root: Path, environment: Environment, tmp_path: 
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\necho no way >&2\nexit 7\n", encoding="ascii")
     script.chmod(0o755)
-    broken = replace(environment, magic=b"\0\0\0\0", interpreter=script)
+    broken = environment._replace(magic=b"\0\0\0\0", interpreter=script)
     reason = rf"cannot use target interpreter {script}: it cannot compile: no way \(exit status 7\)"
     with pytest.raises(EnvironmentFactsError, match=reason):
         compile_staged(root, sorted(SOURCES), broken)

@@ -6,7 +6,6 @@ import io
 import os
 import shlex
 import venv
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -125,7 +124,7 @@ def test_long_or_blank_interpreter_is_started_through_sh(
     tmp_path: Path, root: Path, environment: Environment, name: str
 ) -> None:
     interpreter = tmp_path / name
-    odd = replace(environment, interpreter=interpreter)
+    odd = environment._replace(interpreter=interpreter)
     data = {"scripts/own": "#!python\nprint(1)\n"}
     stage(make_wheel(tmp_path, "foo", "1.0", scripts={"entry": "foo:main"}, data=data), odd, root)
     start = f"#!/bin/sh\n'''exec' {shlex.quote(str(interpreter))} \"$0\" \"$@\"\n' '''\n".encode()
@@ -241,7 +240,7 @@ def test_refused_path_that_leaves_its_scheme(
 
 def test_error_names_the_file(tmp_path: Path, root: Path, environment: Environment) -> None:
     if not os.geteuid():
-        environment = replace(environment, schemes={**environment.schemes, "data": "x" * 300})
+        environment = environment._replace(schemes={**environment.schemes, "data": "x" * 300})
         reason = "File name too long"
     else:
         root.chmod(0o500)

@@ -286,9 +286,8 @@ def doctor_of_a_prefix_without_python(desk: Desk) -> str:
 
 @produces("{prefix} is managed by the system (PEP 668): it is not changed")
 def doctor_of_a_managed_prefix(desk: Desk) -> str:
-    from dataclasses import replace  # noqa: PLC0415 - for this case only
 
-    environment = replace(target_environment(desk.prefix), externally_managed="by us")
+    environment = target_environment(desk.prefix)._replace(externally_managed="by us")
     examination = Examination(Tree(desk.prefix), environment, {}, lambda _: "x")
     return "\n".join(one.text for one in examine(examination))
 

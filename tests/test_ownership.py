@@ -9,7 +9,6 @@ import shutil
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,7 @@ def environment(facts: Environment, tmp_path: Path) -> Environment:
     """An environment with an empty site-packages of its own."""
     prefix = tmp_path / "prefix"
     (prefix / facts.schemes["purelib"]).mkdir(parents=True)
-    return replace(facts, prefix=prefix)
+    return facts._replace(prefix=prefix)
 
 
 def site(environment: Environment) -> str:
@@ -490,7 +489,7 @@ def test_damaged_index_is_made_anew(environment: Environment, cache: Path, damag
     path = index_file(cache)
     good = path.read_bytes()
     if damage == "foreign":
-        other = replace(environment, prefix=environment.prefix.parent / "other")
+        other = environment._replace(prefix=environment.prefix.parent / "other")
         add(other, "else", "1")
         look(other)
         (foreign,) = set((cache / "owners").iterdir()) - {path}

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import venv
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -309,6 +308,6 @@ def test_a_target_without_compilation_gets_no_bytecode(
 def test_error_of_the_target_interpreter_is_told(
     tmp_path: Path, root: Path, environment: Environment
 ) -> None:
-    gone = replace(environment, magic=b"\0\0\0\0", interpreter=tmp_path / "gone")
+    gone = environment._replace(magic=b"\0\0\0\0", interpreter=tmp_path / "gone")
     with pytest.raises(OSError, match="gone"):
         stage(make_wheel(tmp_path, "foo", "1.0"), gone, root, compile_=True)

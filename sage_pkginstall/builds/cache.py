@@ -18,8 +18,6 @@ import errno
 import hashlib
 import os
 import stat
-import time
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -124,8 +122,7 @@ def _as_entry(environment: Environment, entry: Path) -> Environment:
         "headers": "include/site/" + modules.split("/")[1],
         "data": "",
     }
-    return replace(
-        environment,
+    return environment._replace(
         prefix=entry,
         interpreter=SCRIPT_INTERPRETER,
         schemes=MappingProxyType(schemes),
@@ -156,7 +153,7 @@ def _unpack(wheel: Path, root: Path, entry: Path, target: Environment) -> None:
     from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel  # noqa: PLC0415
 
     def compiler(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
-        runnable = replace(environment, interpreter=target.interpreter)
+        runnable = environment._replace(interpreter=target.interpreter)
         return compile_staged(root, sources, runnable)
 
     request = WheelRequest(wheel, requested=False)

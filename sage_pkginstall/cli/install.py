@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def install(arguments: Sequence[str]) -> int:
         refuse_managed(environment)
     store = store_of(given.store, target.tree.prefix)
     requests = requests_of_arguments(given.wheels, environment, store)
-    requests = tuple(replace(request, compile=not given.no_compile) for request in requests)
+    requests = tuple(request._replace(compile=not given.no_compile) for request in requests)
     how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
     tree = Tree(below(given.root, target.tree.prefix), target.tree.settings)
     tree.prefix.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ def pip_install(arguments: Sequence[str]) -> int:
     if given.editable:
         requests = _editable(requests, Path(given.editable))
     if given.no_compile:
-        requests = tuple(replace(request, compile=False) for request in requests)
+        requests = tuple(request._replace(compile=False) for request in requests)
     tree = Tree(below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
     tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)
@@ -82,7 +81,7 @@ def _editable(requests: tuple[WheelRequest, ...], source: Path) -> tuple[WheelRe
     if len(requests) != 1 or not source.is_dir():
         reason = "--editable takes a source directory, and the one wheel that was built of it"
         raise UsageError(f"cannot install {source} editable: {reason}")
-    return (replace(requests[0], direct_url=editable_url(source)),)
+    return (requests[0]._replace(direct_url=editable_url(source)),)
 
 
 def _add_pip_options(options: argparse.ArgumentParser) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from sage_pkginstall.engine.clock import file_time, is_settled
 
@@ -14,8 +13,7 @@ Kind = Literal["place", "swap", "remove", "prune"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """One step of a plan.
 
     ``place``: the entry at ``slot`` goes to ``path``, which must not exist.
@@ -36,8 +34,7 @@ class Operation:
     mode: int = 0
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """A directory that a plan was made from, and the state it was in before it was read.
 
     The change is that of the inode: copying may set the time of modification back.
@@ -66,17 +63,15 @@ class Evidence:
         return is_settled(self.changed, self.now) and now == (self.device, self.inode, self.changed)
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """Something about a path that the user should know: see ``message``."""
 
     path: str
     message: str
-    owners: frozenset[str] = field(default_factory=frozenset)
+    owners: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Operations in the order in which they are carried out, and what they rest on."""
 
     operations: tuple[Operation, ...]

@@ -9,9 +9,8 @@ from __future__ import annotations
 import filecmp
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
@@ -49,8 +48,7 @@ class NoOwners:
         return False
 
 
-@dataclass(frozen=True)
-class PlanRequest:
+class PlanRequest(NamedTuple):
     """What a transaction is to bring about, in terms of paths.
 
     Everything in the staged tree of the workspace comes to the prefix; of ``replaced``
@@ -60,7 +58,7 @@ class PlanRequest:
     """
 
     replaced: frozenset[str] = frozenset()
-    ownership: Ownership = field(default_factory=NoOwners)
+    ownership: Ownership = NoOwners()
     lasting: frozenset[str] = frozenset()
     rank: Callable[[str], int] = lambda _path: 0
     conflicts: Conflicts = "warn"

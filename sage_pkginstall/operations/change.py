@@ -5,9 +5,8 @@ Installing, upgrading, uninstalling and merging are this with different contents
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
@@ -19,7 +18,7 @@ from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, sur
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sage_pkginstall.engine.plan import Plan
@@ -37,8 +36,7 @@ _SCRIPTS = "var/lib/sage/scripts"
 _ENGINE_DIRECTORIES = ("var/lock", "var/tmp/sage")
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What one transaction is to bring about, besides the staged tree's arrival.
 
     Older versions of the ``staged`` distributions go, and the distributions in
@@ -49,15 +47,16 @@ class Change:
     drop: tuple[str, ...] = ()
     package: str | None = None
     conflicts: Literal["warn", "error"] = "warn"
+    outdated: Callable[[], tuple[str, ...]] = tuple
+    """More to be dropped; asked whenever the change is planned, so under the lock, too."""
 
     @property
     def distributions(self) -> tuple[str, ...]:
         """The names of all distributions whose old files go."""
-        return (*(s.name for s in self.staged), *self.drop)
+        return (*(s.name for s in self.staged), *self.drop, *self.outdated())
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a change did: its plan, warnings, and seconds waited for and holding the lock."""
 
     plan: Plan

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["InstallOptions", "Installation", "install"]
 
 
-@dataclass(frozen=True)
-class InstallOptions:
+class InstallOptions(NamedTuple):
     """How wheels are installed.
 
     ``conflicts``: what becomes of a file that another distribution owns with another
@@ -36,8 +34,7 @@ class InstallOptions:
     check_requirements: bool = True
 
 
-@dataclass(frozen=True)
-class Installation:
+class Installation(NamedTuple):
     """What was (or with a dry run would be) installed.
 
     ``unmet`` has a pair (distribution, requirement) for each requirement of the wheels
@@ -79,7 +76,7 @@ def _bring_in(
     staged: tuple[StagedDistribution, ...],
     options: InstallOptions,
 ) -> Outcome:
-    there = replace(environment, prefix=tree.prefix)
+    there = environment._replace(prefix=tree.prefix)
     change = Change(staged, conflicts=options.conflicts)
     if options.dry_run:
         return plan_change(tree, workspace, there, change)

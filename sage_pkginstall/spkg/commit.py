@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,25 +59,6 @@ class Committed:
     files: int = 0
 
 
-@dataclass(frozen=True)
-class _PackageChange(Change):
-    """A change that also drops the distributions that the package had and will not have.
-
-    Which these are is looked up whenever the change is planned, so under the lock, too:
-    another process may have installed another version meanwhile.
-    """
-
-    request: CommitRequest | None = None
-
-    @property
-    def distributions(self) -> tuple[str, ...]:
-        come = tuple(distribution.name for distribution in self.staged)
-        if self.request is None or self.request.keep:
-            return come
-        had = package_distributions(Path(self.request.tree), self.request.package)
-        return (*come, *sorted(had.difference(come)))
-
-
 def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
     """Carry out ``request``: all of it or nothing.
 
@@ -93,7 +74,22 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
         elsewhere = _commit_elsewhere(request, environment, settings)
         rest = _commit(request, tree, None)
         return _both(elsewhere, rest)
-    return _commit(request, tree, replace(environment, prefix=tree.prefix) if environment else None)
+    return _commit(request, tree, environment._replace(prefix=tree.prefix) if environment else None)
+
+
+def _change(request: CommitRequest, staged: tuple[StagedDistribution, ...]) -> Change:
+    """Return a change that also drops the distributions that the package will not have.
+
+    Which these are is looked up whenever the change is planned: another process may have
+    installed another version meanwhile.
+    """
+    come = {distribution.name for distribution in staged}
+
+    def outdated() -> tuple[str, ...]:
+        had = package_distributions(Path(request.tree), request.package)
+        return tuple(sorted(had.difference(come)))
+
+    return Change(staged) if request.keep else Change(staged, outdated=outdated)
 
 
 def _environment(request: CommitRequest) -> Environment | None:
@@ -120,7 +116,7 @@ def _commit(request: CommitRequest, tree: Tree, environment: Environment | None)
         if request.action == "install":
             distributions, files = _stage(request, workspace, environment)
         package = None if request.keep else request.package
-        change = _PackageChange(distributions, package=package, request=request)
+        change = _change(request, distributions)._replace(package=package)
         if environment is not None:
             _leave_to_pip(tree, environment, change.distributions)
         outcome = commit_change(tree, workspace, environment, change, request.label)
@@ -250,7 +246,7 @@ def _commit_elsewhere(
         distributions: tuple[StagedDistribution, ...] = ()
         if request.action == "install":
             distributions = _stage_wheels(request, environment, workspace.tree)
-        change = _PackageChange(distributions, request=request)
+        change = _change(request, distributions)
         if not change.distributions:
             return Committed((), (), ())
         _leave_to_pip(tree, environment, change.distributions)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.errors import WheelError
@@ -43,8 +42,7 @@ _OTHER_NAME = 0x7075  # a second name, which some readers take instead
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What a wheel may ask of the machine; all of it is known before anything is written."""
 
     entries: int = 1_000_000

@@ -11,8 +11,7 @@ Nothing is changed here.  On disk, in a directory of distributions (site-package
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.names import canonical_name
@@ -39,8 +38,7 @@ Kind: TypeAlias = Literal["dist-info", "egg-info", "egg-link", "distutils"]
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """A distribution that lies in the environment; ``info`` is its record's place.
 
     Name and version are taken from the name of that place where it is clear; they may be
@@ -54,8 +52,7 @@ class Installed:
     kind: Kind
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(NamedTuple):
     """What METADATA (or PKG-INFO) says of an installed distribution."""
 
     name: str

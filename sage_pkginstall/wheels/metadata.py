@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from configparser import Error as ConfigParserError
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from installer.utils import parse_entrypoints, parse_metadata_file
 
@@ -38,8 +37,7 @@ __all__ = [
 _EMPTY_LINE = re.compile(r"(?<=\n)\r?\n")
 
 
-@dataclass(frozen=True)
-class WheelMetadata:
+class WheelMetadata(NamedTuple):
     """What METADATA says, as it is written there."""
 
     name: str

@@ -16,8 +16,7 @@ import contextlib
 import functools
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from sage_pkginstall.engine.clock import file_time, is_settled
@@ -316,8 +315,7 @@ class _Ownership:
         return f"distribution {installed.name} {installed.version}".rstrip()
 
 
-@dataclass(frozen=True)
-class _Seen:
+class _Seen(NamedTuple):
     """A directory of records, and its state before it was read.
 
     What had changed within the same tick of the clock counts as changed: see engine/clock.py.

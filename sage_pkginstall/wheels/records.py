@@ -15,8 +15,7 @@ told apart: no file outside is ever ours to delete.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
@@ -44,8 +43,7 @@ __all__ = [
 _DIGITS = 20
 
 
-@dataclass(frozen=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """A row of RECORD: the file, and its hash (``ALGORITHM=VALUE``) and size, if given.
 
     ``path`` is absolute if the file lies outside of the prefix.
@@ -61,8 +59,7 @@ class RecordRow:
         return self.path.startswith("/")
 
 
-@dataclass(frozen=True)
-class RecordedFiles:
+class RecordedFiles(NamedTuple):
     """The files of a distribution, and what its record claims beyond the prefix."""
 
     paths: frozenset[str]

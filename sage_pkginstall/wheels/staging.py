@@ -7,8 +7,7 @@ staged tree is to be thrown away, and nothing else has been written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import installer
 
@@ -36,8 +35,7 @@ class StagingCompiler(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class WheelRequest:
+class WheelRequest(NamedTuple):
     """A wheel to be installed, and what its ``*.dist-info`` shall say about that."""
 
     path: Path
@@ -47,8 +45,7 @@ class WheelRequest:
     compile: bool = True
 
 
-@dataclass(frozen=True)
-class StagedDistribution:
+class StagedDistribution(NamedTuple):
     """What was staged; paths are relative to the prefix."""
 
     name: str
