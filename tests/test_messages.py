@@ -389,16 +389,10 @@ def doctor_while_others_hold_the_lock(desk: Desk) -> str:
     return said
 
 
-@produces("the journal {path} is damaged")
+@produces("the journal {path} cannot be used: {reason}")
 def doctor_of_a_damaged_journal(desk: Desk) -> str:
     plant(desk.prefix, {"var/tmp/sage/journal": b"{damaged"})
     return desk.run("doctor", status=1)
-
-
-@produces("the journal cannot be read: {reason}")
-def doctor_of_an_unreadable_journal(desk: Desk) -> str:
-    (desk.prefix / "var/tmp/sage/journal").mkdir(parents=True)
-    return desk.doctor()
 
 
 @produces(

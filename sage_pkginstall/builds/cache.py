@@ -103,11 +103,11 @@ def _make(entries: dict[Path, Path], environment: Environment, cache: Path) -> N
     with area.workspace() as workspace:
         for wheel, entry in entries.items():
             root = workspace.tree / entry.name
-            root.mkdir()
+            root.mkdir(mode=0o755)  # whatever the umask is
             _unpack(wheel, root, entry, environment)
             _make_read_only(root)
         flush_file_system(workspace.tree)
-        (cache / "wheels").mkdir(exist_ok=True)
+        (cache / "wheels").mkdir(mode=0o755, exist_ok=True)
         for entry in entries.values():
             _publish(workspace.tree / entry.name, entry)
 

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.target import parser
-from sage_pkginstall.engine.lock import HELD_VARIABLE, describe, last_holder, record_holder
+from sage_pkginstall.engine.lock import (
+    HELD_VARIABLE,
+    describe,
+    last_holder,
+    open_lock,
+    record_holder,
+)
 from sage_pkginstall.errors import LockError, UsageError
 
 if TYPE_CHECKING:
@@ -55,11 +61,7 @@ def flock(arguments: Sequence[str]) -> int:
 
 def _open(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        return os.open(path, flags, 0o644)
-    except OSError as error:
-        raise LockError(path, error.strerror or str(error)) from error
+    return open_lock(path)
 
 
 def _take(descriptor: int, path: Path, kind: int) -> None:

@@ -6,6 +6,7 @@ only when it is asked for, because start-up is a good part of installing a small
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"sage-pkginstall: cannot run {words[0]!r}: there is no such command", file=sys.stderr
         )
         return _usage(2)
+    os.umask(os.umask(0o022) | 0o002)  # not even then may everybody write what is installed
     return _run(words[0], words[1:])
 
 

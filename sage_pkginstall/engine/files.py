@@ -269,16 +269,25 @@ def flush_file_system(path: Path) -> None:
 
 
 def delete_tree(path: StrPath) -> None:
-    """Delete a private tree, read-only directories included; it may be missing."""
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        if not os.path.lexists(path):
-            return
-    except OSError:
-        pass
-    else:
+    """Delete a private tree, read-only directories included; it may be missing.
+
+    If ``path`` is a link, only that goes.
+    """
+    status = lstat(path)
+    if status is None:
         return
+    if not stat.S_ISDIR(status.st_mode):
+        os.unlink(path)
+        return
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path)
+    if os.path.lexists(path):
+        _open_directories(path)
+        shutil.rmtree(path)
+
+
+def _open_directories(path: StrPath) -> None:
+    """Let us delete in our directories below ``path``; those of others are left alone."""
     for directory, _, _ in os.walk(path):
         with contextlib.suppress(OSError):
             if os.lstat(directory).st_uid == os.geteuid():

@@ -23,6 +23,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine.trust import make_closed, open_trusted
 from sage_pkginstall.errors import LockError, LockTimeoutError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "TreeLock",
     "describe",
     "last_holder",
+    "open_lock",
     "record_holder",
 ]
 
@@ -44,6 +46,7 @@ HELD_VARIABLE = "SAGE_FLOCK_HELD"
 
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _POLL_INTERVAL = 0.002  # seconds; filelock's default of 50 ms is longer than a commit
+_MODE = 0o600
 _PATIENCE = 0.25  # seconds of waiting that are not worth a line
 
 
@@ -87,7 +90,8 @@ def holder_path(lock: Path) -> Path:
 def last_holder(lock: Path) -> Holder | None:
     """Return who holds or last held ``lock``, as far as that can be read."""
     try:
-        facts = json.loads(holder_path(lock).read_bytes())
+        with open(open_trusted(holder_path(lock), os.O_RDONLY, lock.parent), "rb") as file:
+            facts = json.loads(file.read())
         return Holder(
             int(facts["pid"]),
             str(facts["label"]),
@@ -169,12 +173,11 @@ class TreeLock:
         return False
 
     def _open(self) -> int:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.open(self.path, flags, 0o644)
+            make_closed(self.path.parent, self.path.parents[2])
         except OSError as error:
-            raise LockError(self.path, _reason(error)) from error
+            raise LockError(self.path.parent, error.strerror or str(error)) from error
+        return open_lock(self.path)
 
     def _try(self, descriptor: int) -> bool:
         """Take the flock without waiting, the same one that `filelock` takes."""
@@ -192,7 +195,7 @@ class TreeLock:
         """Wait for the lock with `filelock`, telling after a while for whom."""
         import filelock  # noqa: PLC0415 - 80 ms of CPU, spent only by who waits anyway
 
-        lock = filelock.FileLock(self.path, mode=0o644)
+        lock = filelock.FileLock(self.path, mode=_MODE)
         self.settings.waits()
         limit = self.settings.timeout
         patience = _PATIENCE if limit is None else min(_PATIENCE, limit)
@@ -222,6 +225,17 @@ class TreeLock:
                 f" {describe(last_holder(self.path))}; end that process if it hangs, then repeat"
             )
             raise LockTimeoutError(self.path, reason) from error
+
+
+def open_lock(path: Path) -> int:
+    """Return a descriptor of a lock file, which is made at need.
+
+    Others cannot even open it: who can may keep it locked for ever.  Raises `LockError`.
+    """
+    try:
+        return open_trusted(path, os.O_RDONLY | os.O_CREAT, path.parent, _MODE)
+    except OSError as error:
+        raise LockError(path, error.strerror or str(error)) from error
 
 
 def is_held_for_us(lock: Path) -> bool:
@@ -259,22 +273,15 @@ def record_holder(lock: Path, label: str) -> Holder:
 def _write_holder(lock: Path, holder: Holder) -> None:
     """Write the file that names the holder, in place: only the holder of the lock does."""
     path = holder_path(lock)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = open_trusted(path, os.O_WRONLY | os.O_CREAT, path.parent, 0o644)
     except OSError as error:
-        raise LockError(path, _reason(error)) from error
+        raise LockError(path, error.strerror or str(error)) from error
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(asdict(holder)).encode())
     finally:
         os.close(descriptor)
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ELOOP:
-        return "it is a symbolic link, which is not followed; remove it"
-    return error.strerror or str(error)
 
 
 if sys.platform == "win32":  # pragma: no cover

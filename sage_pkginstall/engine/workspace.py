@@ -24,12 +24,14 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import JournalFile
-from sage_pkginstall.errors import JournalError
+from sage_pkginstall.engine.trust import make_closed, open_trusted, trusted_users
+from sage_pkginstall.errors import JournalError, TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +149,7 @@ class StagingArea:
         What cannot be deleted at the end is left to `collect`: a failing clean-up makes no
         failure of what was done, and hides no error.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
         name = f"T-{os.getpid()}-{os.urandom(4).hex()}"
         lock_path = self.path / (name + _LOCK_SUFFIX)
         descriptor = self._new_lock(lock_path)
@@ -161,6 +163,13 @@ class StagingArea:
             with contextlib.suppress(OSError):
                 self._dispose(path, lock_path)
             os.close(descriptor)
+
+    def _make(self) -> None:
+        try:
+            make_closed(self.path, self.prefix)
+        except OSError as error:
+            reason = f"its staging area {self.path} cannot be used: {error.strerror}"
+            raise TransactionError(self.prefix, reason) from error
 
     @staticmethod
     def _new_lock(path: Path) -> int:
@@ -184,15 +193,18 @@ class StagingArea:
     def _is_needed(self, name: str) -> bool:
         """Tell whether the journal, if there is one, names this workspace."""
         for journal in ("journal", "undo"):
-            with contextlib.suppress(FileNotFoundError):
-                if os.fsencode(name) in (self.path / journal).read_bytes():
-                    return True
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                descriptor = open_trusted(self.path / journal, os.O_RDONLY, self.prefix)
+                with open(descriptor, "rb") as file:
+                    if os.fsencode(name) in file.read():
+                        return True
         return False
 
     def collect(self) -> tuple[str, ...]:
         """Delete the workspaces of dead processes; return their names.
 
-        None goes while the journal cannot be read: it may be needed.
+        Those of users who are not trusted here (see trust.py) are left alone.  None goes
+        while the journal cannot be read: it may be needed.
         """
         try:
             JournalFile(self.path).read()
@@ -208,7 +220,7 @@ class StagingArea:
     def _collect_one(self, lock: str) -> str | None:
         lock_path = self.path / lock
         try:
-            descriptor = os.open(lock_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = open_trusted(lock_path, os.O_RDONLY, self.prefix)
         except OSError:
             return None
         try:
@@ -216,6 +228,8 @@ class StagingArea:
             if files.inode(lock_path) != os.fstat(descriptor).st_ino:
                 return None
             name = lock.removesuffix(_LOCK_SUFFIX)
+            if not self._is_trusted(self.path / name):
+                return None
             self._dispose(self.path / name, lock_path)
         except OSError:
             return None
@@ -223,6 +237,13 @@ class StagingArea:
             return name
         finally:
             os.close(descriptor)
+
+    def _is_trusted(self, path: Path) -> bool:
+        """Tell whether an entry is what its name says, or missing: a directory of ours."""
+        status = files.lstat(path)
+        if status is None:
+            return True
+        return stat.S_ISDIR(status.st_mode) and status.st_uid in trusted_users(self.prefix)
 
 
 def _may_climb(directory: Path, device: int) -> bool:

@@ -75,12 +75,9 @@ def journal(examination: Examination) -> Iterator[Finding]:
         found = examination.tree.journal.read()
     except JournalError as damage:
         yield error(
-            f"the journal {damage.journal} is damaged",
+            f"the journal {damage.journal} cannot be used: {damage.reason}",
             "'sage-pkginstall recover --discard' moves it aside",
         )
-        return
-    except OSError as problem:
-        yield error(f"the journal cannot be read: {problem.strerror}", "run as its owner")
         return
     if found is not None and not _is_held(examination.tree.lock_path):
         yield warning(
