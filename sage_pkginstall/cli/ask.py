@@ -256,7 +256,7 @@ def log(arguments: Sequence[str]) -> int:
     chosen = known[-given.number :] if given.number > 0 else known
     document = {
         "logs": [os.fspath(p) for p in places],
-        "transactions": [asdict(t) for t in chosen],
+        "transactions": [t._asdict() for t in chosen],
     }
     talk.result(_of_log(chosen, colours_of(given)), document)
     if not chosen:

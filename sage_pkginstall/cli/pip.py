@@ -86,9 +86,9 @@ def _install(target: Target, taken: Split, talk: Talk) -> int:
         )
         if not requests:
             return 0
-        compiled = tuple(replace(r, compile=not taken.no_compile) for r in requests)
+        compiled = tuple(r._replace(compile=not taken.no_compile) for r in requests)
         result = install(target.tree, environment, compiled, InstallOptions())
-    tell_installation(result, replace(talk, quiet=taken.quiet), dry_run=False)
+    tell_installation(result, talk._replace(quiet=taken.quiet), dry_run=False)
     return 0
 
 

@@ -6,9 +6,8 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
@@ -59,8 +58,7 @@ def add_options(options: argparse.ArgumentParser, *, changes: bool) -> None:
         options.add_argument("--dry-run", action="store_true", help="print the plan, do nothing")
 
 
-@dataclass(frozen=True)
-class Talk:
+class Talk(NamedTuple):
     """What a command says, and how: results on stdout, everything else on stderr."""
 
     program: str
@@ -87,8 +85,7 @@ class Talk:
                 print(line)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """The prefix that a command works on; ``environment`` is None without interpreter."""
 
     tree: Tree

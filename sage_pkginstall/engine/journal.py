@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import KINDS, Kind, Operation
@@ -30,8 +29,7 @@ _FORMAT = 1
 _WORKSPACE = re.compile(r"T-[0-9]+-[0-9a-f]{8}")  # see workspace.py
 
 
-@dataclass(frozen=True)
-class Journal:
+class Journal(NamedTuple):
     """What is to be carried out (or undone), for whom, from which workspace."""
 
     label: str

@@ -20,8 +20,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.engine.trust import make_closed, open_trusted
 from sage_pkginstall.errors import LockError, LockTimeoutError
@@ -50,8 +49,7 @@ _MODE = 0o600
 _PATIENCE = 0.25  # seconds of waiting that are not worth a line
 
 
-@dataclass(frozen=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds the lock: process, what it works on, and since when (epoch seconds).
 
     ``ended`` is false while it works, and stays so if it was killed.
@@ -69,8 +67,7 @@ class Holder:
         return cls(os.getpid(), label, time.time(), f"{os.getpid()}-{time.time_ns()}")
 
 
-@dataclass(frozen=True)
-class LockSettings:
+class LockSettings(NamedTuple):
     """How long to wait for the lock (seconds, None: for ever) and whom to tell.
 
     ``notify`` gets a sentence where the wait is worth one; ``waits`` is called at once when
@@ -150,7 +147,7 @@ class TreeLock:
             yield previous
         finally:
             with contextlib.suppress(OSError, LockError):
-                _write_holder(self.path, replace(holder, ended=True))
+                _write_holder(self.path, holder._replace(ended=True))
 
     def _nested(self) -> contextlib.AbstractContextManager[Holder | None]:
         """Work below a ``sage-flock`` that holds the lock for us; its children take turns.
@@ -279,7 +276,7 @@ def _write_holder(lock: Path, holder: Holder) -> None:
         raise LockError(path, error.strerror or str(error)) from error
     try:
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(asdict(holder)).encode())
+        os.write(descriptor, json.dumps(holder._asdict()).encode())
     finally:
         os.close(descriptor)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import Journal, JournalFile
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Committed", "Prepared", "Tree", "TreeSettings"]
 
 
-@dataclass(frozen=True)
-class TreeSettings:
+class TreeSettings(NamedTuple):
     """How a tree is worked on.
 
     ``durable``: flush to the disk, so that even a power failure leaves the old or the
@@ -34,16 +32,14 @@ class TreeSettings:
     durable: bool = True
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A plan, and whether what it was made from (records, say) still holds."""
 
     plan: Plan
     holds: Callable[[], bool] = lambda: True
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(NamedTuple):
     """What a commit did: the plan, the seconds waited for the lock and held it."""
 
     plan: Plan

@@ -18,9 +18,8 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
@@ -40,8 +39,7 @@ _LIMIT = 1 << 20
 _LONGEST = 500  # characters of a label or an error
 
 
-@dataclass(frozen=True)
-class Transaction:
+class Transaction(NamedTuple):
     """A transaction that ended at ``ended`` (epoch seconds).
 
     ``took`` seconds from the first staged file on, of which ``waited`` for the lock and
@@ -244,7 +242,7 @@ def _parsed(line: bytes) -> Transaction | None:
         document = json.loads(line)
         if document["format"] != _FORMAT:
             return None
-        known = {f.name: document[f.name] for f in fields(Transaction) if f.name in document}
+        known = {name: document[name] for name in Transaction._fields if name in document}
         known.update((name, tuple(known.get(name, ()))) for name in ("installed", "dropped"))
         known.update((name, float(known.get(name, 0))) for name in ("ended", "took", "waited"))
         return Transaction(**known)
