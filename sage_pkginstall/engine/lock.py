@@ -76,10 +76,10 @@ class LockSettings(NamedTuple):
 
     timeout: float | None = None
     notify: Callable[[str], None] = lambda _message: None
+    waits: Callable[[], None] = lambda: None
 
 
 def holder_path(lock: Path) -> Path:
-    waits: Callable[[], None] = lambda: None
     """Return the file that names the holder of ``lock``."""
     return lock.with_name(lock.name + ".holder")
 
@@ -190,10 +190,10 @@ class TreeLock:
     @contextlib.contextmanager
     def _wait(self) -> Iterator[None]:
         """Wait for the lock with `filelock`, telling after a while for whom."""
+        self.settings.waits()
         import filelock  # noqa: PLC0415 - 80 ms of CPU, spent only by who waits anyway
 
         lock = filelock.FileLock(self.path, mode=_MODE)
-        self.settings.waits()
         limit = self.settings.timeout
         patience = _PATIENCE if limit is None else min(_PATIENCE, limit)
         start = time.monotonic()
