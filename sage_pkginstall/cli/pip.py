@@ -75,7 +75,6 @@ def _under_lock(target: Target, words: Sequence[str]) -> int:
 
 
 def _install(target: Target, taken: Split, talk: Talk) -> int:
-    from dataclasses import replace  # noqa: PLC0415
 
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
 

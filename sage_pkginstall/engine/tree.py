@@ -28,7 +28,7 @@ class TreeSettings(NamedTuple):
     new state.
     """
 
-    lock: LockSettings = field(default_factory=LockSettings)
+    lock: LockSettings = LockSettings()
     durable: bool = True
 
 

@@ -120,7 +120,7 @@ def note(prefix: Path, *, label: str, **facts: Any) -> None:  # noqa: ANN401 - f
             _told(label),
             **facts,
         )
-        document = {"format": _FORMAT, **vars(transaction)}
+        document = {"format": _FORMAT, **transaction._asdict()}
         _append(log_files(prefix)[0], json.dumps(document).encode() + b"\n")
     _tell_the_run(label, facts)
 
