@@ -72,8 +72,8 @@ def show(arguments: Sequence[str]) -> int:
     lines = [line for one in packages for line in _of_package(one, colours)]
     lines += [line for one in distributions for line in _of_distribution(one, colours)]
     document = {
-        "packages": [asdict(one) for one in packages],
-        "distributions": [asdict(one) for one in distributions],
+        "packages": [_document(one) for one in packages],
+        "distributions": [_document(one) for one in distributions],
     }
     talk.result(lines, document)
     return 0
@@ -116,6 +116,11 @@ def _of_distribution(facts: DistributionFacts, colours: Colours) -> Iterator[str
 
 def _fields(*fields: tuple[str, str]) -> Iterator[str]:
     return aligned([(f"  {name}:", text) for name, text in fields if text])
+
+
+def _document(subject: PackageFacts | DistributionFacts) -> dict[str, object]:
+    transaction = subject.transaction
+    return {**asdict(subject), "transaction": transaction and transaction._asdict()}
 
 
 def _transaction(transaction: Transaction | None) -> str:
