@@ -45,7 +45,6 @@ def build(arguments: Sequence[str]) -> int:
     )
     echo = None if talk.quiet else sys.stderr.buffer.write
     log = BuildLog(_log_file(given.log), echo, _tell_of_cache)
-    environment = target.python_environment()
     wheel = build_wheel(
         request,
         target.python_environment(),
@@ -57,48 +56,18 @@ def build(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _add_build_options(options: argparse.ArgumentParser) -> None:
-    isolation = options.add_mutually_exclusive_group()
-    for flag, value, text in (
-        ("--build-isolation", "yes", "only the build requirements can be imported"),
-        ("--no-build-isolation", "no", "the packages of the target can be imported"),
-        ("--no-isolation", "no", "the same"),
 def _tell_of_cache(hits: int, misses: int) -> None:
     from sage_pkginstall.operations.events import tell  # noqa: PLC0415 -- isolated builds only
 
     tell("cached", hits=hits, misses=misses)
 
 
-def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: bool) -> Once | None:
-    """Return where wheels that were built before are looked for, None if they are not."""
-    if os.environ.get("SAGE_PKGINSTALL_BUILT") == "no":
-        return None
-    from sage_pkginstall.builds.once import Once  # noqa: PLC0415
-    from sage_pkginstall.builds.remote import remote_of  # noqa: PLC0415
-    from sage_pkginstall.builds.shelf import Shelf  # noqa: PLC0415
-    from sage_pkginstall.spkg.seen import surroundings  # noqa: PLC0415
-
-    warn = lambda text: log.write(f"Warning: {text}")  # noqa: E731
-    try:
-        around = surroundings(os.environ, environment, source)
-    except PkgInstallError as error:  # a stamp that cannot be read, say
-        log.write(f"Built without looking into the cache: {error}")
-        return None
-    shelf = Shelf(cache_directory(), remote_of(os.environ, warn), warn)
-    return Once(shelf, around, os.environ, _reason_to_rebuild(asked=rebuild))
-
-
-def _reason_to_rebuild(*, asked: bool) -> str:
-    """Say why nothing is to be taken from the cache; nothing if there is no reason."""
-    if asked:
-        return "--rebuild"
-    words = os.environ.get("SAGE_REBUILD", "").split()
-    package = os.environ.get("PKG_BASE", "")
-    if any(word in ("yes", "all", package) for word in words):
-        return f"SAGE_REBUILD={' '.join(words)}"
-    return ""
-
-
+def _add_build_options(options: argparse.ArgumentParser) -> None:
+    isolation = options.add_mutually_exclusive_group()
+    for flag, value, text in (
+        ("--build-isolation", "yes", "only the build requirements can be imported"),
+        ("--no-build-isolation", "no", "the packages of the target can be imported"),
+        ("--no-isolation", "no", "the same"),
     ):
         isolation.add_argument(flag, dest="isolation", action="store_const", const=value, help=text)
     options.set_defaults(isolation="auto")
