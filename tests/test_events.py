@@ -108,6 +108,7 @@ def test_interrupted_job_tells_that_it_was(world: SageWorld, tmp_path: Path) -> 
         [BIN / "sage-spkg", "foo"], env=variables, start_new_session=True, stdout=subprocess.DEVNULL
     )
     while not begun.exists():
+        assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
@@ -149,6 +150,7 @@ def test_waiting_for_the_lock_is_told_while_it_lasts(world: SageWorld, tmp_path:
         [BIN / "sage-flock", lock, "sh", "-c", f"touch {ready}; read line"], stdin=subprocess.PIPE
     ) as holder:
         while not ready.exists():
+            assert holder.poll() is None
             time.sleep(0.01)
         with ThreadPoolExecutor() as pool:
             done = pool.submit(world.spkg, "foo")
