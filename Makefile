@@ -5,6 +5,7 @@
 #   make check          everything that is checked before a merge
 #   make torture        kills, faults and races at every point; hours, not minutes
 #   make race           copying against installing, many writers at once: failures side by side
+#   make bench          this tool, pip, uv and others: figures for docs/explanation/performance.md
 #   make docs           the manual, in dist/docs
 #   make dist           dist/sage-pkginstall.pyz, the tool in one file; build/bin runs it
 #   make clean          removes what building left; installed packages stay
@@ -29,7 +30,7 @@ export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs dist torture race clean distclean help
+own := check check-deps $(checks) docs dist torture race bench clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -61,11 +62,15 @@ prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1))
 	@echo "Setting up what checks need in .tool/check"
 	@build/setup/environment .tool/check --editable '.[build]' --group dev
 
+.tool/bench/ready: $(call prerequisites,.tool/bench)
+	@echo "Setting up what benchmarks need in .tool/bench"
+	@build/setup/environment .tool/bench --group bench
+
 # --------------------------------------------------------------------------------- checks
 
 hash := \#
 script_head := ^($(hash)! ?(/usr/bin/env |/bin/)(ba)?sh|$(hash) shellcheck shell=)
-scripts = $(shell grep -lEr '$(script_head)' $(wildcard .ci build/bin build/make build/setup) tests)
+scripts = $(shell grep -lEr '$(script_head)' $(wildcard .ci build/bin build/make build/setup) benchmarks tests)
 in_check := PATH="$(CURDIR)/.tool/check/bin:$$PATH"
 
 check: $(checks)
@@ -107,6 +112,11 @@ RACE_ARGS ?= --rounds 50
 
 race: .tool/check/ready
 	$(in_check) python -m benchmarks.race $(RACE_ARGS)
+
+# An hour on an idle machine; BENCH_ARGS="--quick", or "--only a,c20 --rounds 3".
+bench: .tool/venv/ready .tool/bench/ready
+	@benchmarks/setup-debian
+	.tool/bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 # ----------------------------------------------------------------------------- one file
 

@@ -1,0 +1,64 @@
+"""Fresh environments: made once, copied as often as needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import venv
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmarks.places import Places
+
+__all__ = ["Environments", "remove"]
+
+
+class Environments:
+    """Puts copies of templates at `Places.environment`.
+
+    A template lies at `Places.templates` and was made at `Places.environment`, so the
+    paths in its scripts and records are right in every copy.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def fresh(self, name: str, make: Callable[[], None] | None = None) -> None:
+        """Put a copy of template ``name`` into place; times of files are kept.
+
+        ``make`` changes a copy of the ``bare`` template, or of the one before ``/``,
+        into the template when that is not there yet.
+        """
+        template = self._places.templates / name
+        if not template.exists():
+            self._make(name, make)
+            return  # it lies in place
+        remove(self._places.environment)
+        _copy(template, self._places.environment)
+
+    def _make(self, name: str, make: Callable[[], None] | None) -> None:
+        remove(self._places.environment)
+        target = self._places.environment
+        if make is None:
+            venv.EnvBuilder(with_pip=False, symlinks=True).create(target)
+        else:
+            make()
+        template = self._places.templates / name
+        template.parent.mkdir(parents=True, exist_ok=True)
+        partial = template.with_name(f"{template.name}.partial")
+        remove(partial)
+        _copy(target, partial)
+        partial.rename(template)
+
+
+def remove(directory: Path) -> None:
+    """Remove a directory, if it is there: as fast as can be, nobody measures it."""
+    subprocess.run(["rm", "-rf", os.fspath(directory)], check=True)  # noqa: S607 - as found
+
+
+def _copy(source: Path, target: Path) -> None:
+    command = ["cp", "-a", os.fspath(source), os.fspath(target)]
+    subprocess.run(command, check=True)

@@ -1,0 +1,1 @@
+"""What the tools have to do: a module for each kind of work."""
