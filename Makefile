@@ -7,6 +7,7 @@
 #   make race           copying against installing, many writers at once: failures side by side
 #   make bench          this tool, pip, uv and others: figures for docs/explanation/performance.md
 #   make docs           the manual, in dist/docs
+#   make man            manual pages and completions anew, in data/, as wheels bring them
 #   make dist           dist/sage-pkginstall.pyz, the tool in one file; build/bin runs it
 #   make clean          removes what building left; installed packages stay
 #   make distclean      removes all that was made here; upstream/ stays
@@ -30,7 +31,7 @@ export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs dist torture race bench clean distclean help
+own := check check-deps $(checks) docs man dist torture race bench clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -76,7 +77,7 @@ in_check := PATH="$(CURDIR)/.tool/check/bin:$$PATH"
 check: $(checks)
 	@echo "All checks passed"
 
-$(checks) docs: .tool/check/ready
+$(checks) docs man: .tool/check/ready
 
 check-format:
 	$(in_check) ruff format --check --quiet
@@ -97,6 +98,18 @@ check-docs: docs
 
 docs:
 	$(in_check) sphinx-build --quiet --fail-on-warning --keep-going -b html docs dist/docs
+
+share := data/share
+completions := $(share)/bash-completion/completions/sage-pkginstall \
+    $(share)/zsh/site-functions/_sage-pkginstall \
+    $(share)/fish/vendor_completions.d/sage-pkginstall.fish
+
+man:
+	$(in_check) sage-pkginstall manual --all $(share)/man/man1
+	@mkdir -p $(dir $(completions))
+	$(in_check) sage-pkginstall completion bash >$(word 1,$(completions))
+	$(in_check) sage-pkginstall completion zsh >$(word 2,$(completions))
+	$(in_check) sage-pkginstall completion fish >$(word 3,$(completions))
 
 check-deps:
 	@tests/setup-debian

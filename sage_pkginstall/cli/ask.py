@@ -48,7 +48,7 @@ def _options(command: str, description: str | None) -> argparse.ArgumentParser:
 def show(arguments: Sequence[str]) -> int:
     """Tell what is known of the distribution or package NAME."""
     options = _options("show", show.__doc__)
-    options.add_argument("name", metavar="NAME")
+    options.add_argument("name", metavar="NAME", help="a distribution or package")
     given = options.parse_args(arguments)
     from sage_pkginstall.reports.facts import (  # noqa: PLC0415
         distribution_facts,
@@ -149,7 +149,7 @@ def _user(uid: int) -> str:
 def files(arguments: Sequence[str]) -> int:
     """Name the files of the distribution or package NAME, one a line."""
     options = _options("files", files.__doc__)
-    options.add_argument("name", metavar="NAME")
+    options.add_argument("name", metavar="NAME", help="a distribution or package")
     given = options.parse_args(arguments)
     from sage_pkginstall.reports.facts import owned_files  # noqa: PLC0415
     from sage_pkginstall.reports.subjects import find_subjects  # noqa: PLC0415
@@ -170,7 +170,7 @@ def files(arguments: Sequence[str]) -> int:
 def owner(arguments: Sequence[str]) -> int:
     """Name the owners of each PATH; status 1 if one has none."""
     options = _options("owner", owner.__doc__)
-    options.add_argument("paths", nargs="+", metavar="PATH")
+    options.add_argument("paths", nargs="+", metavar="PATH", help="in the prefix")
     given = options.parse_args(arguments)
     from sage_pkginstall.reports.owners import find_owners  # noqa: PLC0415
 

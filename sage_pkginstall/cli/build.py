@@ -71,10 +71,21 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
     ):
         isolation.add_argument(flag, dest="isolation", action="store_const", const=value, help=text)
     options.set_defaults(isolation="auto")
-    options.add_argument("--sdist-then-wheel", dest="sdist_first", action="store_true")
+    options.add_argument(
+        "--sdist-then-wheel",
+        dest="sdist_first",
+        action="store_true",
+        help="build the wheel from an sdist that is built first",
+    )
     options.add_argument("--editable", action="store_true", help="PEP 660")
     options.add_argument("--no-deps", action="store_true", help="accepted; this is what is done")
-    options.add_argument(*_SETTING_OPTIONS, action="append", default=[], metavar="K=V")
+    options.add_argument(
+        *_SETTING_OPTIONS,
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="a setting for the build backend; may be repeated",
+    )
 
 
 def _with_joined_settings(arguments: Sequence[str]) -> list[str]:

@@ -38,11 +38,14 @@ def flock(arguments: Sequence[str]) -> int:
     """Run a command while a lock is held, exclusive by default; its status is ours."""
     options = parser("sage-flock", flock.__doc__ or "")
     kind = options.add_mutually_exclusive_group()
-    kind.add_argument("-x", "--exclusive", dest="kind", action="store_const", const=fcntl.LOCK_EX)
-    kind.add_argument("-s", "--shared", dest="kind", action="store_const", const=fcntl.LOCK_SH)
-    kind.add_argument("-u", "--unlock", dest="kind", action="store_const", const=fcntl.LOCK_UN)
+    for short, long, value, text in (
+        ("-x", "--exclusive", fcntl.LOCK_EX, "lock for us alone (the default)"),
+        ("-s", "--shared", fcntl.LOCK_SH, "share the lock with others who share it"),
+        ("-u", "--unlock", fcntl.LOCK_UN, "unlock an inherited descriptor"),
+    ):
+        kind.add_argument(short, long, dest="kind", action="store_const", const=value, help=text)
     options.add_argument("lock", metavar="FILE|FD", help="a file, or an inherited descriptor")
-    options.add_argument("command", nargs="...", metavar="COMMAND")
+    options.add_argument("command", nargs="...", metavar="COMMAND", help="what to run")
     given = options.parse_args(arguments)
     kind_of_lock: int = fcntl.LOCK_EX if given.kind is None else given.kind
     command: list[str] = given.command[1:] if given.command[:1] == ["--"] else given.command

@@ -108,7 +108,7 @@ def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> Non
 def uninstall(arguments: Sequence[str]) -> int:
     """Uninstall distributions, all of them in one transaction."""
     options = parser("sage-pkginstall uninstall", uninstall.__doc__ or "")
-    options.add_argument("names", nargs="+", metavar="NAME")
+    options.add_argument("names", nargs="+", metavar="NAME", help="a distribution")
     add_managed(options)
     add_options(options, changes=True)
     given = options.parse_args(arguments)

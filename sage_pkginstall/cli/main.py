@@ -17,7 +17,7 @@ from sage_pkginstall.errors import PkgInstallError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "find_function", "main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "install": ("install:install", "install wheels in one transaction"),
@@ -33,12 +33,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("ask:status", "tell what changed behind our back"),
     "log": ("ask:log", "tell of past transactions"),
     "doctor": ("doctor:doctor", "tell what is wrong with this machine or prefix"),
-    "pip-install": ("sage:pip_install", "sage-pip-install"),
-    "pip-uninstall": ("sage:pip_uninstall", "sage-pip-uninstall"),
+    "manual": ("manual:manual", "show manual pages, or write all of them"),
+    "completion": ("completion:completion", "print what completes command lines in a shell"),
+    "pip-install": ("sage:pip_install", "sage-pip-install: install wheels into $SAGE_VENV"),
+    "pip-uninstall": ("sage:pip_uninstall", "sage-pip-uninstall: uninstall from $SAGE_VENV"),
     "flock": ("flock:flock", "sage-flock: run a command while a lock is held"),
     "pip": ("pip:pip", "sage -pip: the target's pip, with this tool's transactions"),
     "spkg": ("spkg:spkg_main", "sage-spkg: build and install a package directory"),
-    "spkg-uninstall": ("spkg:spkg_uninstall_main", "sage-spkg-uninstall"),
+    "spkg-uninstall": ("spkg:spkg_uninstall_main", "sage-spkg-uninstall: uninstall a package"),
     "stage-wheel": ("spkg:stage_wheel_main", "queue a wheel for the transaction of its package"),
     "commit-package": ("spkg:commit_package_main", "what sage-spkg runs under $SAGE_SUDO"),
     "logger": ("spkg:logger_main", "sage-logger: run a command, prefix and log its lines"),
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     try:
-        return _function(command)(arguments)
+        return find_function(command)(arguments)
     except PkgInstallError as error:
         print(f"{_called(command)}: {error}", file=sys.stderr)
         return _STATUS_OF_FAILURE.get(command, error.exit_status)
@@ -82,7 +84,8 @@ def _run(command: str, arguments: list[str]) -> int:
         return _INTERRUPTED
 
 
-def _function(command: str) -> Callable[[Sequence[str]], int]:
+def find_function(command: str) -> Callable[[Sequence[str]], int]:
+    """Return what runs a command: it takes the arguments, and returns the exit status."""
     module, _, name = COMMANDS[command][0].partition(":")
     function: Callable[[Sequence[str]], int] = getattr(
         import_module(f"sage_pkginstall.cli.{module}"), name

@@ -21,7 +21,12 @@ def merge(arguments: Sequence[str]) -> int:
     options.add_argument(
         "--package", metavar="NAME", help="replace the older files of this package"
     )
-    options.add_argument("--conflicts", choices=("warn", "error"), default="warn")
+    options.add_argument(
+        "--conflicts",
+        choices=("warn", "error"),
+        default="warn",
+        help="what becomes of files of others with another content",
+    )
     add_options(options, changes=True)
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.change import Change  # noqa: PLC0415

@@ -106,12 +106,38 @@ def _spkg_parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--info", dest="modes", action="append_const", const="info", help="tell what it is"
     )
-    options.add_argument("-y", "--yes", dest="answer", action="store_const", const="yes")
-    options.add_argument("-n", "--no", dest="answer", action="store_const", const="no")
-    options.add_argument("-s", dest="keep_build", action="store_true", help="keep what was built")
-    options.add_argument("-c", "--check", dest="check", action="store_const", const="yes")
     options.add_argument(
-        "-w", "--check-warning-only", dest="check", action="store_const", const="warn"
+        "-y",
+        "--yes",
+        dest="answer",
+        action="store_const",
+        const="yes",
+        help="install an experimental package without a question",
+    )
+    options.add_argument(
+        "-n",
+        "--no",
+        dest="answer",
+        action="store_const",
+        const="no",
+        help="do not install an experimental package",
+    )
+    options.add_argument("-s", dest="keep_build", action="store_true", help="keep what was built")
+    options.add_argument(
+        "-c",
+        "--check",
+        dest="check",
+        action="store_const",
+        const="yes",
+        help="run the check of the package, which must pass",
+    )
+    options.add_argument(
+        "-w",
+        "--check-warning-only",
+        dest="check",
+        action="store_const",
+        const="warn",
+        help="run the check of the package; its failure is a warning",
     )
     options.add_argument(
         "-k", "--keep-existing", action="store_true", help="leave files of the older version there"
@@ -119,8 +145,10 @@ def _spkg_parser() -> argparse.ArgumentParser:
     options.add_argument(
         "-o", "--allow-upstream", action="store_true", help="download from upstream's own site"
     )
-    options.add_argument("name", metavar="NAME[-VERSION]")
-    options.add_argument("tree", metavar="TREE", nargs="?")
+    options.add_argument("name", metavar="NAME[-VERSION]", help="a directory of build/pkgs")
+    options.add_argument(
+        "tree", metavar="TREE", nargs="?", help="default: the first tree of the package"
+    )
     return options
 
 
@@ -194,8 +222,10 @@ def uninstall(arguments: Sequence[str]) -> int:
     options.add_argument("-v", "--verbose", action="store_true", help="name each file")
     options.add_argument("-k", "--keep-files", action="store_true", help="remove the stamps only")
     options.add_argument("--log-directory", metavar="DIR", help="where the output is kept")
-    options.add_argument("name", metavar="NAME")
-    options.add_argument("tree", metavar="TREE", nargs="?")
+    options.add_argument("name", metavar="NAME", help="a package")
+    options.add_argument(
+        "tree", metavar="TREE", nargs="?", help="default: the first tree of the package"
+    )
     given = options.parse_args(arguments)
     common = read_variables(os.environ)
     base, _ = split_name(given.name)

@@ -34,7 +34,14 @@ def pip_install(arguments: Sequence[str]) -> int:
     options.add_argument(
         "wheels", nargs="*", metavar="WHEEL", help="a wheel, or NAME from the store"
     )
-    options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
+    options.add_argument(
+        "-r",
+        "--requirement",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a requirements file",
+    )
     options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
     options.add_argument(
         "-e", "--editable", metavar="DIR", help="the one wheel is an editable one of this source"
@@ -111,8 +118,15 @@ def _add_pip_options(options: argparse.ArgumentParser) -> None:
 def pip_uninstall(arguments: Sequence[str]) -> int:
     """Uninstall distributions from $SAGE_VENV; what is not installed is passed over."""
     options = parser("sage-pip-uninstall", pip_uninstall.__doc__ or "")
-    options.add_argument("names", nargs="*", metavar="NAME")
-    options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
+    options.add_argument("names", nargs="*", metavar="NAME", help="a distribution")
+    options.add_argument(
+        "-r",
+        "--requirement",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a requirements file",
+    )
     options.add_argument("-y", "--yes", action="store_true", help="accepted; nothing is asked")
     add_managed(options)
     options.add_argument("-v", "--verbose", action="count", default=0, help="say more")

@@ -51,8 +51,8 @@ def logger_main(arguments: Sequence[str]) -> int:
 
     options = parser("sage-logger", logger_main.__doc__ or "")
     options.add_argument("-p", dest="prefixed", action="store_true", help="[NAME OF LOG] LINE")
-    options.add_argument("command", metavar="COMMAND")
-    options.add_argument("log", metavar="LOG")
+    options.add_argument("command", metavar="COMMAND", help="what bash runs")
+    options.add_argument("log", metavar="LOG", help="the file that grows")
     given = options.parse_args(arguments)
     log = Path(given.log).absolute()
     name = log.name.removesuffix(".log")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "PARSER_PLEASE",
+    "ParserAsked",
     "Talk",
     "Target",
     "add_options",
@@ -31,6 +33,23 @@ __all__ = [
 _LOCK_TIMEOUT = 3600.0  # seconds; a commit takes milliseconds, a pip run under the lock minutes
 
 
+PARSER_PLEASE = "--\0parser"
+"""The word to which every parser answers with itself; no command line can hold a NUL."""
+
+
+class ParserAsked(Exception):  # noqa: N818 - nothing is wrong
+    """The answer to `PARSER_PLEASE`."""
+
+    def __init__(self, options: argparse.ArgumentParser) -> None:
+        super().__init__(options.prog)
+        self.options = options
+
+
+class _Answer(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        raise ParserAsked(parser)
+
+
 class _Parser(argparse.ArgumentParser):
     """Exits with 2 and one line for a bad command line."""
 
@@ -41,7 +60,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(program: str, description: str) -> argparse.ArgumentParser:
     """Return an argument parser in our manner."""
-    return _Parser(prog=program, description=description, allow_abbrev=False)
+    options = _Parser(prog=program, description=description, allow_abbrev=False)
+    options.add_argument(PARSER_PLEASE, action=_Answer, nargs=0, help=argparse.SUPPRESS)
+    return options
 
 
 def add_options(options: argparse.ArgumentParser, *, changes: bool) -> None:
