@@ -76,7 +76,7 @@ def test_examples_pass_a_type_checker(page: Path, tmp_path: Path) -> None:
         check=False,
     )
     lines = checked.stdout.splitlines()
-    (error,) = [line for line in lines if "error:" in line]
+    (error,) = [line for line in lines if line.startswith("example.py:")]
     assert 'expression has type "Environment", variable has type "int"' in error
 
 

@@ -88,6 +88,13 @@ def test_source_archive_has_what_checks_and_builds_need(
     archive = flit.build_sdist(str(tmp_path))
     with tarfile.open(tmp_path / archive) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
-    for needed in (".ci/run", "Makefile", "build/bin/sage-pkginstall", "tests/trees.py", "LICENSE", "data/share/man/man1/sage-pkginstall.1"):
+    for needed in (
+        ".ci/run",
+        "Makefile",
+        "build/bin/sage-pkginstall",
+        "tests/trees.py",
+        "LICENSE",
+        "data/share/man/man1/sage-pkginstall.1",
+    ):
         assert needed in names
     assert not [name for name in names if "__pycache__" in name]
