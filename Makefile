@@ -57,11 +57,11 @@ prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1))
 
 .tool/venv/ready: $(call prerequisites,.tool/venv)
 	@echo "Setting up the tool in .tool/venv"
-	@build/setup/environment .tool/venv --editable '.[build]'
+	@build/setup/environment .tool/venv --editable '.[build,remote]'
 
 .tool/check/ready: $(call prerequisites,.tool/check)
 	@echo "Setting up what checks need in .tool/check"
-	@build/setup/environment .tool/check --editable '.[build]' --group dev
+	@build/setup/environment .tool/check --editable '.[build,remote]' --group dev
 
 .tool/bench/ready: $(call prerequisites,.tool/bench)
 	@echo "Setting up what benchmarks need in .tool/bench"

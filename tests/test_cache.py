@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from sage_pkginstall.builds.cache import prune, site_packages, unpacked_wheels
+from sage_pkginstall.builds.cache import site_packages, unpacked_wheels
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import WheelError
 from tests.sources import make_wheel
@@ -147,22 +146,3 @@ def test_killed_build_leaves_nothing_that_is_trusted(
             break
         assert maker.returncode == -signal.SIGKILL
     assert step > 2  # or nothing was killed
-
-
-def test_prune_removes_what_was_not_used_for_long(
-    tmp_path: Path, environment: Environment, cache: Path
-) -> None:
-    old = unpack_one(make_wheel(tmp_path, "old-1.0-py3-none-any.whl"), environment, cache)
-    kept = make_wheel(tmp_path, "new-1.0-py3-none-any.whl")
-    new = unpack_one(kept, environment, cache)
-    ago = time.time() - 10 * 86400
-    for entry in (old, new):
-        os.utime(entry, (ago, ago))
-    unpack_one(kept, environment, cache)
-    assert prune(cache, 9) == (old,)
-    assert [path.name for path in (cache / "wheels").iterdir()] == [new.name]
-    assert list((cache / "var" / "tmp" / "sage").iterdir()) == []
-
-
-def test_prune_of_no_cache_removes_nothing(cache: Path) -> None:
-    assert prune(cache, 0) == ()

@@ -11,24 +11,33 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sage_pkginstall.builds.cache import unpacked_wheels
+from sage_pkginstall.builds.cache import held, unpacked_wheels
 from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
 from sage_pkginstall.builds.frontend import Backend, BuildRunner, Product, Programs, pip_wheel
 from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.builds.source import build_system, unpacked
+from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.builds.store import StoredWheel, only_wheel
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import BuildError, RequirementError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
+    from sage_pkginstall.builds.once import Once
     from sage_pkginstall.environment import Environment
 
 __all__ = ["BuildRequest", "BuildRunner", "build_wheel"]
+
+_PRUNED_AT_MOST = 5  # times that others prune an entry just when it was found
 
 
 @dataclass(frozen=True)
@@ -56,17 +65,21 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     *,
     run: BuildRunner = subprocess.run,
     log: BuildLog,
+    once: Once | None = None,
 ) -> Path:
     """Build ``request.source`` for ``environment``; return the wheel in ``destination``.
 
     ``destination`` then holds that wheel and nothing else; what it held before is deleted
-    first.  Raises BuildError with the last lines of the log, RequirementError if the store
-    lacks a build requirement and isolation is "yes", and UsageError if emptying
+    first.  With ``once`` a wheel that was made from the same is taken instead of built, and
+    the log says so.  Raises BuildError with the last lines of the log, RequirementError if
+    the store lacks a build requirement and isolation is "yes", and UsageError if emptying
     ``destination`` would delete the source, the store or the log.
     """
     _empty(destination, request.source, store, log.path)
-    with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch:
-        build = _Build(request, environment, store, Path(scratch), Programs(run, log))
+    with ExitStack() as held, tempfile.TemporaryDirectory(prefix="sage-build-") as scratch:
+        left_out = (destination, log.path)
+        programs = Programs(run, log)
+        build = _Build(request, environment, store, Path(scratch), programs, held, once, left_out)
         try:
             build.make(isolated=request.isolation != "no")
         except RequirementError as error:
@@ -76,7 +89,8 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
                 f"Warning: {error}. Building {request.source.name} without isolation; "
                 "the package's 'dependencies' file needs mending"
             )
-            build.make(isolated=False)
+            # What it takes instead of the requirement, nobody knows: nothing is kept of this.
+            replace(build, once=None).make(isolated=False)
         wheel = only_wheel(build.products, request.source)
         return Path(shutil.move(wheel, destination / wheel.name))
 
@@ -90,6 +104,9 @@ class _Build:
     store: Path
     scratch: Path
     programs: Programs
+    held: ExitStack
+    once: Once | None
+    left_out: tuple[Path, ...]
 
     @property
     def products(self) -> Path:
@@ -102,8 +119,12 @@ class _Build:
         if self.request.sdist_first:
             sdist = self._build("sdist", source, self._fresh("sdist"), isolated=isolated)
             source = unpacked(sdist, self._fresh("source"))
-        product: Product = "editable" if self.request.editable else "wheel"
-        self._build(product, source, self.products, isolated=isolated)
+        if self.request.editable:  # it leads to this very source
+            self._build("editable", source, self.products, isolated=isolated)
+        elif self.once is None:
+            self._build("wheel", source, self.products, isolated=isolated)
+        else:
+            self._build_once(self.once, source, isolated=isolated)
 
     def _build(self, product: Product, source: Path, directory: Path, *, isolated: bool) -> Path:
         backend = self._backend(source)
@@ -111,11 +132,68 @@ class _Build:
             place = self._isolated(backend, product)
         else:
             place = of_target(self.environment, os.environ)
+        return self._build_in(place, backend, product, directory)
+
+    def _build_in(
+        self, place: BuildEnvironment, backend: Backend, product: Product, directory: Path
+    ) -> Path:
         if product == "wheel" and os.environ.get("SAGE_BUILD_FRONTEND") == "pip":
             settings = self.request.config_settings
-            pip_wheel(source, settings, directory, place, self.programs)
-            return only_wheel(directory, source)
+            pip_wheel(backend.source, settings, directory, place, self.programs)
+            return only_wheel(directory, backend.source)
         return backend.build(product, directory, place)
+
+    def _build_once(self, once: Once, source: Path, *, isolated: bool) -> None:
+        """Take the wheel that was built from the same, or build and keep it."""
+        backend = self._backend(source)
+        try:
+            inputs = once.inputs(
+                source, self.environment, self._options(isolated=isolated), self.left_out
+            )
+            if not isolated:
+                inputs = once.with_target(inputs, self.environment)
+        except UnknownInputError as error:
+            self.programs.log.write(f"Built without looking into the cache: {error.reason}")
+            self._build("wheel", source, self.products, isolated=isolated)
+            return
+        if isolated:
+            inputs, enter = self._requirements(once, inputs, backend)
+        else:
+            enter = partial(of_target, self.environment, os.environ)
+
+        def build() -> Path:
+            return self._build_in(enter(), backend, "wheel", self.products)
+
+        once.make(inputs, self.products, self.programs.log, build)
+
+    def _requirements(
+        self, once: Once, inputs: Inputs, backend: Backend
+    ) -> tuple[Inputs, Callable[[], BuildEnvironment]]:
+        """Return the inputs with all requirements, and what makes an environment of them.
+
+        What a backend asks for depends on these inputs, too, so it is asked once.
+        """
+        requires = backend.system.requires
+        wheels = resolve(requires, self.store, self.environment)
+        inputs = once.with_requirements(inputs, (wheel.path for wheel in wheels))
+        more = once.shelf.asked(inputs.key)
+        if more is None:
+            place = self._compose(wheels)
+            more = backend.requires("wheel", place)
+            once.shelf.note(inputs.key, more)
+            if not more:
+                return inputs, lambda: place
+        wheels = resolve((*requires, *more), self.store, self.environment) if more else wheels
+        inputs = once.with_requirements(inputs, (wheel.path for wheel in wheels))
+        return inputs, partial(self._compose, wheels)
+
+    def _options(self, *, isolated: bool) -> dict[str, str]:
+        settings = "\n".join(f"{key}={value}" for key, value in self.request.config_settings)
+        return {
+            "isolation": "yes" if isolated else "no",
+            "front end": os.environ.get("SAGE_BUILD_FRONTEND", ""),
+            "config settings": settings,
+        }
 
     def _backend(self, source: Path) -> Backend:
         settings: dict[str, str | list[str]] = {}
@@ -138,16 +216,24 @@ class _Build:
         return place if wheels_with_more == wheels else self._compose(wheels_with_more)
 
     def _compose(self, wheels: tuple[StoredWheel, ...]) -> BuildEnvironment:
-        paths = (wheel.path for wheel in wheels)
+        paths = [wheel.path for wheel in wheels]
         cache = cache_directory()
         try:
-            cached = self.programs.log.cached
-            entries = unpacked_wheels(paths, self.environment, cache, cached)
+            entries = self._held_entries(paths, cache)
         except OSError as error:
             remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
             reason = f"the cache {cache} cannot be filled ({error.strerror}); {remedy}"
             raise BuildError(self.request.source, reason) from error
         return compose(entries, self.environment, self._fresh("environment"), os.environ)
+
+    def _held_entries(self, wheels: Sequence[Path], cache: Path) -> tuple[Path, ...]:
+        """Return the wheels' entries in the cache, which stay until the build ends."""
+        for _ in range(_PRUNED_AT_MOST):
+            entries = unpacked_wheels(wheels, self.environment, cache, self.programs.log.cached)
+            with suppress(FileNotFoundError):
+                self.held.enter_context(held(entries))
+                return entries
+        return unpacked_wheels(wheels, self.environment, cache)
 
     def _fresh(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))

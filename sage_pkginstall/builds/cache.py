@@ -8,13 +8,15 @@
 
 An entry appears whole, by one rename, flushed to the disk before: so whatever has an
 entry's name can be trusted.  Where two builds make the same entry, both use that of the
-faster one.  A directory's mtime is when its entry was last used.
+faster one.  A directory's mtime is when its entry was last used; who uses it holds a
+shared flock of it, so that prune.py leaves it alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -26,11 +28,11 @@ from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["SCRIPT_INTERPRETER", "prune", "site_packages", "unpacked_wheels"]
+__all__ = ["SCRIPT_INTERPRETER", "held", "site_packages", "unpacked_wheels"]
 
 SCRIPT_INTERPRETER = Path("/build-environment/python3")
 """What scripts of an entry are to be run by: a build environment puts its own there."""
@@ -56,18 +58,22 @@ def unpacked_wheels(
     return tuple(entries.values())
 
 
-def prune(cache: Path, days: float) -> tuple[Path, ...]:
-    """Delete the entries that no build used for ``days`` days; return them."""
-    oldest = time.time() - days * 86400
-    with contextlib.suppress(FileNotFoundError):
-        StagingArea(cache).collect()
-        entries = list((cache / "wheels").iterdir())
-        old = tuple(entry for entry in entries if entry.stat().st_mtime < oldest)
-        with StagingArea(cache).workspace() as workspace:
-            for entry in old:  # never half an entry under its name
-                rename(entry, workspace.scratch / entry.name)
-        return old
-    return ()
+@contextlib.contextmanager
+def held(entries: Iterable[Path]) -> Iterator[None]:
+    """Keep ``entries`` from being pruned, also by other processes, for a ``with`` statement.
+
+    Raises FileNotFoundError if one is gone by now: it is to be made again.  Where the file
+    system has no locks, entries are as safe as their time of last use makes them.
+    """
+    with contextlib.ExitStack() as locks:
+        for entry in entries:
+            descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            locks.callback(os.close, descriptor)
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if os.fstat(descriptor).st_ino != entry.stat().st_ino:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(entry))
+        yield
 
 
 def site_packages(environment: Environment) -> str:

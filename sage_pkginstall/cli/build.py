@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import store_of
 from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
-from sage_pkginstall.errors import UsageError
+from sage_pkginstall.environment import cache_directory
+from sage_pkginstall.errors import PkgInstallError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from sage_pkginstall.builds.log import BuildLog
+    from sage_pkginstall.builds.once import Once
+    from sage_pkginstall.environment import Environment
 
 __all__ = ["build"]
 
@@ -45,12 +50,14 @@ def build(arguments: Sequence[str]) -> int:
     )
     echo = None if talk.quiet else sys.stderr.buffer.write
     log = BuildLog(_log_file(given.log), echo, _tell_of_cache)
+    environment = target.python_environment()
     wheel = build_wheel(
         request,
-        target.python_environment(),
+        environment,
         store_of(given.store, target.tree.prefix),
         Path(given.wheel_dir).absolute(),
         log=log,
+        once=_once(request.source, environment, log, rebuild=given.rebuild),
     )
     talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
     return 0
@@ -60,6 +67,36 @@ def _tell_of_cache(hits: int, misses: int) -> None:
     from sage_pkginstall.operations.events import tell  # noqa: PLC0415 -- isolated builds only
 
     tell("cached", hits=hits, misses=misses)
+
+
+def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: bool) -> Once | None:
+    """Return where wheels that were built before are looked for, None if they are not."""
+    if os.environ.get("SAGE_PKGINSTALL_BUILT") == "no":
+        return None
+    from sage_pkginstall.builds.once import Once  # noqa: PLC0415
+    from sage_pkginstall.builds.remote import remote_of  # noqa: PLC0415
+    from sage_pkginstall.builds.shelf import Shelf  # noqa: PLC0415
+    from sage_pkginstall.spkg.seen import surroundings  # noqa: PLC0415
+
+    warn = lambda text: log.write(f"Warning: {text}")  # noqa: E731
+    try:
+        around = surroundings(os.environ, environment, source)
+    except PkgInstallError as error:  # a stamp that cannot be read, say
+        log.write(f"Built without looking into the cache: {error}")
+        return None
+    shelf = Shelf(cache_directory(), remote_of(os.environ, warn), warn)
+    return Once(shelf, around, os.environ, _reason_to_rebuild(asked=rebuild))
+
+
+def _reason_to_rebuild(*, asked: bool) -> str:
+    """Say why nothing is to be taken from the cache; nothing if there is no reason."""
+    if asked:
+        return "--rebuild"
+    words = os.environ.get("SAGE_REBUILD", "").split()
+    package = os.environ.get("PKG_BASE", "")
+    if any(word in ("yes", "all", package) for word in words):
+        return f"SAGE_REBUILD={' '.join(words)}"
+    return ""
 
 
 def _add_build_options(options: argparse.ArgumentParser) -> None:
@@ -78,6 +115,7 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
         help="build the wheel from an sdist that is built first",
     )
     options.add_argument("--editable", action="store_true", help="PEP 660")
+    options.add_argument("--rebuild", action="store_true", help="take no wheel from the cache")
     options.add_argument("--no-deps", action="store_true", help="accepted; this is what is done")
     options.add_argument(
         *_SETTING_OPTIONS,

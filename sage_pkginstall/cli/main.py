@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "install": ("install:install", "install wheels in one transaction"),
     "uninstall": ("install:uninstall", "uninstall distributions"),
     "build": ("build:build", "build a wheel from a source"),
+    "cache": ("cache:cache", "tell of the cache, or delete what was not used for long"),
+    "why-rebuilt": ("cache:why_rebuilt", "tell why a wheel was built again"),
     "merge": ("merge:merge", "bring a staged tree (DESTDIR) into a prefix"),
     "recover": ("maintain:recover", "finish what a killed command began, delete its debris"),
     "verify": ("maintain:verify", "compare what is installed with its records"),

@@ -1,0 +1,94 @@
+"""What was last built, and from what: so that it can be told why something was built again.
+
+    CACHE/last/NAME-HASH.json    {"name": …, "place": …, "builds": [newest, the one before …]}
+
+An entry is made for each wheel that was built or taken from the cache; of those that were
+taken again from the same inputs only the newest is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sage_pkginstall.builds.inputs import Inputs, digest_of
+from sage_pkginstall.environment import read_cached, write_cached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["LastBuild", "Subject", "known_builds", "last_builds", "remember_build"]
+
+_KEPT = 3
+_UNSAFE = re.compile(r"[^\w.+-]")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is built: a package or source by its name, for a prefix; ``place`` tells which."""
+
+    name: str
+    place: str
+
+
+@dataclass(frozen=True)
+class LastBuild:
+    """A wheel that was made (``taken``: had from the cache) and what it was made from.
+
+    ``when`` is a time (ISO 8601, UTC); ``reason`` says why no wheel was looked for, if none
+    was: ``--rebuild``, say.
+    """
+
+    when: str
+    wheel: str
+    taken: bool
+    reason: str
+    inputs: Inputs
+
+
+def remember_build(cache: Path, subject: Subject, build: LastBuild) -> None:
+    """Put ``build`` before the others of ``subject``.  Nothing happens if it cannot be written."""
+    builds = [build, *last_builds(cache, subject)]
+    if len(builds) > 1 and builds[1].taken and builds[1].inputs == build.inputs:
+        del builds[1]
+    document = {**asdict(subject), "builds": [asdict(one) for one in builds[:_KEPT]]}
+    write_cached(_file(cache, subject), json.dumps(document).encode())
+
+
+def last_builds(cache: Path, subject: Subject) -> tuple[LastBuild, ...]:
+    """Return the builds of ``subject`` that are known, the newest first."""
+    return next((builds for _, builds in _read(_file(cache, subject))), ())
+
+
+def known_builds(cache: Path, name: str) -> dict[Subject, tuple[LastBuild, ...]]:
+    """Return all that is known of what is called ``name``, what was built last first."""
+    files = (cache / "last").glob(f"{_UNSAFE.sub('_', name)}-*.json")
+    found = [one for path in files for one in _read(path) if one[0].name == name and one[1]]
+    return dict(sorted(found, key=lambda one: one[1][0].when, reverse=True))
+
+
+def _read(path: Path) -> Iterator[tuple[Subject, tuple[LastBuild, ...]]]:
+    try:
+        document: dict[str, Any] = json.loads(read_cached(path))
+        builds = tuple(
+            LastBuild(
+                str(one["when"]),
+                str(one["wheel"]),
+                bool(one["taken"]),
+                str(one["reason"]),
+                Inputs(one["inputs"]["groups"]),
+            )
+            for one in document["builds"]
+        )
+        subject = Subject(str(document["name"]), str(document["place"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    yield subject, builds
+
+
+def _file(cache: Path, subject: Subject) -> Path:
+    name = _UNSAFE.sub("_", subject.name)
+    return cache / "last" / f"{name}-{digest_of(asdict(subject))[:16]}.json"

@@ -1,0 +1,169 @@
+"""Build a wheel once: take it from the cache if all that it is made from is the same.
+
+    source         each file, as it is when the build begins (package scripts may have edited it)
+    build          options, config settings, front end; this tool's version
+    checkout       what git says of the source, where it is no unpacked tarball
+    package        patches and scripts of the package, and its other files
+    prefix         what it may see of the prefix: the packages that it depends on
+    requirements   build requirements, those that the backend asked for and their own
+    target         without isolation: the distributions that it sees instead
+    interpreter, compilers, programs, system, variables
+
+docs/decisions/0004-wheels-built-once.md says why these.  A wheel that names a directory of
+`Surroundings.places` is found again for these very directories only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from sage_pkginstall import __version__
+from sage_pkginstall.builds.embedded_paths import embedded_paths, embedded_words
+from sage_pkginstall.builds.inputs import Inputs
+from sage_pkginstall.builds.last_builds import LastBuild, remember_build
+from sage_pkginstall.builds.seen_variables import Places, seen_variables
+from sage_pkginstall.builds.shelf import About
+from sage_pkginstall.builds.source_files import (
+    UnknownInputError,
+    checkout,
+    hash_file,
+    hash_files,
+)
+from sage_pkginstall.builds.surroundings import distributions_of
+from sage_pkginstall.builds.toolchain import interpreter, toolchain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from sage_pkginstall.builds.log import BuildLog
+    from sage_pkginstall.builds.shelf import Shelf
+    from sage_pkginstall.builds.surroundings import Surroundings
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["Once", "identity_of_wheel"]
+
+_FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Once:
+    """Where built wheels are kept, and what surrounds the build at hand.
+
+    ``rebuild`` says why nothing is to be taken (``--rebuild``), and is empty otherwise.
+    """
+
+    shelf: Shelf
+    surroundings: Surroundings
+    environ: Mapping[str, str]
+    rebuild: str = ""
+
+    def inputs(
+        self,
+        source: Path,
+        environment: Environment,
+        options: Mapping[str, str],
+        left_out: Collection[Path] = (),
+    ) -> Inputs:
+        """Return all inputs but the requirements.  Raises UnknownInputError.
+
+        ``options`` is how the build was asked for; ``left_out`` are directories and files
+        in the source that are none of it.
+        """
+        around = self.surroundings
+        places = Places({**around.places, **{f"dead {n}": p for n, p in enumerate(around.dead)}})
+        return Inputs(
+            {
+                "source": hash_files(source, left_out),
+                "checkout": {} if around.in_package else checkout(source),
+                "build": {
+                    "format": _FORMAT,
+                    "tool": __version__,
+                    **{name: places.without(text) for name, text in options.items()},
+                },
+                "interpreter": interpreter(environment),
+                "variables": seen_variables(self.environ, places),
+                **toolchain(self.environ, around.places.values()),
+                **around.seen,
+            }
+        )
+
+    def with_requirements(self, inputs: Inputs, wheels: Iterable[Path]) -> Inputs:
+        """Return ``inputs`` of a build that sees ``wheels`` and nothing of the target."""
+        group = {wheel.name: identity_of_wheel(wheel) for wheel in wheels}
+        return inputs.with_group("requirements", group)
+
+    def with_target(self, inputs: Inputs, environment: Environment) -> Inputs:
+        """Return ``inputs`` of a build that sees the target.  Raises UnknownInputError."""
+        group = self.surroundings.seen_unisolated or distributions_of(environment)
+        return inputs.with_group("target", group)
+
+    def make(
+        self, inputs: Inputs, directory: Path, log: BuildLog, build: Callable[[], Path]
+    ) -> Path:
+        """Return the wheel of ``inputs`` in ``directory``: taken, or else made by ``build``.
+
+        The log says which.  Whoever builds the same meanwhile is waited for.
+        """
+        free = inputs.key
+        bound = inputs.with_group("only in", self.surroundings.places).key
+        wait = lambda: log.write("Waiting for another process that builds the same wheel")  # noqa: E731
+        with self.shelf.building(free, wait):
+            about = None
+            if not self.rebuild:
+                about = self.shelf.take(free, directory) or self.shelf.take(bound, directory)
+            if about is not None:
+                log.write(f"Taken from the cache: {about.wheel}, built {about.made}")
+                self._remember(inputs, about.wheel, taken=True)
+                return directory / about.wheel
+            wheel = build()
+            self._keep(inputs, (free, bound), wheel, log)
+        self._remember(inputs, wheel.name, taken=False)
+        return wheel
+
+    def _keep(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> None:
+        around = self.surroundings
+        foreign = embedded_words(wheel, around.foreign)
+        if foreign:
+            found = ", ".join(f"{name} of {around.foreign[name]}" for name in sorted(foreign))
+            log.write(
+                f"Warning: {wheel.name} is linked with {found}, which its package does not depend "
+                "on, so it is not kept; its 'dependencies' file needs mending"
+            )
+            return
+        free, bound = keys
+        size = wheel.stat().st_size
+        about = About(wheel.name, hash_file(wheel), size, _now(), inputs.digests())
+        is_bound = embedded_paths(wheel, around.places, around.dead)
+        self.shelf.keep(bound if is_bound else free, wheel, about)
+
+    def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:
+        build = LastBuild(_now(), wheel, taken, self.rebuild, inputs)
+        remember_build(self.shelf.cache, self.surroundings.subject, build)
+
+
+def identity_of_wheel(wheel: Path) -> str:
+    """Return the hash of all files of a wheel, as its RECORD tells their hashes.
+
+    Not that of the archive: when it was made, and how tightly packed, is no matter.
+    Raises UnknownInputError for what has no RECORD.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [
+                name
+                for name in archive.namelist()
+                if name.endswith(".dist-info/RECORD") and name.count("/") == 1
+            ]
+            rows = sorted(archive.read(names[0]).splitlines())
+    except (OSError, IndexError, zipfile.BadZipFile) as error:
+        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
+    return hashlib.sha256(b"\n".join(rows)).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

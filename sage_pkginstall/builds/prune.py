@@ -1,0 +1,121 @@
+"""Delete what the cache has not been asked for in a while, and tell how much there is.
+
+CACHE/wheels/ENTRY/, CACHE/built/ENTRY/    by one rename each, then deleted; one that
+                                           a build holds (flock) stays
+CACHE/building/KEY                         stays while a build holds it
+CACHE/asked, last, prefixes, targets, …    files
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.engine.files import rename
+from sage_pkginstall.engine.workspace import StagingArea
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Kind", "Pruned", "kinds", "prune"]
+
+_OF_ENTRIES = ("wheels", "built")
+_OF_FILES = (
+    "asked", "building", "last", "prefixes", "remote-down", "targets", "tools", "owners",
+)  # fmt: skip
+_DAY = 86400
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted, and its bytes; ``held`` is what was to go, but is in use."""
+
+    entries: tuple[Path, ...]
+    bytes: int
+    held: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How many entries of one kind there are, with all their bytes."""
+
+    name: str
+    entries: int
+    bytes: int
+
+
+def prune(cache: Path, days: float, now: float) -> Pruned:
+    """Delete what was not used in the ``days`` days before ``now`` (seconds since 1970).
+
+    An entry that a build uses stays, whatever its age.
+    """
+    oldest = now - days * _DAY
+    if not cache.is_dir():
+        return Pruned((), 0, ())
+    gone: list[Path] = []
+    kept: list[Path] = []
+    size = 0
+    area = StagingArea(cache)
+    area.collect()
+    with area.workspace() as workspace:
+        for path in _old(cache, oldest):
+            bytes_there = _size(path)
+            if _removed(path, oldest, workspace.scratch / f"{path.parent.name}-{path.name}"):
+                gone.append(path)
+                size += bytes_there
+            else:
+                kept.append(path)
+    return Pruned(tuple(gone), size, tuple(kept))
+
+
+def kinds(cache: Path) -> tuple[Kind, ...]:
+    """Return how much of what there is in ``cache``."""
+    found = []
+    for name in (*_OF_ENTRIES, *_OF_FILES):
+        directory = cache / name
+        paths = list(directory.iterdir()) if directory.is_dir() else []
+        if paths:
+            found.append(Kind(name, len(paths), sum(map(_size, paths))))
+    return tuple(found)
+
+
+def _old(cache: Path, oldest: float) -> Iterator[Path]:
+    for name in (*_OF_ENTRIES, *_OF_FILES):
+        directory = cache / name
+        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    yield path
+
+
+def _removed(path: Path, oldest: float, place: Path) -> bool:
+    """Move ``path`` away unless somebody holds it or used it meanwhile; tell which it was."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_mtime >= oldest:
+            return False
+        rename(path, place)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return path.lstat().st_size
+    total = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.lstat(os.path.join(directory, name)).st_size  # noqa: PTH118 -- hot
+    return total

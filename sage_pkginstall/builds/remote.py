@@ -1,0 +1,290 @@
+"""A cache that machines share: any HTTP server that takes GET, HEAD and PUT.
+
+    URL/ac/KEY          what is known of a built wheel, or of what a backend asked for (JSON)
+    URL/cas/SHA256      the wheel itself
+
+    SAGE_PKGINSTALL_REMOTE        the URL
+    SAGE_PKGINSTALL_REMOTE_MODE   "read" (the default) or "read-write"
+    SAGE_PKGINSTALL_REMOTE_TOKEN  sent as "Authorization: Bearer …"; without it, what
+                                  ~/.netrc (or $NETRC) has for the host
+
+The server is never needed: whatever it does or fails to do, there is a warning, and the wheel
+is built.  One that does not answer is left alone for a while, by all processes of the user:
+
+    CACHE/remote-down/HASH-OF-THE-URL     its mtime is when a request failed last
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import netrc
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from sage_pkginstall.environment import cache_directory, write_cached
+from sage_pkginstall.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import urllib3
+
+__all__ = ["Remote", "RemoteSettings", "remote_of"]
+
+_T = TypeVar("_T")
+_MODES = ("read", "read-write")
+_MAX_NOTE = 1 << 20  # bytes; what JSON may be at most
+_MAX_WHEEL = 4 << 30
+_BLOCK = 1 << 16
+_FOUND = 200
+_WRITTEN = frozenset((200, 201, 202, 204))
+_ABSENT = frozenset((404, 410))
+_TRY_AGAIN = (429, 500, 502, 503, 504)
+_HINT = "install urllib3 (the extra 'remote') for the Python that runs this tool"
+
+
+@dataclass(frozen=True)
+class RemoteSettings:
+    """How patient we are.  All times are in seconds.
+
+    ``connect`` and ``idle`` bound the time without an answer, ``slowest`` (bytes a second)
+    and ``grace`` the whole of a transfer; after a failure the server is left alone for ``rest``.
+    """
+
+    connect: float = 5
+    idle: float = 20
+    grace: float = 30
+    slowest: float = 100_000
+    retries: int = 2
+    rest: float = 30
+
+
+class _RefusedError(Exception):
+    """The server answers, but not as we need."""
+
+
+class Remote:
+    """A server; ``url`` ends with a slash.  No method raises anything.
+
+    ``warn`` is told once why the server is not asked any more.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        warn: Callable[[str], object],
+        *,
+        writable: bool = False,
+        headers: Mapping[str, str] | None = None,
+        settings: RemoteSettings | None = None,
+    ) -> None:
+        self.url = url
+        self.writable = writable
+        self._warn = warn
+        self._headers = headers or {}
+        self._settings = settings or RemoteSettings()
+        self._pool: urllib3.PoolManager | None = None
+        self._is_given_up = False
+
+    def get(self, path: str) -> bytes | None:
+        """Return what lies there; None if nothing does, or nothing can be had."""
+
+        def work() -> bytes | None:
+            response = self._found(path)
+            return None if response is None else b"".join(self._body(response, _MAX_NOTE))
+
+        return self._attempt(f"GET {path}", work)
+
+    def get_file(self, path: str, place: Path, size: int) -> bool:
+        """Write what lies there, at most ``size`` bytes, to ``place``; return whether it is."""
+
+        def work() -> bool:
+            response = self._found(path)
+            if response is None:
+                return False
+            with place.open("wb") as file:
+                file.writelines(self._body(response, min(size, _MAX_WHEEL)))
+            return True
+
+        is_there = bool(self._attempt(f"GET {path}", work))
+        if not is_there:
+            place.unlink(missing_ok=True)
+        return is_there
+
+    def put(self, path: str, data: bytes) -> bool:
+        """Put ``data`` there, if we may write; return whether it is there now."""
+
+        def work() -> bool:
+            self._write(path, data, {})
+            return True
+
+        return self.writable and bool(self._attempt(f"PUT {path}", work))
+
+    def put_file(self, path: str, source: Path) -> bool:
+        """Put a file there, if we may write and it is not there; return whether it is now."""
+
+        def work() -> bool:
+            data = source.read_bytes()
+            if self._has(path, len(data)):
+                return True
+            said = base64.b64encode(hashlib.sha256(data).digest()).decode()
+            self._write(path, data, {"Content-Digest": f"sha-256=:{said}:"})  # RFC 9530
+            if not self._has(path, len(data)):
+                raise _RefusedError("it does not have what it took")
+            return True
+
+        return self.writable and bool(self._attempt(f"PUT {path}", work))
+
+    def _has(self, path: str, size: int) -> bool:
+        response = self._request("HEAD", path)
+        return response.status == _FOUND and response.headers.get("Content-Length") == str(size)
+
+    def _found(self, path: str) -> urllib3.BaseHTTPResponse | None:
+        response = self._request("GET", path)
+        if response.status == _FOUND:
+            return response
+        response.release_conn()
+        if response.status in _ABSENT:
+            return None
+        raise _RefusedError(f"it answers {response.status}")
+
+    def _write(self, path: str, data: bytes, headers: Mapping[str, str]) -> None:
+        response = self._request("PUT", path, data, headers)
+        if response.status not in _WRITTEN:
+            raise _RefusedError(f"it answers {response.status}")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        import urllib3  # noqa: PLC0415 -- only with a remote
+
+        settings = self._settings
+        if self._pool is None:
+            timeout = urllib3.Timeout(connect=settings.connect, read=settings.idle)
+            self._pool = urllib3.PoolManager(timeout=timeout)
+        retries = urllib3.Retry(
+            settings.retries,
+            backoff_factor=0.1,
+            status_forcelist=_TRY_AGAIN,
+            allowed_methods=None,
+            raise_on_status=False,
+            respect_retry_after_header=False,  # it may say "in a year"
+        )
+        return self._pool.request(
+            method,
+            self.url + path,
+            body=data,
+            headers={"Accept-Encoding": "identity", **self._headers, **(headers or {})},
+            preload_content=method != "GET",
+            decode_content=False,
+            retries=retries,
+        )
+
+    def _body(self, response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
+        """Yield the body.  Raises _RefusedError if it is too long, or comes too slowly."""
+        settings = self._settings
+        end = time.monotonic() + settings.grace + most / settings.slowest
+        length = 0
+        while block := response.read1(_BLOCK):
+            length += len(block)
+            if length > most:
+                response.close()
+                raise _RefusedError(f"it sends more than {most} bytes")
+            if time.monotonic() > end:
+                response.close()
+                raise OSError(f"it is too slow: {length} bytes in all the time it had")
+            yield block
+        response.release_conn()
+
+    def _attempt(self, what: str, work: Callable[[], _T]) -> _T | None:
+        """Return what ``work`` returns; None if the server is to be left alone, or fails."""
+        if self._is_given_up or self._rests():
+            return None
+        try:
+            from urllib3.exceptions import HTTPError  # noqa: PLC0415 -- only with a remote
+        except ImportError:
+            self._give_up(_HINT)
+            return None
+        try:
+            return work()
+        except _RefusedError as error:
+            self._give_up(f"{what}: {error}")
+        except (HTTPError, OSError, ValueError) as error:
+            self._give_up(f"{what}: {_cause(error)}")
+            write_cached(self._mark(), b"")
+        return None
+
+    def _give_up(self, reason: str) -> None:
+        self._is_given_up = True
+        self._warn(f"the remote cache {self.url} is not used: {reason}")
+
+    def _rests(self) -> bool:
+        """Tell whether the server failed so recently, here or elsewhere, that it is not asked."""
+        try:
+            failed = self._mark().stat().st_mtime
+        except OSError:
+            return False
+        return 0 <= time.time() - failed < self._settings.rest
+
+    def _mark(self) -> Path:
+        name = hashlib.sha256(self.url.encode()).hexdigest()[:32]
+        return cache_directory() / "remote-down" / name
+
+
+def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remote | None:
+    """Return the server that the variables name, None if they name none.
+
+    Raises UsageError if they ask for something impossible.
+    """
+    url = environ.get("SAGE_PKGINSTALL_REMOTE", "")
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        reason = "it is no URL that begins with http:// or https://"
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
+    mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
+    if mode not in _MODES:
+        reason = f"it is neither {' nor '.join(_MODES)}"
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE_MODE={mode!r}: {reason}")
+    return Remote(
+        url.rstrip("/") + "/",
+        warn,
+        writable=mode == "read-write",
+        headers=_authorization(environ, parts.hostname, warn),
+    )
+
+
+def _authorization(
+    environ: Mapping[str, str], host: str, warn: Callable[[str], object]
+) -> dict[str, str]:
+    token = environ.get("SAGE_PKGINSTALL_REMOTE_TOKEN")
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    path = environ.get("NETRC") or Path(environ.get("HOME", "/"), ".netrc")
+    try:
+        known = netrc.netrc(path).authenticators(host)
+    except FileNotFoundError:
+        return {}
+    except (OSError, netrc.NetrcParseError) as error:
+        warn(f"{path} is not read: {error}")
+        return {}
+    if known is None:
+        return {}
+    login, _, password = known
+    pair = base64.b64encode(f"{login}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def _cause(error: Exception) -> str:
+    """Return what is behind an error of the library, whose own words name its objects."""
+    inner = getattr(error, "reason", None) or error
+    return f"{type(inner).__name__}: {inner}" if not str(inner).strip() else str(inner)

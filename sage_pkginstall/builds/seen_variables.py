@@ -1,0 +1,105 @@
+"""Which environment variables count for a build, and what they say.
+
+Package scripts set whatever variables they like, and a build gets them all.  So all count,
+but for those that are known to tell no build what to make: of the terminal, of the session,
+of make's job slots, of where things lie.  ``SAGE_PKGINSTALL_IGNORE`` may name more of them,
+as patterns (``GITHUB_* CI_*``), for machines that have some that change with each run.
+
+Where a directory that has a name (``SAGE_LOCAL``, the source …) stands in a value, that name
+takes its place: the same build in another prefix has the same variables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Places", "seen_variables"]
+
+# fmt: off
+# Of the terminal and the session.
+_SESSION = (
+    "HOME", "PWD", "OLDPWD", "SHLVL", "_", "SHELL", "USER", "LOGNAME", "USERNAME", "HOSTNAME",
+    "HOST", "MAIL", "TERM", "COLORTERM", "COLUMNS", "LINES", "LS_COLORS", "NO_COLOR",
+    "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",
+    "WINDOWID", "TMUX", "TMUX_PANE", "STY", "EDITOR", "VISUAL", "PAGER", "LESS", "LESSOPEN",
+    "LESSCLOSE", "PS1", "PS2", "PROMPT_COMMAND", "HISTFILE", "HISTSIZE", "HISTCONTROL",
+    "DEBIAN_FRONTEND", "INVOCATION_ID", "JOURNAL_STREAM",
+)
+# Of job slots: how many compilers run must not matter.
+_SLOTS = (
+    "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE", "MAKEOVERRIDES", "MAKEFILES", "MAKE_TERMOUT",
+    "MAKE_TERMERR", "MAKE_RESTARTS", "SAGE_NUM_THREADS", "SAGE_NUM_THREADS_PARALLEL",
+    "MAX_JOBS", "NPY_NUM_BUILD_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "CARGO_MAKEFLAGS",
+)
+# Of where things lie, for now; PATH counts with the programs that it leads to.
+_PLACES = (
+    "PATH", "TMPDIR", "TMP", "TEMP", "CCACHE_DIR", "SCCACHE_DIR", "SAGE_LOGS", "SAGE_DISTFILES",
+    "SAGE_BUILD_DIR", "SAGE_DESTDIR", "SAGE_DESTDIR_LOCAL", "SAGE_SPKG_INST",
+    "SAGE_SPKG_SCRIPTS", "SAGE_SPKG_WHEELS",
+)
+# Of how packages are installed, and of this tool.
+_TOOL = (
+    "SAGE_SUDO", "SAGE_PIP_INSTALL_FLAGS", "SAGE_KEEP_BUILT_SPKGS", "SAGE_CHECK",
+    "SAGE_REBUILD", "SAGE_SPKG", "SAGE_FLOCK_HELD", "SAGE_LOCK_TIMEOUT", "SAGE_WHEELS",
+    "OPTIONAL_PACKAGES", "SHARD",
+)
+# What no build environment has; see composed.py.
+_REMOVED = (
+    "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONNOUSERSITE", "__PYVENV_LAUNCHER__",
+    "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT",
+)
+# Where the network is: builds that download have no business here.
+_NETWORK = (
+    "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "HTTP_PROXY",
+    "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
+)
+# fmt: on
+_IGNORED = frozenset((*_SESSION, *_SLOTS, *_PLACES, *_TOOL, *_REMOVED, *_NETWORK))
+_IGNORED_STARTS = (
+    "SAGE_PKGINSTALL_",
+    "PIP_",
+    "UV_",
+    "XDG_",
+    "SSH_",
+    "DBUS_",
+    "GPG_",
+    "TERM_",
+    "VTE_",
+    "VSCODE_",
+    "SYSTEMD_",
+    "COVERAGE_",
+    "COV_CORE_",
+    "BASH_FUNC_sdh_",
+    "BASH_FUNC__sdh_",
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Directories that have a name, so that they can be told where they lie elsewhere."""
+
+    names: Mapping[str, str]
+
+    def without(self, text: str) -> str:
+        """Return ``text`` with each directory replaced by its name; the deepest go first."""
+        for name, path in sorted(self.names.items(), key=lambda one: -len(one[1])):
+            if path.strip("/"):
+                text = text.replace(path, f"{{{name}}}")
+        return text
+
+
+def seen_variables(environ: Mapping[str, str], places: Places) -> dict[str, str]:
+    """Return the variables of ``environ`` that count for a build, and what they say."""
+    patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
+    return {
+        name: places.without(value)
+        for name, value in environ.items()
+        if name not in _IGNORED
+        and not name.startswith(_IGNORED_STARTS)
+        and not any(fnmatchcase(name, pattern) for pattern in patterns)
+    }

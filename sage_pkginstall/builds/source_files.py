@@ -1,0 +1,121 @@
+"""The hash of each file that a build is made from.
+
+A file counts with its content and whether it may be executed, a link with its text, a
+directory with its name.  Times, owners and the other mode bits do not count: unpacking the
+same sources again gives others.  Of a checkout, ``.git`` counts as the commit and what differs
+from it (see `checkout`), because its files change while nothing does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+__all__ = ["UnknownInputError", "checkout", "hash_file", "hash_files"]
+
+_BLOCK = 1 << 20
+_SECONDS = 120
+
+
+class UnknownInputError(BuildError):
+    """What a build depends on cannot be told: so its wheel is not kept, nor another taken."""
+
+
+def hash_files(directory: Path, left_out: Collection[Path] = ()) -> dict[str, str]:
+    """Return ``{path: what it is and its hash}`` for all that lies in ``directory``.
+
+    Byte-code, ``.git`` and what lies in ``left_out`` do not count.  Raises
+    UnknownInputError for what is neither file, link nor directory, for a link that leads out of
+    ``directory``, and if something cannot be read.
+    """
+    root = os.path.realpath(directory)
+    skipped = {os.path.realpath(path) for path in left_out}
+    try:
+        return dict(_entries(directory, root, "", skipped))
+    except OSError as error:
+        raise UnknownInputError(directory, f"{error.filename}: {error.strerror}") from error
+
+
+def hash_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:  # noqa: PTH123 -- hot
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checkout(directory: Path) -> dict[str, str]:
+    """Return what git says of the checkout that ``directory`` lies in; nothing without one.
+
+    Versions are often made of that (setuptools-scm, hatch-vcs).  Raises UnknownInputError if
+    there is a checkout and git does not answer.
+    """
+    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+        return {}
+    described = _git(directory, "describe", "--always", "--long", "--tags", "--dirty")
+    head = _git(directory, "rev-parse", "HEAD")
+    changed = hashlib.sha256(_git(directory, "diff", "--no-ext-diff", "--binary", "HEAD"))
+    return {
+        "described": described.decode(errors="replace").strip(),
+        "commit": head.decode(errors="replace").strip(),
+        "changes": changed.hexdigest(),
+    }
+
+
+def _entries(
+    directory: Path, root: str, below: str, skipped: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    with os.scandir(os.path.join(root, below)) as found:  # noqa: PTH118 -- hot
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        name = below + entry.name
+        if entry.path in skipped or entry.name in {".git", "__pycache__"}:
+            continue
+        if entry.is_symlink():
+            yield name, _link(directory, root, entry.path)
+        elif entry.is_dir(follow_symlinks=False):
+            yield name + "/", "directory"
+            yield from _entries(directory, root, name + "/", skipped)
+        elif entry.is_file(follow_symlinks=False):
+            kind = "x" if entry.stat().st_mode & stat.S_IXUSR else "-"
+            yield name, f"{kind} {hash_file(entry.path)}"
+        else:
+            raise UnknownInputError(directory, f"{name} is neither file, link nor directory")
+
+
+def _link(directory: Path, root: str, path: str) -> str:
+    text = os.readlink(path)  # noqa: PTH115 -- hot
+    target = os.path.realpath(path)
+    if not f"{target}/".startswith(f"{root}/"):
+        if not os.path.isfile(target):  # noqa: PTH113 -- hot
+            reason = f"{os.path.relpath(path, root)} leads out of it, to {text}"
+            raise UnknownInputError(directory, reason)
+        return f"link to a file outside {hash_file(target)}"
+    return f"link {text}"
+
+
+def _git(directory: Path, *words: str) -> bytes:
+    try:
+        ended = subprocess.run(
+            ["git", "-C", os.fspath(directory), *words],  # noqa: S607 -- as backends find it
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnknownInputError(directory, f"git does not tell of its checkout: {error}") from error
+    if ended.returncode != 0:
+        said = ended.stderr.decode(errors="replace").strip()
+        raise UnknownInputError(directory, f"git does not tell of its checkout: {said}")
+    return ended.stdout

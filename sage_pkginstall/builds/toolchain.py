@@ -1,0 +1,249 @@
+"""Who builds: interpreter, compilers, programs and system, as inputs of a build.
+
+Finding these facts out costs processes and megabytes of reading, so each is kept in the
+user's cache with the identity of the file that it was made from:
+
+    CACHE/tools/CRC-OF-THE-PATH.json      {"file": [device, inode, size, times], "facts": …}
+
+``SAGE_PKGINSTALL_TOOLCHAIN=NAME`` takes the place of compilers, programs and system: whoever
+sets it says that machines with the same NAME build the same, also those without a compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.builds.source_files import hash_file
+from sage_pkginstall.environment import cache_directory, read_cached, write_cached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["interpreter", "toolchain"]
+
+# fmt: off
+_COMPILERS = (
+    "cc", "c++", "gcc", "g++", "clang", "clang++", "gfortran", "flang", "f77", "ar", "as", "ld",
+    "nm", "ranlib", "strip", "objcopy", "cpp",
+)
+_COMPILER_VARIABLES = (
+    "CC", "CXX", "CPP", "FC", "F77", "F90", "AR", "AS", "LD", "NM", "RANLIB", "STRIP",
+    "LDSHARED", "RUSTC", "CARGO",
+)
+_PROGRAMS = (
+    "autoconf", "automake", "bash", "bison", "cargo", "cmake", "cython", "cython3", "flex",
+    "gawk", "git", "go", "grep", "libtool", "m4", "make", "gmake", "meson", "mold", "nasm",
+    "ninja", "ninja-build", "nvcc", "patch", "patchelf", "perl", "pkg-config", "pkgconf",
+    "python", "python3", "qmake", "rustc", "rustup", "sed", "sh", "swig", "yasm", "sccache",
+    "ccache", "f2py",
+)
+# fmt: on
+_SYSTEM_DIRECTORIES = frozenset(
+    ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/games")
+)
+_DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/lib/apk/db/installed")
+_DPKG = Path("/var/lib/dpkg/status")
+_SECONDS = 60
+
+_INTERPRETER_SCRIPT = """
+import hashlib, os, sys, sysconfig
+print(sys.version.replace("\\n", " "))
+name = sysconfig._get_sysconfigdata_name() if hasattr(sysconfig, "_get_sysconfigdata_name") else ""
+module = __import__(name) if name else sysconfig
+headers = sysconfig.get_paths()["include"]
+for path in (module.__file__, headers + "/pyconfig.h", headers + "/patchlevel.h"):
+    data = open(path, "rb").read() if os.path.exists(path) else b""
+    print(hashlib.sha256(data).hexdigest())
+"""
+
+
+def interpreter(environment: Environment) -> dict[str, str]:
+    """Return what the target's Python is, wherever it lies: its program, headers, settings."""
+    real = environment.interpreter.resolve()
+
+    def ask() -> dict[str, str]:
+        command = [os.fspath(environment.interpreter), "-I", "-S", "-c", _INTERPRETER_SCRIPT]
+        names = ("version", "sysconfig", "pyconfig.h", "patchlevel.h")
+        facts = dict(zip(names, _output(command).splitlines(), strict=False))
+        return {**facts, "program": hash_file(real)}
+
+    return {**_remembered(real, ask), "tags": digest_of(environment.tags)}
+
+
+def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return the inputs ``compilers``, ``programs`` and ``system``, or the ``toolchain``.
+
+    ``trees`` are the prefixes: what they hold counts by its package (see the ``prefix`` of a
+    build's inputs), but a compiler counts wherever it is found.
+    """
+    name = environ.get("SAGE_PKGINSTALL_TOOLCHAIN")
+    if name:
+        return {"toolchain": {"name": name}}
+    path = [directory for directory in environ.get("PATH", os.defpath).split(":") if directory]
+    outside = [directory for directory in path if not _is_below(directory, trees)]
+    return {
+        "compilers": dict(_compilers(environ, path)),
+        "programs": {**dict(_programs(_PROGRAMS, outside)), **dict(_directories(outside))},
+        "system": _system(),
+    }
+
+
+def _compilers(environ: Mapping[str, str], path: list[str]) -> Iterator[tuple[str, str]]:
+    yield from _programs(_COMPILERS, path)
+    for variable in _COMPILER_VARIABLES:
+        words = environ.get(variable, "").split()
+        for word in words:
+            found = shutil.which(word, path=":".join(path))
+            if found:
+                yield f"{variable}: {os.path.basename(word)}", _program(found)  # noqa: PTH119
+
+
+def _programs(names: Collection[str], path: list[str]) -> Iterator[tuple[str, str]]:
+    search = ":".join(path)
+    for name in names:
+        found = shutil.which(name, path=search) if path else None
+        if found:
+            yield name, _program(found)
+
+
+def _program(path: str) -> str:
+    """Return what a program says of its version, and the hash of its file."""
+    real = Path(path).resolve()
+
+    def ask() -> dict[str, str]:
+        said = _output([path, "--version"]).splitlines()
+        return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
+
+    facts = _remembered(real, ask, called=path)
+    return f"{facts['version']} {facts['hash']}".strip()
+
+
+def _directories(path: list[str]) -> Iterator[tuple[str, str]]:
+    """Tell of all programs in the directories of PATH that are not the system's.
+
+    Names, sizes and times only.  Our own commands do not count: our version does.
+    """
+    for directory in dict.fromkeys(path):
+        own = os.path.join(directory, "sage-pkginstall")  # noqa: PTH118
+        if directory in _SYSTEM_DIRECTORIES or os.path.exists(own):  # noqa: PTH110
+            continue
+        try:
+            with os.scandir(directory) as entries:
+                found = sorted(_listed(entry) for entry in entries)
+        except OSError:
+            continue
+        yield directory, digest_of(found)
+
+
+def _listed(entry: os.DirEntry[str]) -> tuple[str, int, int]:
+    try:
+        status = entry.stat()
+    except OSError:  # a link that leads nowhere
+        return entry.name, 0, 0
+    return entry.name, status.st_size, status.st_mtime_ns
+
+
+def _system() -> dict[str, str]:
+    machine = os.uname()
+    return {
+        "machine": f"{machine.sysname} {machine.machine}",
+        "release": _hash_of("/etc/os-release") or machine.release,
+        "processor": _processor(),
+        **_packages(),
+    }
+
+
+def _packages() -> dict[str, str]:
+    """Tell which libraries, headers and compilers the system has, by its package manager."""
+    if _DPKG.exists():
+        return _remembered(_DPKG, _debian)
+    for database in map(Path, _DATABASES):
+        if database.exists():
+            return _remembered(database, lambda: {"packages": hash_file(database)})  # noqa: B023
+    return {}
+
+
+def _debian() -> dict[str, str]:
+    """Return the versions of Debian's libraries; what else is installed does not count."""
+    digest = hashlib.sha256()
+    for paragraph in _DPKG.read_text(encoding="utf-8", errors="replace").split("\n\n"):
+        fields = dict(
+            line.split(": ", 1)
+            for line in paragraph.splitlines()
+            if line[:1] > " " and ": " in line
+        )
+        name = fields.get("Package", "")
+        if name.startswith("lib") or name.endswith(("-dev", "-data-dev")):
+            words = (name, fields.get("Architecture"), fields.get("Version"), fields.get("Status"))
+            digest.update(f"{words}\n".encode())
+    return {"libraries": digest.hexdigest()}
+
+
+def _processor() -> str:
+    """Return the hash of what the first processor can do: ``-march=native`` asks for that."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            lines = file.read(16384).split("\n\n", maxsplit=1)[0].splitlines()
+    except OSError:
+        return ""
+    wanted = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part", "isa")
+    return digest_of([line for line in lines if line.split("\t")[0].strip() in wanted])
+
+
+def _hash_of(path: str) -> str:
+    try:
+        return hash_file(path)
+    except OSError:
+        return ""
+
+
+def _is_below(directory: str, trees: Collection[str]) -> bool:
+    return any(f"{directory}/".startswith(tree.rstrip("/") + "/") for tree in trees)
+
+
+def _remembered(
+    path: Path, ask: Callable[[], dict[str, str]], called: str | None = None
+) -> dict[str, str]:
+    """Return what ``ask`` says of the file ``path``, asked again only if that changed."""
+    status = path.stat()
+    times = [status.st_mtime_ns, status.st_ctime_ns]
+    identity = [str(path), called, status.st_dev, status.st_ino, status.st_size, *times]
+    file = cache_directory() / "tools" / f"{crc32(repr((str(path), called)).encode()):08x}.json"
+    try:
+        known = json.loads(read_cached(file))
+        if known["identity"] == identity:
+            facts: dict[str, str] = {str(k): str(v) for k, v in known["facts"].items()}
+            return facts
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # it is asked again
+    facts = ask()
+    write_cached(file, json.dumps({"identity": identity, "facts": facts}).encode())
+    return facts
+
+
+def _output(command: list[str]) -> str:
+    """Return what a program writes; nothing if it cannot be run."""
+    try:
+        ended = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
+            cwd="/",
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return ended.stdout.decode(errors="replace")

@@ -1,0 +1,209 @@
+"""What the build of a package's wheel may see of its package directory and its trees.
+
+The wheel depends on what the package declares: of its `dependencies`, and theirs, each
+package that is installed counts with the content of its files (``include``, ``lib``, ``bin``,
+``share``) and of its wheels.  What else happens to be installed, because another job of
+``make -j`` was quicker, does not count.  That a wheel uses such a thing all the same is
+partly found out: libraries in the trees that no declared package owns are named as foreign.
+docs/decisions/0004-wheels-built-once.md weighs this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.builds.last_builds import Subject
+from sage_pkginstall.builds.once import identity_of_wheel
+from sage_pkginstall.builds.source_files import hash_file, hash_files
+from sage_pkginstall.builds.surroundings import Surroundings
+from sage_pkginstall.environment import cache_directory, read_cached, write_cached
+from sage_pkginstall.errors import PackageError, UsageError
+from sage_pkginstall.spkg.package import read_package
+from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
+from sage_pkginstall.spkg.stamp import read_stamp
+from sage_pkginstall.spkg.variables import RECORDS, SCRIPTS, Variables, read_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["surroundings"]
+
+_USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/")
+_NO_INPUT = (
+    "SPKG.rst", "SPKG.txt", "README.rst", "README.md", "distros",  # text about it
+    "checksums.ini", "type", "trees.txt",  # what is unpacked counts, and where it goes
+    "dependencies", "dependencies_build", "dependencies_check", "dependencies_optional",
+    "dependencies_order_only",  # what they name counts
+)  # fmt: skip
+_LIBRARY = re.compile(r"(?:lib|lib64)/(lib[^/]+\.(?:so|dylib)[^/]*)\Z")
+
+
+def surroundings(
+    environ: Mapping[str, str], environment: Environment, source: Path
+) -> Surroundings:
+    """Return what surrounds a build of ``source``, as the variables of Sage tell.
+
+    Under sage-spkg that is the package at hand; by hand, in an environment of Sage, all that
+    is installed; elsewhere nothing but the target.
+    """
+    places = {"prefix": os.fspath(environment.prefix)}
+    subject = Subject(source.name, f"{source} for {environment.prefix}")
+    try:
+        variables = read_variables(environ)
+    except UsageError:
+        if source.is_dir():
+            places["source"] = os.fspath(source)
+        return Surroundings(subject, places=places)
+    places |= {
+        "SAGE_LOCAL": os.fspath(variables.local),
+        "SAGE_VENV": os.fspath(variables.venv),
+        "SAGE_ROOT": os.fspath(variables.root),
+    }
+    name = environ.get("PKG_BASE", "")
+    if name and (variables.packages / name).is_dir():
+        return _of_package(variables, name, places, source)
+    trees = dict.fromkeys((variables.local, variables.venv))
+    everything = {name for tree in trees for name in _installed(tree)}
+    seen = {"prefix": dict(_contents(variables, everything))}
+    if source.is_dir():
+        places["source"] = os.fspath(source)
+    return Surroundings(subject, seen=seen, places=places)
+
+
+def _of_package(
+    variables: Variables, name: str, places: Mapping[str, str], source: Path
+) -> Surroundings:
+    declared = _closure(variables, (name,)) - {name}
+    toolchain = _closure(variables, PYTHON_TOOLCHAIN) - {name}
+    directory = variables.packages / name
+    area = variables.environ.get("SAGE_BUILD_DIR") or os.fspath(variables.local / "var" / "tmp")
+    full_name = variables.environ.get("PKG_NAME", name)
+    build = os.path.join(area, full_name)  # noqa: PTH118
+    real = source.resolve()
+    in_package = real.is_relative_to(Path(build).resolve())
+    here = {} if in_package or not source.is_dir() else {"source": os.fspath(real)}
+    return Surroundings(
+        subject=Subject(name, f"package for {variables.venv}"),
+        seen={
+            "package": hash_files(directory, [directory / one for one in _NO_INPUT]),
+            "prefix": dict(_contents(variables, declared)),
+        },
+        seen_unisolated=dict(_contents(variables, declared | toolchain)),
+        places={**places, **here},
+        dead=(build,),
+        foreign=dict(_foreign(variables, declared)),
+        in_package=in_package,
+    )
+
+
+def _closure(variables: Variables, names: Iterable[str]) -> set[str]:
+    """Return ``names`` and all that they depend on, as far as there are such packages."""
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name in found or not (variables.packages / name / "type").exists():
+            continue
+        found.add(name)
+        try:
+            needs = read_package(variables.packages / name).dependencies
+        except PackageError:
+            continue
+        pending += [*needs.normal, *needs.order_only, *needs.build, *needs.optional]
+    return found
+
+
+def _installed(tree: Path) -> Iterator[str]:
+    directory = tree / RECORDS
+    for path in directory.iterdir() if directory.is_dir() else ():
+        yield path.name.partition("-")[0]
+
+
+def _contents(variables: Variables, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what each of the packages ``names`` installed, as one hash."""
+    wanted = set(names)
+    for tree in dict.fromkeys((variables.local, variables.venv)):
+        for stamp in sorted((tree / RECORDS).glob("*-*")):
+            name = stamp.name.partition("-")[0]
+            if name in wanted:
+                wheels = dict(_wheels(tree, name))
+                yield stamp.name, digest_of([_content(variables, tree, stamp), wheels])
+
+
+def _wheels(tree: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the wheels that a package left in the store, with their identities."""
+    requirements = tree / SCRIPTS / name / "spkg-requirements.txt"
+    if not requirements.exists():
+        return
+    for line in requirements.read_text(encoding="utf-8", errors="replace").splitlines():
+        _, _, url = line.partition(" @ file://")
+        if url:
+            wheel = Path(unquote(url))
+            yield wheel.name, identity_of_wheel(wheel)
+
+
+def _content(variables: Variables, tree: Path, stamp: Path) -> str:
+    """Return the hash of the files of a stamp that a build may look at.
+
+    It is remembered with their times and sizes.  The paths of the trees do not count.
+    """
+    files = [path for path in read_stamp(stamp).files or () if path.startswith(_USED)]
+    identity = [_identity(tree, path) for path in files]
+    known = cache_directory() / "prefixes" / f"{digest_of(os.fspath(stamp))[:32]}.json"
+    try:
+        remembered = json.loads(read_cached(known))
+        if remembered["identity"] == identity:
+            return str(remembered["content"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it is hashed again
+    content = digest_of({path: _hash(variables, tree / path) for path in files})
+    write_cached(known, json.dumps({"identity": identity, "content": content}).encode())
+    return content
+
+
+def _identity(tree: Path, path: str) -> list[object]:
+    try:
+        status = os.lstat(tree / path)
+    except OSError:
+        return [path]
+    return [path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode]
+
+
+def _hash(variables: Variables, path: Path) -> str:
+    if path.is_symlink():
+        return f"link {os.readlink(path)}"  # noqa: PTH115 -- the text as it is
+    if not path.is_file():
+        return "gone"
+    paths = [os.fsencode(variables.venv), os.fsencode(variables.local)]
+    data = path.read_bytes()
+    if not any(one in data for one in paths):
+        return hash_file(path)
+    import hashlib  # noqa: PLC0415 -- rarely
+
+    for number, one in enumerate(sorted(paths, key=len, reverse=True)):
+        data = data.replace(one, b"{tree %d}" % number)
+    return "with paths " + hashlib.sha256(data).hexdigest()
+
+
+def _foreign(variables: Variables, declared: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the libraries in the trees that belong to packages that are not declared."""
+    own: set[str] = set()
+    others: dict[str, str] = {}
+    for tree in dict.fromkeys((variables.local, variables.venv)):
+        for stamp in (tree / RECORDS).glob("*-*"):
+            name = stamp.name.partition("-")[0]
+            for path in read_stamp(stamp).files or ():
+                match = _LIBRARY.match(path)
+                if match and name in declared:
+                    own.add(match[1])
+                elif match:
+                    others[match[1]] = name
+    yield from ((library, name) for library, name in others.items() if library not in own)

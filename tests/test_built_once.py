@@ -1,0 +1,517 @@
+"""A wheel is built once: what finds it again, and what must not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.builds.toolchain import toolchain
+from sage_pkginstall.environment import cache_directory
+from tests.sageworld import SageWorld
+from tests.sources import make_source, make_wheel, report_of
+from tests.trees import plant, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.conftest import RunCli
+
+TAKEN = "Taken from the cache: tiny-1.0-py3-none-any.whl"
+
+
+def learn_tools(cache: Path) -> None:
+    """Let ``cache`` know the programs of this machine, which is found out once for all tests."""
+    known = cache_directory() / "tools"
+    if not known.exists():
+        toolchain(os.environ, ())
+    shutil.copytree(known, cache / "tools")
+
+
+class Builds:
+    """Builds of a source by the command line, with a cache of their own."""
+
+    def __init__(self, root: Path, venv: Path, run: RunCli) -> None:
+        self.root = root
+        self.venv = venv
+        self.run = run
+        self.cache = root / "cache"
+        self.store = root / "store"
+        self.env = {"SAGE_PKGINSTALL_CACHE": str(self.cache)}
+        self.store.mkdir()
+        learn_tools(self.cache)
+
+    def __call__(self, source: Path, *options: str, **env: str) -> tuple[Path, bool]:
+        """Build; return the wheel, and whether it was taken."""
+        dist = self.root / "dist"
+        words = ("--store", self.store, "--wheel-dir", dist, "--log", self.root / "log")
+        target = ("--prefix", self.venv)
+        ended = self.run("build", *target, *words, *options, source, env={**self.env, **env})
+        self.said = ended.stderr
+        return Path(ended.stdout.strip()), TAKEN in ended.stderr
+
+    def why(self, name: str) -> list[str]:
+        ended = self.run("why-rebuilt", "--all", name, env=self.env)
+        return [line.strip() for line in ended.stdout.splitlines()]
+
+
+@pytest.fixture
+def builds(tmp_path: Path, venv: Path, run_cli: RunCli) -> Builds:
+    return Builds(tmp_path, venv, run_cli)
+
+
+def test_second_build_takes_the_wheel_of_the_first(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    first, was_taken = builds(source)
+    assert not was_taken
+    content = first.read_bytes()
+    second, was_taken = builds(source)
+    assert was_taken
+    assert second.read_bytes() == content
+    assert "the backend speaks" not in builds.said
+
+
+def test_same_source_elsewhere_takes_it(tmp_path: Path, builds: Builds) -> None:
+    first, second = make_source(tmp_path / "src"), make_source(tmp_path / "other" / "place")
+    make_quiet(first)
+    make_quiet(second)
+    builds(first)
+    assert builds(second)[1]
+
+
+def test_sdist_of_the_same_source_takes_it(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "tiny-1.0")
+    make_quiet(source)
+    builds(source)
+    subprocess.run(["tar", "-czf", "tiny-1.0.tar.gz", source.name], cwd=tmp_path, check=True)
+    assert builds(tmp_path / "tiny-1.0.tar.gz")[1]
+
+
+def test_other_prefix_takes_it(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src", code="report_of = 1")
+    make_quiet(source)
+    builds(source)
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True)
+    builds.venv = other
+    assert builds(source)[1]
+
+
+def make_quiet(source: Path) -> None:
+    """Let the backend put nothing into its wheel that tells of this machine."""
+    backend = source / "backend.py"
+    text = backend.read_text()
+    start = text.index('        "prefix": sys.prefix')
+    end = text.index("    }\n    name, version")
+    backend.write_text(text[:start] + text[end:])
+
+
+def test_wheel_that_names_the_prefix_stays_in_it(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    make_quiet(source)
+    backend = source / "backend.py"
+    backend.write_text(backend.read_text().replace('"kind": kind', f'"kind": {str(builds.venv)!r}'))
+    builds(source)
+    assert builds(source)[1]
+    other = tmp_path / "other"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True)
+    builds.venv = other
+    assert not builds(source)[1]
+
+
+def change_source(source: Path) -> Mapping[str, str]:
+    plant(source, {"new.py": b""})
+    return {}
+
+
+def remove_file(source: Path) -> Mapping[str, str]:
+    (source / "extra.py").unlink()
+    return {}
+
+
+def make_executable(source: Path) -> Mapping[str, str]:
+    (source / "extra.py").chmod(0o755)
+    return {}
+
+
+def add_directory(source: Path) -> Mapping[str, str]:
+    (source / "empty").mkdir()
+    return {}
+
+
+def set_variable(_: Path) -> Mapping[str, str]:
+    return {"CFLAGS": "-O0"}
+
+
+def set_unknown_variable(_: Path) -> Mapping[str, str]:
+    return {"WHATEVER_A_SETUP_LOOKS_AT": "1"}
+
+
+def other_compiler(source: Path) -> Mapping[str, str]:
+    compiler = plant(source.parent / "bin", {"cc": b"#!/bin/sh\necho mine 2.0\n"}) / "cc"
+    compiler.chmod(0o755)
+    return {"PATH": f"{compiler.parent}:{os.environ['PATH']}"}
+
+
+def name_compiler(source: Path) -> Mapping[str, str]:
+    compiler = plant(source.parent / "bin", {"my cc": b"", "mycc": b"#!/bin/sh\n"}) / "mycc"
+    compiler.chmod(0o755)
+    return {"CC": str(compiler)}
+
+
+def name_toolchain(_: Path) -> Mapping[str, str]:
+    return {"SAGE_PKGINSTALL_TOOLCHAIN": "farm-1"}
+
+
+def other_front_end(_: Path) -> Mapping[str, str]:
+    return {"SAGE_BUILD_FRONTEND": "pip"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (change_source, "source: new.py: new"),
+        (remove_file, "source: extra.py: gone"),
+        (make_executable, "source: extra.py: - "),
+        (add_directory, "source: empty/: new (directory)"),
+        (set_variable, "variables: CFLAGS: new (-O0)"),
+        (set_unknown_variable, "variables: WHATEVER_A_SETUP_LOOKS_AT: new (1)"),
+        (other_compiler, "compilers: cc: "),
+        (name_compiler, "compilers: CC: mycc: new"),
+        (name_toolchain, "toolchain: name: new (farm-1)"),
+        (other_front_end, "build: front end: '' → pip"),
+    ],
+)
+def test_what_changes_the_wheel_builds_it_again_and_is_named(
+    tmp_path: Path, builds: Builds, change: object, told: str
+) -> None:
+    source = plant(make_source(tmp_path / "src"), {"extra.py": b"x = 1\n"})
+    builds(source)
+    assert callable(change)
+    assert not builds(source, **change(source))[1]
+    assert [line for line in builds.why("src") if line.startswith(told)] != []
+
+
+def test_config_settings_and_isolation_count(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source)
+    for options in (("-Ca=1",), ("-Ca=2",), ("-Ca=1", "-Cb=2"), ("--no-build-isolation",)):
+        assert not builds(source, *options)[1], options
+        assert builds(source, *options)[1], options
+
+
+def test_compiler_that_changes_at_its_path_builds_it_again(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    env = other_compiler(source)
+    builds(source, **env)
+    assert builds(source, **env)[1]
+    (tmp_path / "bin" / "cc").write_text("#!/bin/sh\necho mine 2.1\n")
+    assert not builds(source, **env)[1]
+
+
+def test_build_requirement_of_other_content_builds_it_again(tmp_path: Path, builds: Builds) -> None:
+    make_wheel(builds.store, "needed-1.0-py3-none-any.whl", {"needed.py": "x = 1\n"})
+    make_wheel(builds.store, "asked-1.0-py3-none-any.whl", {"asked.py": "x = 1\n"})
+    source = make_source(tmp_path / "src", requires=["needed"], more=["asked"])
+    builds(source)
+    assert builds(source)[1]
+    assert "hook" not in builds.said
+    for name in ("needed", "asked"):
+        make_wheel(builds.store, f"{name}-1.0-py3-none-any.whl", {f"{name}.py": "x = 2\n"})
+        assert not builds(source)[1], name
+        assert f"requirements: {name}-1.0-py3-none-any.whl: " in "".join(builds.why("src"))
+
+
+def test_build_requirement_packed_again_does_not_count(tmp_path: Path, builds: Builds) -> None:
+    wheel = make_wheel(builds.store, "needed-1.0-py3-none-any.whl")
+    source = make_source(tmp_path / "src", requires=["needed"])
+    builds(source)
+    before = wheel.read_bytes()
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    assert wheel.read_bytes() != before
+    assert builds(source)[1]
+
+
+def test_build_without_isolation_depends_on_what_the_target_holds(
+    tmp_path: Path, builds: Builds, run_cli: RunCli
+) -> None:
+    source = make_source(tmp_path / "src")
+    wheel = make_wheel(tmp_path, "other-1.0-py3-none-any.whl")
+    builds(source, "--no-build-isolation")
+    run_cli("install", "--prefix", builds.venv, wheel)
+    assert not builds(source, "--no-build-isolation")[1]
+    assert builds(source, "--no-build-isolation")[1]
+
+
+def test_nothing_is_kept_of_a_build_that_lacks_a_requirement(
+    tmp_path: Path, builds: Builds
+) -> None:
+    source = make_source(tmp_path / "src", requires=["not-there"])
+    builds(source)
+    assert not builds(source)[1]
+
+
+def test_editable_builds_are_not_kept(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source, "--editable")
+    assert not builds(source, "--editable")[1]
+    assert not builds(source)[1]
+
+
+def test_source_that_leads_out_of_itself_is_built_each_time(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    (source / "out").symlink_to(tmp_path)
+    builds(source)
+    assert not builds(source)[1]
+    assert "Built without looking into the cache: out leads out of it" in builds.said
+
+
+def test_rebuild_takes_nothing_and_replaces_what_is_kept(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source)
+    assert not builds(source, "--rebuild")[1]
+    assert not builds(source, SAGE_REBUILD="yes")[1]
+    assert builds(source)[1]
+    builds(source, "--rebuild")
+    assert "because that was asked for: --rebuild" in builds.why("src")[0]
+
+
+def test_why_rebuilt_tells_of_first_and_taken_builds(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    ended = builds.run("why-rebuilt", "src", env=builds.env, status=2)
+    assert "knows of no build of it" in ended.stderr
+    builds(source)
+    assert "no build before that is known" in builds.why("src")[0]
+    builds(source)
+    assert "was taken from the cache" in builds.why("src")[0]
+    shutil.rmtree(builds.cache / "built")
+    builds(source)
+    assert "its entry in the cache was pruned" in builds.why("src")[0]
+
+
+@pytest.mark.parametrize("damage", ["wheel", "about", "half"])
+def test_damaged_entry_is_reported_and_built_anew(
+    tmp_path: Path, builds: Builds, damage: str
+) -> None:
+    source = make_source(tmp_path / "src")
+    good = builds(source)[0].name
+    (entry,) = (builds.cache / "built").iterdir()
+    if damage == "wheel":
+        (entry / good).chmod(0o644)
+        (entry / good).write_bytes((entry / good).read_bytes()[:-1] + b"x")
+    elif damage == "about":
+        (entry / "about.json").write_text('{"wheel": "../../tiny.whl"}')
+    else:
+        (entry / good).unlink()
+    wheel, was_taken = builds(source)
+    assert not was_taken
+    assert f"{entry} is damaged" in builds.said
+    assert report_of(wheel)["kind"] == "wheel"
+    assert builds(source)[1]
+
+
+def test_builds_of_the_same_at_once_build_it_once(tmp_path: Path, builds: Builds) -> None:
+    code = f"open({str(tmp_path / 'count')!r}, 'a').write('x'); __import__('time').sleep(1)"
+    source = make_source(tmp_path / "src", code=code)
+    command = [
+        sys.executable, "-c", "from sage_pkginstall.cli.main import main; raise SystemExit(main())",
+        "build", "--prefix", builds.venv, "--store", builds.store, "--wheel-dir",
+    ]  # fmt: skip
+    root = Path(__file__).parent.parent
+    env = {**os.environ, **builds.env, "PYTHONPATH": str(root)}
+    running = [
+        subprocess.Popen(
+            [*map(str, command), str(tmp_path / str(n)), str(source)],
+            env=env,
+            stderr=subprocess.PIPE,
+        )
+        for n in range(3)
+    ]
+    said = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "x"
+    assert sum(b"Waiting for another process" in text for text in said) == 2
+    assert (
+        len({(tmp_path / str(n) / "tiny-1.0-py3-none-any.whl").read_bytes() for n in range(3)}) == 1
+    )
+
+
+def test_cache_that_cannot_be_written_is_no_failure(tmp_path: Path, builds: Builds) -> None:
+    shutil.rmtree(builds.cache)
+    builds.cache.write_text("no directory")
+    source = make_source(tmp_path / "src")
+    assert not builds(source)[1]
+    assert "is not kept in" in builds.said
+
+
+def test_variables_that_change_with_each_run_can_be_left_out(
+    tmp_path: Path, builds: Builds
+) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source, RUN_ID="1", SAGE_PKGINSTALL_IGNORE="RUN_* OTHER")
+    assert builds(source, RUN_ID="2", SAGE_PKGINSTALL_IGNORE="RUN_* OTHER")[1]
+    assert not builds(source, RUN_ID="2")[1]
+
+
+def test_machines_of_one_toolchain_need_no_compiler(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    make_quiet(source)
+    builds(source, SAGE_PKGINSTALL_TOOLCHAIN="farm")
+    bare = {"SAGE_PKGINSTALL_TOOLCHAIN": "farm", "PATH": str(tmp_path)}
+    assert builds(source, **bare)[1]
+
+
+def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "top" / "src")
+    outside = tmp_path / "top" / "VERSION"
+    outside.write_text("1")
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=x", "-c", "user.email=x"]
+        command = ["git", "-C", str(tmp_path / "top"), *identity, *words]
+        subprocess.run(command, check=True, env=env, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "1")
+    builds(source)
+    assert builds(source)[1]
+    outside.write_text("2")
+    assert not builds(source)[1]
+    git("commit", "-am", "2")
+    assert not builds(source)[1]
+    git("tag", "v2")
+    assert not builds(source)[1]
+    assert builds(source)[1]
+
+
+# ------------------------------------------------------------------------------- packages
+
+SCRIPT = "cd src && sdh_pip_install .\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path, venv: Path) -> SageWorld:
+    world = SageWorld.make(tmp_path, venv)
+    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
+    learn_tools(tmp_path / "cache")
+    return world
+
+
+def source_files(tmp_path: Path, name: str = "tiny", *, quiet: bool = True) -> dict[str, str]:
+    source = make_source(tmp_path / "made" / name, name)
+    if quiet:
+        make_quiet(source)
+    return {path: data.decode() for path, data in tree(source).items() if isinstance(data, bytes)}
+
+
+def package_files(**more: str) -> dict[str, str | bytes]:
+    files = {"spkg-install.in": SCRIPT, "version_requirements.txt": "tiny\n"}
+    return {**files, **more}
+
+
+def is_taken(ended: subprocess.CompletedProcess[str]) -> bool:
+    return TAKEN in ended.stdout + ended.stderr
+
+
+def test_package_built_again_takes_its_wheel(tmp_path: Path, world: SageWorld) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    assert not is_taken(world.spkg("tiny"))
+    before = world.paths()
+    world.clean("tiny")
+    assert is_taken(world.spkg("tiny"))
+    assert world.paths() == before
+
+
+def test_other_worktree_and_prefix_take_it(tmp_path: Path, world: SageWorld) -> None:
+    files = source_files(tmp_path)
+    world.package("tiny", "1.0", package_files(), source=files)
+    world.spkg("tiny")
+    other = tmp_path / "b"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other / "local"], check=True)
+    second = SageWorld.make(other, other / "local")
+    second.env = world.env
+    second.package("tiny", "1.0", package_files(), source=files)
+    assert is_taken(second.spkg("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"spkg-install.in": f"touch src/more\n{SCRIPT}"}, "package: spkg-install.in"),
+        ({"spkg-install.in": f"export A=1\n{SCRIPT}"}, "variables: A: new (1)"),
+        ({"patches/a.patch": "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+1\n"}, "source: x: new"),
+        ({"patches/none.patch": ""}, "package: patches/none.patch"),
+    ],
+)  # fmt: skip
+def test_patches_and_scripts_of_a_package_count(
+    tmp_path: Path, world: SageWorld, files: dict[str, str], told: str
+) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    world.spkg("tiny")
+    world.package("tiny", "1.0", {**package_files(), **files}, source=source_files(tmp_path))
+    assert not is_taken(world.spkg("tiny"))
+    said = world.run("sage-pkginstall", "why-rebuilt", "tiny", "--all").stdout
+    assert told in said
+
+
+def test_text_about_a_package_does_not_count(tmp_path: Path, world: SageWorld) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    world.spkg("tiny")
+    more = {"SPKG.rst": "It is tiny.\n", "distros/debian.txt": "tiny\n"}
+    world.package("tiny", "1.0", package_files(**more), source=source_files(tmp_path))
+    assert is_taken(world.spkg("tiny"))
+
+
+def library(world: SageWorld, content: str) -> None:
+    text = f'echo {content} > lib.h && sdh_install lib.h "$SAGE_LOCAL/include"\n'
+    world.package("library", "1", {"spkg-install.in": text})
+    world.spkg("library")
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_only_what_a_package_depends_on_counts(
+    tmp_path: Path, world: SageWorld, is_declared: bool
+) -> None:
+    library(world, "1")
+    more = {"dependencies": "library | \n"} if is_declared else {}
+    world.package("tiny", "1.0", package_files(**more), source=source_files(tmp_path))
+    world.spkg("tiny")
+    library(world, "1")
+    assert is_taken(world.spkg("tiny"))
+    library(world, "2")
+    assert is_taken(world.spkg("tiny")) is not is_declared
+
+
+def test_wheel_linked_with_what_is_not_declared_is_not_kept(
+    tmp_path: Path, world: SageWorld
+) -> None:
+    text = 'echo > libx.so.1 && sdh_install libx.so.1 "$SAGE_LOCAL/lib"\n'
+    world.package("library", "1", {"spkg-install.in": text})
+    world.spkg("library")
+    files = source_files(tmp_path)
+    files["backend.py"] = files["backend.py"].replace(
+        'f"{name}.json": json.dumps(report)', 'f"{name}.so": "\\x7fELF libc\\0libx.so.1\\0"'
+    )
+    world.package("tiny", "1.0", package_files(), source=files)
+    said = world.spkg("tiny")
+    assert "linked with libx.so.1 of library" in said.stdout + said.stderr
+    assert not is_taken(world.spkg("tiny"))
+
+
+def test_sage_rebuild_names_packages(tmp_path: Path, world: SageWorld) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    world.spkg("tiny")
+    assert not is_taken(world.spkg("tiny", SAGE_REBUILD="other tiny"))
+    assert is_taken(world.spkg("tiny", SAGE_REBUILD="other"))
