@@ -1,79 +1,186 @@
-"""Lay other trees into a staged tree: renamed where possible, copied where not."""
+"""Lay other trees into a staged tree: renamed where possible, copied where not.
+
+What is copied may belong to another user, who may change it meanwhile: links are put in
+the place of directories, files replaced by pipes.  So nothing is opened by its path: each
+entry is opened once, in the open directory that it was seen in, following no link, and
+what it is then is what is copied.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import ConflictError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["lay_in", "open_modes"]
+__all__ = ["close_modes", "copy_in", "lay_in", "open_modes"]
+
+_CHANGED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO})
+_KEPT_OF_OTHERS = 0o755
 
 
-def lay_in(source: Path, staged: Path, *, move: bool) -> None:
+def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) -> None:
     """Lay the entries of ``source`` into a staged tree, which may have some already.
 
     With ``move`` they are renamed where the file system allows it, else copied: modes,
     times, links and hard links stay.  Afterwards the owner may write everything and
-    others read what the umask lets them (`open_modes`).  Raises `ConflictError` if both
-    trees have an entry that is not a directory in both.
+    others read what the umask lets them (`open_modes`).  A copy is ours even if the source
+    is somebody else's; so it loses its set-id bits, as with chown(2), the right of others to
+    write, and its access lists.
+
+    Raises `ConflictError` if both trees have an entry that is not a directory in both, if
+    something changes while it is copied, and if ``source`` does not belong to the user
+    ``owner``.
     """
-    copied: dict[tuple[int, int], str] = {}
-    _lay_directory(os.fspath(source), os.fspath(staged), copied, move=move)
+    shown = os.fspath(source)
+    with _opened(shown, None, shown) as descriptor:
+        if owner is not None and os.fstat(descriptor).st_uid != owner:
+            raise ConflictError(shown, "it does not belong to the user who asks for that")
+        _Layer(os.fspath(staged)).lay(descriptor, shown, "", move=move)
     open_modes(os.fspath(staged), _umask())
 
 
-def _lay_directory(
-    source: str, target: str, copied: dict[tuple[int, int], str], *, move: bool
-) -> None:
-    with os.scandir(source) as entries:
-        for entry in entries:
-            place = os.path.join(target, entry.name)
-            is_directory = entry.is_dir(follow_symlinks=False)
+def copy_in(source: Path, place: Path, owner: int) -> None:
+    """Copy one file, which another user may change meanwhile, to a place of ours.
+
+    Raises `ConflictError` unless it is the file of ``owner``, or one that everybody may read.
+    """
+    name = os.fspath(source)
+    with _opened(name, None, name, os.O_NONBLOCK) as file:
+        status = os.fstat(file)
+        if status.st_uid != owner and not status.st_mode & stat.S_IROTH:
+            raise ConflictError(name, "it does not belong to the user who asks for that")
+        _copy_file(file, os.fspath(place), name)
+
+
+class _Layer:
+    """Lays the entries of directories into one staged tree."""
+
+    def __init__(self, staged: str) -> None:
+        self.staged = staged
+        self.copied: dict[tuple[int, int], str] = {}
+
+    def lay(self, directory: int, shown: str, below: str, *, move: bool) -> None:
+        """Lay the entries of an open directory, ``shown`` in messages, into ``below``."""
+        for name in os.listdir(directory):
+            place = os.path.join(self.staged, below, name)
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            path = os.path.join(shown, name)
+            is_directory = stat.S_ISDIR(status.st_mode)
             if not os.path.lexists(place):
-                _lay_entry(entry, place, copied, move=move)
+                if not (move and _renamed(name, directory, place)):
+                    self._copy(directory, name, path, os.path.join(below, name))
             elif is_directory and os.path.isdir(place) and not os.path.islink(place):
-                _lay_directory(entry.path, place, copied, move=move)
+                with _opened(name, directory, path) as descriptor:
+                    self.lay(descriptor, path, os.path.join(below, name), move=move)
             else:
-                raise ConflictError(entry.name, f"both {entry.path} and {place} are staged")
+                raise ConflictError(name, f"both {path} and {place} are staged")
 
-
-def _lay_entry(
-    entry: os.DirEntry[str], place: str, copied: dict[tuple[int, int], str], *, move: bool
-) -> None:
-    if move:
-        try:
-            os.rename(entry.path, place)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM):
-                raise
+    def _copy(self, directory: int, name: str, path: str, below: str) -> None:
+        place = os.path.join(self.staged, below)
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            os.symlink(_link(name, directory, path), place)
+            _keep_times(status, place)
+        elif stat.S_ISDIR(status.st_mode):
+            os.mkdir(place, 0o700)
+            with _opened(name, directory, path) as descriptor:
+                self.lay(descriptor, path, below, move=False)
+                _keep(descriptor, place, stat.S_IRWXU)
+        elif stat.S_ISREG(status.st_mode):
+            with _opened(name, directory, path, os.O_NONBLOCK) as file:
+                self._copy_or_link(file, place, path)
         else:
+            raise ConflictError(path, "it is neither file, link nor directory")
+
+    def _copy_or_link(self, file: int, place: str, path: str) -> None:
+        status = os.fstat(file)
+        key = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and key in self.copied:
+            os.link(self.copied[key], place, follow_symlinks=False)
             return
-    if entry.is_dir(follow_symlinks=False):
-        os.mkdir(place, 0o700)
-        _lay_directory(entry.path, place, copied, move=False)
-        shutil.copystat(entry.path, place, follow_symlinks=False)
-        os.chmod(place, stat.S_IMODE(entry.stat().st_mode) | stat.S_IRWXU)
+        _copy_file(file, place, path)
+        self.copied[key] = place
+
+
+def _renamed(name: str, directory: int, place: str) -> bool:
+    try:
+        os.rename(name, place, src_dir_fd=directory)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EACCES, errno.EPERM):
+            raise
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _opened(
+    name: str, directory: int | None, path: str, flags: int = os.O_DIRECTORY
+) -> Iterator[int]:
+    """Open an entry for reading, a directory unless ``flags`` say otherwise; follow no link."""
+    flags |= os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=directory)
+    except OSError as error:
+        raise _changed(error, path) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _link(name: str, directory: int, path: str) -> str:
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError as error:
+        raise _changed(error, path) from error
+
+
+def _changed(error: OSError, path: str) -> Exception:
+    if error.errno in _CHANGED or error.errno == errno.EINVAL:
+        return ConflictError(path, "it was changed while it was copied")
+    return OSError(error.errno, error.strerror, path)
+
+
+def _copy_file(file: int, place: str, path: str) -> None:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise ConflictError(path, "it is no regular file")
+    with open(file, "rb", closefd=False) as source, open(place, "xb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+    _keep(file, place)
+
+
+def _keep(source: int, place: str, added: int = 0) -> None:
+    """Give a copy the times, the mode and, if we own the source, what else stands with it."""
+    status = os.fstat(source)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid == os.geteuid():
+        _keep_attributes(source, place)
     else:
-        _copy_file(entry, place, copied)
+        mode &= _KEPT_OF_OTHERS
+    _keep_times(status, place)
+    os.chmod(place, mode | added)
 
 
-def _copy_file(entry: os.DirEntry[str], place: str, copied: dict[tuple[int, int], str]) -> None:
-    status = entry.stat(follow_symlinks=False)
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        raise ConflictError(entry.path, "it is neither file, link nor directory")
-    key = (status.st_dev, status.st_ino)
-    if status.st_nlink > 1 and key in copied:
-        os.link(copied[key], place, follow_symlinks=False)
-        return
-    shutil.copy2(entry.path, place, follow_symlinks=False)
-    copied[key] = place
+def _keep_attributes(source: int, place: str) -> None:
+    """Give a copy the extended attributes that it can have: access lists are among them."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            for name in os.listxattr(source):
+                os.setxattr(place, name, os.getxattr(source, name))
+
+
+def _keep_times(status: os.stat_result, place: str) -> None:
+    os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
 def _umask() -> int:
@@ -99,6 +206,23 @@ def open_modes(directory: str, umask: int) -> None:
                 open_modes(entry.path, umask)
             else:
                 _change_mode(entry.path, mode, mode | 0o600 | (0o044 & ~umask))
+
+
+def close_modes(staged: Path, directory: str) -> None:
+    """Take from others the right to write to ``directory`` of a staged tree.
+
+    That is: to what lies below, to itself, and to the directories above it.
+    """
+    parts = directory.split("/")
+    above = [os.path.join(staged, *parts[:n]) for n in range(1, len(parts) + 1)]
+    below = [
+        os.path.join(here, name) for here, names, files in os.walk(above[-1])
+        for name in (*names, *files)
+    ]  # fmt: skip
+    for path in (*above, *below):
+        if os.path.lexists(path) and not os.path.islink(path):
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+            _change_mode(path, mode, mode & ~0o022)
 
 
 def _change_mode(path: str, mode: int, wanted: int) -> None:

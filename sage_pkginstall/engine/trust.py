@@ -13,7 +13,14 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["make_closed", "open_trusted", "others_who_write", "trusted_users", "user_name"]
+__all__ = [
+    "make_closed",
+    "open_trusted",
+    "other_writer",
+    "others_who_write",
+    "trusted_users",
+    "user_name",
+]
 
 _WRITE = 0o022  # by the group, by all others
 _LINKS = 40  # as many as the kernel follows
@@ -115,7 +122,7 @@ def others_who_write(path: Path) -> str | None:
     pending = list(reversed(Path(os.path.abspath(path)).parts[1:]))
     place, links = Path("/"), 0
     while True:
-        if (clause := _writer(place)) is not None or not pending:
+        if (clause := other_writer(place)) is not None or not pending:
             return clause
         part = pending.pop()
         place = place.parent if part == ".." else place / part
@@ -123,17 +130,18 @@ def others_who_write(path: Path) -> str | None:
             links += 1
             if links > _LINKS:
                 return f"{place} is a link that leads round in a circle"
-            if (clause := _writer(place)) is not None:
+            if (clause := other_writer(place)) is not None:
                 return clause
             target = place.readlink()
             pending.extend(reversed([part for part in target.parts if part != target.root]))
             place = Path("/") if target.is_absolute() else place.parent
 
 
-def _writer(path: Path) -> str | None:
+def other_writer(path: Path) -> str | None:
+    """Return who else than root and we could change an entry itself; see `others_who_write`."""
     try:
         status = os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if status.st_uid not in {0, os.geteuid()}:
         return f"{path} belongs to user {user_name(status.st_uid)}"

@@ -22,16 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
-from sage_pkginstall.engine.staged import lay_in
+from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import Prepared, Tree
-from sage_pkginstall.environment import target_environment
-from sage_pkginstall.errors import PackageError, RecordError
-from sage_pkginstall.operations.change import Change, commit_change
+from sage_pkginstall.engine.trust import others_who_write
+from sage_pkginstall.environment import find_interpreter, target_environment
+from sage_pkginstall.errors import ConflictError, PackageError, RecordError
+from sage_pkginstall.operations.change import Change, commit_change, plan_change
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.spkg.distributions import package_distributions
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
+from sage_pkginstall.spkg.variables import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest
 
 __all__ = ["Committed", "commit_package"]
+
+_OURS = "var/lib/sage"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
     `commit_change` raise.
     """
     _require_target(request)
+    _require_closed(request)
     tree = Tree(Path(request.tree), settings)
     environment = _environment(request)
     if request.action == "remove" and request.keep:
@@ -119,6 +124,7 @@ def _commit(request: CommitRequest, tree: Tree, environment: Environment | None)
         change = _change(request, distributions)._replace(package=package)
         if environment is not None:
             _leave_to_pip(tree, environment, change.distributions)
+        _require_closed_within(request, tree, workspace, environment, change)
         outcome = commit_change(tree, workspace, environment, change, request.label)
     warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
     return Committed(distributions, (outcome,), warnings, files)
@@ -133,34 +139,56 @@ def _stage(
     """
     staged = Path(request.staged)
     if staged.is_dir():
-        lay_in(staged, workspace.tree, move=request.move)
+        lay_in(staged, workspace.tree, move=request.move, owner=request.caller)
+    _refuse_links(workspace.tree)
     files = set(listed(workspace.tree))
     distributions: tuple[StagedDistribution, ...] = ()
     if environment is not None:
-        distributions = _stage_wheels(request, environment, workspace.tree)
+        distributions = _stage_wheels(request, environment, workspace)
     for distribution in distributions:
         files -= distribution.replaced
     stamp = _stamp(request, files)
     write_stamp(workspace.tree, stamp)
+    close_modes(workspace.tree, _OURS)
     return distributions, len(stamp.files or ())
 
 
+def _refuse_links(root: Path) -> None:
+    """Refuse a staged tree in which records would be written through a link.
+
+    Raises ConflictError.
+    """
+    parts = RECORDS.split("/")
+    for count in range(1, len(parts) + 1):
+        directory = "/".join(parts[:count])
+        if (root / directory).is_symlink():
+            raise ConflictError(directory, "it is a link in the staged tree; stage a directory")
+
+
 def _stage_wheels(
-    request: CommitRequest, environment: Environment, root: Path
+    request: CommitRequest, environment: Environment, workspace: Workspace
 ) -> tuple[StagedDistribution, ...]:
     from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- Python only
     from sage_pkginstall.wheels.staging import stage_wheel  # noqa: PLC0415
 
     return tuple(
         stage_wheel(
-            _wheel_request(request, wheel, root), environment, root, compiler=compile_staged
+            _wheel_request(request, wheel, workspace),
+            environment,
+            workspace.tree,
+            compiler=compile_staged,
         )
         for wheel in queued_wheels(Path(request.private))
     )
 
 
-def _wheel_request(request: CommitRequest, wheel: QueuedWheel, root: Path) -> WheelRequest:
-    """Return the request for a wheel, which may have been moved with the staged tree."""
+def _wheel_request(
+    request: CommitRequest, wheel: QueuedWheel, workspace: Workspace
+) -> WheelRequest:
+    """Return the request for a wheel, which may have been moved with the staged tree.
+
+    If another process asks, which may change it, it is for a copy.
+    """
     from sage_pkginstall.operations.requests import direct_url, editable_url  # noqa: PLC0415
     from sage_pkginstall.wheels.staging import WheelRequest  # noqa: PLC0415
 
@@ -168,7 +196,10 @@ def _wheel_request(request: CommitRequest, wheel: QueuedWheel, root: Path) -> Wh
     if path.is_relative_to(request.staged):
         place = path.relative_to(request.staged)
         final = Path(request.tree) / place
-        path = path if path.exists() else root / place
+        path = path if path.exists() else workspace.tree / place
+    if request.caller is not None:
+        path = workspace.scratch / path.name
+        copy_in(wheel.path, path, request.caller)
     if wheel.editable_source is not None:
         origin = editable_url(Path(wheel.editable_source))  # not by the build directory
     else:
@@ -245,11 +276,12 @@ def _commit_elsewhere(
     with tree.workspace() as workspace:
         distributions: tuple[StagedDistribution, ...] = ()
         if request.action == "install":
-            distributions = _stage_wheels(request, environment, workspace.tree)
+            distributions = _stage_wheels(request, environment, workspace)
         change = _change(request, distributions)
         if not change.distributions:
             return Committed((), (), ())
         _leave_to_pip(tree, environment, change.distributions)
+        _require_closed_within(request, tree, workspace, environment, change)
         outcome = commit_change(tree, workspace, environment, change, request.label)
     warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
     return Committed(distributions, (outcome,), warnings)
@@ -267,6 +299,43 @@ def _forget(request: CommitRequest, tree: Tree) -> Committed:
         commit = partial(tree.commit, workspace, request.label, prepare)
         logged(tree, workspace, request.label, Change(package=request.package), commit)
     return Committed((), (), ())
+
+
+def _require_closed(request: CommitRequest) -> None:
+    """Refuse a tree, or an interpreter to be run, that the user who asks could change.
+
+    Raises PackageError.
+    """
+    if request.caller in {None, os.geteuid()}:
+        return
+    _require_ours(request, Path(request.tree))
+    if request.python:
+        _require_ours(request, find_interpreter(Path(request.python)))
+
+
+def _require_closed_within(
+    request: CommitRequest,
+    tree: Tree,
+    workspace: Workspace,
+    environment: Environment | None,
+    change: Change,
+) -> None:
+    """Refuse to write where the user who asks could put a link in the place of a directory.
+
+    Raises PackageError.
+    """
+    if request.caller in {None, os.geteuid()}:
+        return
+    plan = plan_change(tree, workspace, environment, change).plan
+    for directory in sorted({(tree.prefix / one.path).parent for one in plan.operations}):
+        _require_ours(request, directory)
+
+
+def _require_ours(request: CommitRequest, path: Path) -> None:
+    clause = others_who_write(path)
+    if clause is not None:
+        reason = f"{path} is not to be changed by SAGE_SUDO, since {clause}"
+        raise PackageError(request.package, f"{reason}; let it belong to root alone")
 
 
 def _require_target(request: CommitRequest) -> None:

@@ -5,20 +5,28 @@
 With SAGE_SUDO the build is the user's and the change is made by
 ``$SAGE_SUDO sage-pkginstall commit-package FILE``; without it the same request is carried
 out in this very process.
+
+Who reads a request from a file believes nothing of it.  It says what to do, and where the
+user who wrote it left what is needed for that; all of it is that user's, and may be
+changed at any time.  What has been checked counts only once it lies in a workspace.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import os
+import re
+import stat
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
 from sage_pkginstall.errors import RecordError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["CommitRequest", "read_request", "write_request"]
+
+_TYPES: dict[str, type] = {"move": bool, "keep": bool, "caller": int}  # others: str
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!~-]*")
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,9 @@ class CommitRequest:
     staged tree, laid out like the tree, and ``private`` the directory with the queue of
     wheels; both are "" for a removal.  ``move``: the staged tree may be used up.
     ``keep``: to install, files of older versions stay; to remove, all files do.
+
+    ``caller`` is the number of the user whose file the request was read from, None if
+    this very process asks.
     """
 
     action: Literal["install", "remove"]
@@ -43,6 +54,7 @@ class CommitRequest:
     test_result: str = ""
     sage_version: str = ""
     dependencies_file: str = ""
+    caller: int | None = None
 
     @property
     def label(self) -> str:
@@ -52,18 +64,47 @@ class CommitRequest:
 
 def write_request(path: Path, request: CommitRequest) -> None:
     """Write a request to ``path``."""
-    path.write_text(json.dumps(asdict(request)), encoding="ascii")
+    document = asdict(request)
+    del document["caller"]
+    path.write_text(json.dumps(document), encoding="ascii")
 
 
 def read_request(path: Path) -> CommitRequest:
-    """Read a request.  Raises RecordError for what is none."""
+    """Read a request of another process.  Raises RecordError for what is none.
+
+    Its staged tree is that process', so it is never used up.
+    """
     try:
-        document: Any = json.loads(path.read_bytes())
-        request = CommitRequest(**document)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise RecordError(path, "it is no regular file")
+            document: Any = json.loads(file.read())
+        request = CommitRequest(**{**document, "move": False, "caller": status.st_uid})
     except OSError as error:
         raise RecordError(path, error.strerror or str(error)) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise RecordError(path, f"it is no request of sage-spkg's: {error}") from error
-    if request.action not in {"install", "remove"}:
-        raise RecordError(path, f"it asks for {request.action!r}")
+    fault = _fault(request)
+    if fault:
+        raise RecordError(path, f"it is no request of sage-spkg's: {fault}")
     return request
+
+
+def _fault(request: CommitRequest) -> str | None:
+    """Return what is wrong with a request, None if it is one."""
+    for field in fields(request):
+        value = getattr(request, field.name)
+        wanted = _TYPES.get(field.name, str)
+        if type(value) is not wanted or (isinstance(value, str) and "\0" in value):
+            return f"{field.name} is {value!r}"
+    if request.action not in {"install", "remove"}:
+        return f"it asks for {request.action!r}"
+    for name in (request.package, request.version or "none"):
+        if not _NAME.fullmatch(name):
+            return f"{name!r} is no name of a package, and no version"
+    for path in (request.tree, request.python or "/", request.staged or "/"):
+        if not Path(path).is_absolute():
+            return f"{path!r} is no absolute path"
+    return None

@@ -20,7 +20,8 @@ from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import build_directory, phases, staged
 from sage_pkginstall.spkg.checks import check
 from sage_pkginstall.spkg.commit import commit_package
-from sage_pkginstall.spkg.commit_request import CommitRequest, write_request
+from sage_pkginstall.spkg.commit_by_sudo import commit_by_sudo
+from sage_pkginstall.spkg.commit_request import CommitRequest
 from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.progress import Installed, told_job
 from sage_pkginstall.spkg.queue import queued_wheels
@@ -170,18 +171,11 @@ def _counted(committed: Committed, built: float, took: float) -> Installed:
 
 
 def _commit_by_sudo(job: Job, request: CommitRequest) -> None:
-    """Have ``$SAGE_SUDO sage-pkginstall commit-package`` carry out a request.
-
-    Raises PackageError if it fails; it has said why.
-    """
-    path = job.place.private_directory / "commit.json"
-    write_request(path, request)
-    tool = os.fspath(job.tools / "sage-pkginstall")
-    common = job.place.common
-    command = by_sudo(common.sudo, [tool, "commit-package", os.fspath(path)], common.environ)
-    status = job.effects.run(Program(command, job.place.build_directory, common.environ))
+    """Have SAGE_SUDO carry out a request.  Raises PackageError if it fails; it has said why."""
+    common, directory = job.place.common, job.place.private_directory
+    status = commit_by_sudo(request, directory, common, job.tools, job.effects.run)
     if status != 0:
-        reason = f"{command[0]} could not change {request.tree} (exit status {status})"
+        reason = f"{common.sudo[0]} could not change {request.tree} (exit status {status})"
         raise PackageError(job.package.name, reason)
 
 

@@ -56,6 +56,7 @@ def write_stamp(root: Path, stamp: Stamp) -> None:
     """Write a stamp below ``root``, a staged tree (never into a prefix)."""
     path = root / stamp_place(stamp)
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # which may be a link
     document = {key: value for key, value in asdict(stamp).items() if value is not None}
     text = json.dumps(document, indent=4, sort_keys=False)  # ASCII: surrogates survive
     path.write_text(text + "\n", encoding="ascii")

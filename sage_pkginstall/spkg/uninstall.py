@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.commit import commit_package
-from sage_pkginstall.spkg.commit_request import CommitRequest, write_request
+from sage_pkginstall.spkg.commit_by_sudo import commit_by_sudo
+from sage_pkginstall.spkg.commit_request import CommitRequest
 from sage_pkginstall.spkg.phases import ScriptError
 from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.scripts import Wrapper, is_generated_piprm, script_text, write_script
@@ -79,6 +80,8 @@ def uninstall_package(removal: Removal) -> tuple[str, ...] | None:
     if not is_installed(removal.place):
         return None
     with tempfile.TemporaryDirectory(prefix="sage-spkg-uninstall-") as scratch:
+        if removal.place.common.sudo:
+            Path(scratch).chmod(0o755)  # SAGE_SUDO may lead to another user than root
         postrm = Path(scratch) / "spkg-postrm"
         if not removal.keep_files:
             _keep_aside(removal.place.own_scripts / "spkg-postrm", postrm)
@@ -175,11 +178,8 @@ def _remove(removal: Removal, scratch: Path) -> tuple[str, ...]:
             removal.effects.warn(warning)
         operations = [one for outcome in committed.outcomes for one in outcome.plan.operations]
         return tuple(one.path for one in operations if one.kind == "remove")
-    path = scratch / "commit.json"
-    write_request(path, request)
-    tool = os.fspath(removal.tools / "sage-pkginstall")
-    command = [tool, "commit-package", os.fspath(path)]
-    _run(removal, by_sudo(place.common.sudo, command, place.common.environ))
+    status = commit_by_sudo(request, scratch, place.common, removal.tools, removal.effects.run)
+    _require_success(removal, status)
     return ()
 
 
@@ -192,7 +192,10 @@ def _uninstall_with_pip(removal: Removal, requirements: Path) -> None:
 def _run(removal: Removal, command: tuple[str, ...]) -> None:
     """Run a command of ours.  Raises PackageError if it fails; it has said why."""
     program = Program(command, removal.place.common.root, removal.variables())
-    status = removal.effects.run(program)
+    _require_success(removal, removal.effects.run(program))
+
+
+def _require_success(removal: Removal, status: int) -> None:
     if status != 0:
         reason = f"it could not be uninstalled from {removal.place.tree} (exit status {status})"
         raise PackageError(removal.place.name, reason)
