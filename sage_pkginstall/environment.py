@@ -116,6 +116,13 @@ class Environment(NamedTuple):
         """Where distributions lie: purelib, and platlib where it is another one."""
         return tuple(dict.fromkeys((self.schemes["purelib"], self.schemes["platlib"])))
 
+    def at(self, prefix: Path) -> Environment:
+        """Return this environment with another prefix, for the same interpreter.
+
+        It finds what is installed there if ``PYTHONPATH``, say, names its site directories.
+        """
+        return self._replace(prefix=prefix)
+
 
 def target_environment(python: Path, *, run: Runner | None = None) -> Environment:
     """Return the facts about ``python``, an interpreter or the prefix that holds one.

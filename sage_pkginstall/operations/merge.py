@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine import files
 from sage_pkginstall.engine.staged import lay_in
+from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
+from sage_pkginstall.wheels.installed import installed_distributions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.environment import Environment
 
 __all__ = ["merge"]
@@ -27,13 +29,32 @@ def merge(
 ) -> Outcome:
     """Bring everything below ``staged`` into the prefix; ``staged`` itself is not changed.
 
-    Raises what `commit_change` raises, `UsageError` if ``staged`` is no directory.
+    Older versions of the distributions in it go.  Locks and staging areas in it, which
+    ``install --root`` leaves, stay where they are.  Raises what `commit_change` raises,
+    `UsageError` if ``staged`` is no directory.
     """
     if not staged.is_dir():
         raise UsageError(f"cannot merge {staged}: it is not a directory")
     with tree.workspace() as workspace:
         lay_in(staged, workspace.tree, move=False)
+        _leave_out_engine_files(Tree(workspace.tree))
+        change = _with_older_versions(workspace.tree, environment, change)
         if dry_run:
             return plan_change(tree, workspace, environment, change)
         label = f"merge {change.package or staged.name}"
         return commit_change(tree, workspace, environment, change, label)
+
+
+def _leave_out_engine_files(staged: Tree) -> None:
+    files.delete_tree(staged.area.path)
+    for lock in staged.lock_path.parent.glob(f"{staged.lock_path.name}*"):
+        lock.unlink()
+
+
+def _with_older_versions(staged: Path, environment: Environment | None, change: Change) -> Change:
+    """Return ``change``, which also drops the distributions that ``staged`` has."""
+    if environment is None:
+        return change
+    found = installed_distributions(environment.at(staged))
+    names = (*change.drop, *(one.canonical for one in found))
+    return change._replace(drop=tuple(dict.fromkeys(names)))

@@ -1,0 +1,59 @@
+"""What `merge` makes of a staged tree that already has Python packages in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.trees import plant, tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import RunCli
+
+
+def image(directory: Path, venv: Path, run_cli: RunCli, wheel: Path) -> Path:
+    """Return what ``install --root`` makes: an image of the prefix below ``directory``."""
+    run_cli("install", "--prefix", venv, "--root", directory, wheel)
+    return directory / venv.relative_to("/")
+
+
+def test_image_of_an_install_is_merged_as_if_installed(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1")
+    staged = image(tmp_path / "D", venv, run_cli, wheel)
+    said = run_cli("merge", "--prefix", venv, staged)
+    assert said.stderr == ""
+    assert run_cli("verify", "--prefix", venv).stdout.startswith("1 verified")
+
+
+def test_older_version_goes_when_an_image_of_the_newer_one_is_merged(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli(
+        "install", "--prefix", venv, make_wheel(tmp_path, "foo", "1", {"old.py": "", "foo.py": ""})
+    )
+    newer = make_wheel(tmp_path, "foo", "2", {"foo.py": "new = 1\n"})
+    said = run_cli("merge", "--prefix", venv, image(tmp_path / "D", venv, run_cli, newer))
+    assert said.stderr == ""
+    assert run_cli("list", "--prefix", venv).stdout.split() == ["foo", "2"]
+    assert run_cli("verify", "--prefix", venv).stdout.startswith("1 verified")
+    assert not [path for path in tree(venv) if path.endswith(("old.py", "foo-1.dist-info/RECORD"))]
+
+
+def test_locks_and_staging_areas_of_an_image_stay_there(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
+    lock = venv / "var/lock/pip3.lock"
+    before = lock.stat().st_ino
+    staged = plant(
+        tmp_path / "staged",
+        {"var/lock/pip3.lock": b"x", "var/tmp/sage/T-1/journal": b"", "share/data": b""},
+    )
+    run_cli("merge", "--prefix", venv, staged)
+    assert (lock.stat().st_ino, lock.read_bytes()) == (before, b"")
+    assert list((venv / "var/tmp/sage").iterdir()) == []
+    assert (venv / "share/data").exists()
