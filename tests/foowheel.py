@@ -29,13 +29,6 @@ def refusal(path: Path, *, limits: Limits | None = None) -> str:
     return caught.value.reason
 
 
-def reading_refusal(path: Path) -> str:
-    """The reason why the wheel is refused only when its content is read."""
-    with WheelArchive.open(path) as archive, pytest.raises(WheelError) as caught:
-        archive.validate_record()
-    return caught.value.reason
-
-
 def foo(tmp_path: Path, *more: Member, drop: str = "\0", record: Member | None = None) -> Path:
     """A wheel of foo 1.0 with ``more`` entries that RECORD lists, without ``drop``."""
     content = [m for m in members("foo", "1.0")[:-1] if not m.name.endswith(drop)]
