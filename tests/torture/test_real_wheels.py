@@ -1,0 +1,179 @@
+"""Real wheels lie as pip would have laid them, and go without a trace.
+
+Two things are compared by what they mean: byte-code, since ``marshal`` writes what it
+writes by how often an object is referred to at that moment; and the scripts of entry
+points, whose text pip changes from release to release: the interpreter and the function
+that they call are the same.
+
+They are fetched by pip, as ``real-wheels.txt`` pins them, or as the list that REAL_WHEELS
+names; if that is a directory, the wheels in it are taken.  Both installers work on one
+path, one after the other, because paths are written into scripts and byte-code.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import marshal
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT, START
+from tests.sitepackages import SITE
+from tests.trees import modes, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.torture.conftest import TellFigures
+    from tests.trees import Entry
+
+pytestmark = [pytest.mark.torture, pytest.mark.network]
+
+LIST = Path(__file__).with_name("real-wheels.txt")
+OURS = ("var", "pyvenv.cfg")
+SCRIPT = re.compile(
+    r"#!(\S+)\n(?:# -\*-.*\n|import re\n)*import sys\n(?:import re\n)?"
+    r"from (\S+) import (\S+)\n+if __name__ == .__main__.:\n.*\n +sys\.exit\((.+)\(\)\)\n*"
+)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What an installer left: content, permissions, and the rows of each RECORD."""
+
+    files: dict[str, Entry]
+    modes: dict[str, int]
+    records: dict[str, list[list[str]]]
+
+    @classmethod
+    def of(cls, prefix: Path) -> Installation:
+        entries = tree(prefix, ignore=OURS)
+        records = {path: _rows(entry) for path, entry in entries.items() if _is_record(path)}
+        files = {
+            path: entry
+            for path, entry in entries.items()
+            if not _is_record(path) and not path.endswith(".dist-info/INSTALLER")
+        }
+        return cls(files, modes(prefix, ignore=OURS), records)
+
+
+def _is_record(path: str) -> bool:
+    return path.startswith(SITE) and path.endswith(".dist-info/RECORD")
+
+
+def _rows(entry: Entry) -> list[list[str]]:
+    """Return the rows in one order, without INSTALLER's, whose content is the difference."""
+    assert isinstance(entry, bytes)
+    rows = csv.reader(io.StringIO(entry.decode(), newline=""))
+    return sorted(row for row in rows if not row[0].endswith(".dist-info/INSTALLER"))
+
+
+def same(ours: Entry, theirs: Entry, path: str) -> bool:
+    """Tell whether two files are the same, apart from times and what stands above."""
+    if ours == theirs:
+        return True
+    if not isinstance(ours, bytes) or not isinstance(theirs, bytes):
+        return False
+    if path.endswith(".pyc"):
+        return ours[:8] == theirs[:8] and _code(ours) == _code(theirs)
+    return (
+        path.startswith("bin/") and _called(ours) is not None and _called(ours) == _called(theirs)
+    )
+
+
+def _code(data: bytes) -> tuple[CodeType, set[str]]:
+    """Return the code and the paths of sources in it, which do not count for equality."""
+    code = marshal.loads(data[16:])  # noqa: S302 -- written by the installers just now
+    pending, names = [code], set()
+    while pending:
+        one = pending.pop()
+        names.add(one.co_filename)
+        pending += [constant for constant in one.co_consts if isinstance(constant, CodeType)]
+    return code, names
+
+
+def _called(script: bytes) -> tuple[str, ...] | None:
+    """Return the interpreter and the function of an entry point's script."""
+    found = SCRIPT.fullmatch(script.decode(errors="replace"))
+    return found and found.groups()
+
+
+def run(words: Sequence[str]) -> None:
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{words[:8]}\n{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
+
+
+def ours(command: str, prefix: Path, *arguments: str) -> None:
+    start = [sys.executable, "-I", "-c", START, str(ROOT)]
+    run([*start, command, "--quiet", "--prefix", str(prefix), *arguments])
+
+
+def fresh(prefix: Path) -> Path:
+    if prefix.exists():
+        shutil.rmtree(prefix)
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(prefix)
+    return prefix
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
+    given = Path(os.environ.get("REAL_WHEELS", LIST))
+    if not given.is_dir():
+        request.getfixturevalue("index")
+        words = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "-r", str(given)]
+        run([sys.executable, "-m", "pip", *words, "--dest", str(tmp_path / "wheels")])
+        given = tmp_path / "wheels"
+    return sorted(given.glob("*.whl"))
+
+
+def test_real_wheels_are_installed_as_by_pip_and_uninstalled_to_nothing(
+    wheels: list[Path], tmp_path: Path, tell_figures: TellFigures
+) -> None:
+    assert wheels
+    names = [str(wheel) for wheel in wheels]
+    prefix = fresh(tmp_path / "environment")
+    pip = [sys.executable, "-m", "pip", "--python", str(prefix / "bin" / "python3")]
+    run([*pip, "install", "--no-index", "--no-deps", "--compile", *names])
+    by_pip = Installation.of(prefix)
+    before = Installation.of(fresh(prefix))
+    ours("install", prefix, *names)
+    by_us = Installation.of(prefix)
+    tell_figures(
+        f"{len(wheels)} wheels, {len(by_us.files)} files, "
+        f"{sum(map(len, by_us.records.values()))} rows of RECORD"
+    )
+    compare(by_us, by_pip)
+    ours("uninstall", prefix, *(wheel.name.partition("-")[0] for wheel in wheels))
+    after = Installation.of(prefix)
+    assert sorted(after.files.keys() ^ before.files.keys()) == []
+    assert after == before
+
+
+def compare(by_us: Installation, by_pip: Installation) -> None:
+    """Fail with the differences alone: the trees have tens of thousands of files."""
+    assert sorted(by_us.files.keys() ^ by_pip.files.keys()) == []
+    assert [p for p, e in by_us.files.items() if not same(e, by_pip.files[p], p)] == []
+    odd = {p: (m, by_pip.modes.get(p)) for p, m in by_us.modes.items() if m != by_pip.modes.get(p)}
+    assert odd == {}
+    assert by_us.records.keys() == by_pip.records.keys()
+    scripts = {path for path in by_us.files if path.startswith("bin/")}
+    scripts = {path for path in scripts if by_us.files[path] != by_pip.files[path]}
+    for path, rows in by_us.records.items():
+        mine, theirs = (_without_hashes(r, scripts) for r in (rows, by_pip.records[path]))
+        assert (path, [*mine]) == (path, [*theirs])
+
+
+def _without_hashes(rows: list[list[str]], scripts: set[str]) -> list[list[str]]:
+    """Return the rows, those of scripts without hash and size."""
+    return [row[:1] if os.path.normpath(f"{SITE}/{row[0]}") in scripts else row for row in rows]
