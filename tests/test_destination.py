@@ -14,8 +14,8 @@ from installer.utils import Scheme
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import ConflictError, WheelError
-from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.destination import StagedDestination
+from sage_pkginstall.wheels.staged_wheel import StagedWheel, WheelIdentity
 from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
 from tests.trees import modes, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
@@ -228,12 +228,9 @@ def test_refused_path_that_leaves_its_scheme(
     tmp_path: Path, root: Path, environment: Environment, path: str
 ) -> None:
     """The archive never says such a path; the destination does not rely on that."""
-    archive = WheelArchive.open(make_wheel(tmp_path, "foo", "1.0"))
-    with (
-        archive,
-        StagedDestination(archive, environment, root) as destination,
-        pytest.raises(WheelError),
-    ):
+    wheel = WheelIdentity(tmp_path / "foo-1.0-py3-none-any.whl", "foo", "foo-1.0.dist-info")
+    destination = StagedDestination(StagedWheel(wheel, environment, root), "/python3")
+    with pytest.raises(WheelError):
         destination.write_file(Scheme("data"), path, io.BytesIO(), is_executable=False)
     assert tree(root) == {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.wheels.bytecode import compile_staged
@@ -61,7 +62,13 @@ def install(
     _refuse_twins(requests)
     with tree.workspace() as workspace:
         staged = tuple(
-            stage_wheel(request, environment, workspace.tree, compiler=compile_staged)
+            stage_wheel(
+                request,
+                environment,
+                workspace.tree,
+                compiler=compile_staged,
+                cache=cache_directory(),
+            )
             for request in requests
         )
         missing = _unmet(environment, staged) if options.check_requirements else ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import delete_tree
+from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.spkg.phases import ScriptError, run_phase
 from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.search_paths import prepended
@@ -69,5 +70,7 @@ def _lay_out_wheels(job: Job) -> Path | None:
     root.mkdir()
     for wheel in wheels:
         request = WheelRequest(wheel.path, compile=False)
-        stage_wheel(request, job.environment, root, compiler=compile_staged)
+        stage_wheel(
+            request, job.environment, root, compiler=compile_staged, cache=cache_directory()
+        )
     return root

@@ -19,16 +19,17 @@ from installer.sources import WheelSource
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.container import Limits, open_regular, read_entries
 from sage_pkginstall.wheels.content import PIECE, EntryStream, Source
+from sage_pkginstall.wheels.fitness import Needs
 from sage_pkginstall.wheels.layout import Layout, checked_files
 from sage_pkginstall.wheels.listing import check_record, record_rows
 from sage_pkginstall.wheels.metadata import (
     check_entry_points,
     check_wheel_file,
-    python_fits,
     read_metadata,
 )
 from sage_pkginstall.wheels.names import WheelFileName, canonical_name
-from sage_pkginstall.wheels.refusal import RefusalError, quoted
+from sage_pkginstall.wheels.refusal import RefusalError
+from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn
 
-    from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.content import Expected
 
 __all__ = ["WheelArchive"]
@@ -68,7 +68,7 @@ class WheelArchive(WheelSource):
         self._expected: Mapping[str, Expected] = {}
         rows = record_rows(self._text("RECORD"))
         self._expected = check_record(rows, entries, self._layout)
-        check_wheel_file(self._text("WHEEL"), self.tags)
+        self._purelib = check_wheel_file(self._text("WHEEL"), self.tags)
         self.metadata = read_metadata(self._text("METADATA"), file_name)
         self.version = self.metadata.version
         if f"{self._layout.info}/entry_points.txt" in self._entries:
@@ -110,21 +110,25 @@ class WheelArchive(WheelSource):
     ) -> None:
         self.close()
 
-    def check_fits(self, environment: Environment) -> None:
-        """Raise WheelError unless this wheel can be installed into ``environment``."""
-        if self.tags.isdisjoint(environment.tags):
-            tags = ", ".join(sorted(self.tags)[:4]) + (", …" if len(self.tags) > 4 else "")  # noqa: PLR2004
-            self._refuse(
-                f"it is for {tags}; {environment.interpreter} is "
-                f"{environment.implementation} {environment.version} and takes wheels "
-                f"like {environment.tags[0] if environment.tags else 'none'}"
-            )
-        requires = self.metadata.requires_python
-        if requires is not None and not python_fits(requires, environment.version):
-            self._refuse(
-                f"it requires Python {quoted(requires)}; {environment.interpreter} is "
-                f"Python {environment.version}"
-            )
+    @property
+    def needs(self) -> Needs:
+        """What it asks of an environment; see `check_fits`."""
+        return Needs(self.tags, self.metadata.requires_python)
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Values of Requires-Dist."""
+        return self.metadata.requires_dist
+
+    @property
+    def root_scheme(self) -> str:
+        """The scheme of what is not below ``*.data``."""
+        return "purelib" if self._purelib else "platlib"
+
+    @property
+    def identity(self) -> WheelIdentity:
+        """Which wheel it is."""
+        return WheelIdentity(self.path, self.name, self._layout.info)
 
     @property
     def dist_info_dir(self) -> str:

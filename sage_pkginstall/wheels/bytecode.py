@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     Run: TypeAlias = Callable[[Sequence[str], bytes], subprocess.CompletedProcess[bytes]]
     """Runs a program to its end with these bytes on stdin."""
 
-__all__ = ["compile_staged"]
+__all__ = ["Task", "compile_staged", "header_of", "make_directories", "write_new"]
+
+_CACHE_TAG = sys.implementation.cache_tag or ""
 
 _SMALL = 200_000
 """Bytes of source that are compiled sooner than a process is forked (some 50 ms)."""
@@ -135,8 +137,8 @@ def _main() -> None:
 
 def compile_all(places: Sequence[tuple[str, str]], jobs: int) -> list[str]:
     """Compile the pairs (source, path to be embedded); return the files now there."""
-    tasks = [_Task(staged, final) for staged, final in places]
-    made = _make_directories(tasks)
+    tasks = [Task(staged, final) for staged, final in places]
+    made = make_directories(tasks)
     shares = _shares(tasks, jobs)
     collecting = gc.isenabled()
     gc.disable()  # code objects are all reachable: looking for rubbish among them costs a fifth
@@ -152,24 +154,22 @@ def compile_all(places: Sequence[tuple[str, str]], jobs: int) -> list[str]:
     return written
 
 
-class _Task:
+class Task:
     """A source, the path it will have, and where its byte-code goes."""
 
-    __slots__ = ("final", "size", "source", "target")
+    __slots__ = ("final", "source", "status", "target")
 
-    def __init__(self, source: str, final: str) -> None:
+    def __init__(self, source: str, final: str, tag: str = _CACHE_TAG) -> None:
         directory, name = os.path.split(source)
         stem = name[:-3] or "py"  # as importlib.util.cache_from_source does for ".py"
         self.source = source
         self.final = final
-        self.size = os.stat(source).st_size
+        self.status = os.stat(source)
         # Not cache_from_source: it obeys PYTHONPYCACHEPREFIX, which is about another run.
-        self.target = os.path.join(
-            directory, "__pycache__", f"{stem}.{sys.implementation.cache_tag}.pyc"
-        )
+        self.target = os.path.join(directory, "__pycache__", f"{stem}.{tag}.pyc")
 
 
-def _make_directories(tasks: Sequence[_Task]) -> set[str]:
+def make_directories(tasks: Sequence[Task]) -> set[str]:
     """Make the missing ``__pycache__`` directories; return them all, made or not."""
     needed = {os.path.dirname(task.target) for task in tasks}
     for directory in needed:
@@ -186,20 +186,20 @@ def _remove_empty(directories: set[str]) -> None:
             os.rmdir(directory)
 
 
-def _shares(tasks: Sequence[_Task], jobs: int) -> list[list[_Task]]:
+def _shares(tasks: Sequence[Task], jobs: int) -> list[list[Task]]:
     """Deal the tasks out, the largest first, each to the share with least to do."""
-    total = sum(task.size for task in tasks)
+    total = sum(task.status.st_size for task in tasks)
     count = max(1, min(jobs, total // _SMALL, len(tasks)))
-    shares: list[list[_Task]] = [[] for _ in range(count)]
+    shares: list[list[Task]] = [[] for _ in range(count)]
     loads = [0] * count
-    for task in sorted(tasks, key=lambda task: -task.size):
+    for task in sorted(tasks, key=lambda task: -task.status.st_size):
         least = loads.index(min(loads))
         shares[least].append(task)
-        loads[least] += task.size + 1000  # opening and writing costs like 1000 bytes
+        loads[least] += task.status.st_size + 1000  # opening and writing costs like 1000 bytes
     return shares
 
 
-def _compile_shares(shares: list[list[_Task]]) -> None:
+def _compile_shares(shares: list[list[Task]]) -> None:
     """Compile the first share here, each other one in a process of its own."""
     children = []
     try:
@@ -221,7 +221,7 @@ def _compile_shares(shares: list[list[_Task]]) -> None:
             raise error
 
 
-def _fork(share: list[_Task]) -> tuple[int, int]:
+def _fork(share: list[Task]) -> tuple[int, int]:
     """Start a process that compiles ``share``; return it and where it says what failed."""
     reading, writing = os.pipe()
     parent = os.getpid()
@@ -239,7 +239,7 @@ def _fork(share: list[_Task]) -> tuple[int, int]:
         os._exit(status)
 
 
-def _wait(share: list[_Task], child: int, reading: int) -> OSError | None:
+def _wait(share: list[Task], child: int, reading: int) -> OSError | None:
     """Wait for a process to end; return what went wrong in it."""
     with os.fdopen(reading, "rb") as pipe:
         said = os.fsdecode(pipe.read())
@@ -253,7 +253,7 @@ def _wait(share: list[_Task], child: int, reading: int) -> OSError | None:
     return OSError(errno.ECHILD, reason, share[0].source)
 
 
-def _compile_share(share: list[_Task], parent: int = 0) -> None:
+def _compile_share(share: list[Task], parent: int = 0) -> None:
     """Compile these sources; a process without its ``parent`` has nobody to do it for."""
     by_hash = bool(os.environ.get("SOURCE_DATE_EPOCH"))
     for task in share:
@@ -262,7 +262,7 @@ def _compile_share(share: list[_Task], parent: int = 0) -> None:
         _compile_one(task, by_hash=by_hash)
 
 
-def _compile_one(task: _Task, *, by_hash: bool) -> None:
+def _compile_one(task: Task, *, by_hash: bool) -> None:
     """Write the byte-code of one source, or see to it that there is none."""
     with open(task.source, "rb") as file:
         source = file.read()
@@ -274,17 +274,22 @@ def _compile_one(task: _Task, *, by_hash: bool) -> None:
     except Exception:  # noqa: BLE001 -- SyntaxError, RecursionError, MemoryError, OverflowError …
         _remove(task.target)
         return
-    if by_hash:  # PEP 552: checked by the hash of the source
-        header = struct.pack("<L", 3) + importlib.util.source_hash(source)
-    else:
-        times = (int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
-        header = struct.pack("<3L", 0, *times)
-    _write_new(
-        task.target, (status.st_mode | 0o200) & 0o666, importlib.util.MAGIC_NUMBER + header + data
-    )
+    header = header_of(importlib.util.MAGIC_NUMBER, status, source if by_hash else None)
+    write_new(task.target, (status.st_mode | 0o200) & 0o666, header + data)
 
 
-def _write_new(path: str, mode: int, data: bytes) -> None:
+def header_of(magic: bytes, status: os.stat_result, source: bytes | None) -> bytes:
+    """Return what stands before the code: by what it is told that ``source`` has changed.
+
+    Its hash, if it is given, else time and size that are in ``status`` (PEP 552).
+    """
+    if source is not None:
+        return magic + struct.pack("<L", 3) + importlib.util.source_hash(source)
+    times = (int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+    return magic + struct.pack("<3L", 0, *times)
+
+
+def write_new(path: str, mode: int, data: bytes) -> None:
     """Write a new file; one that is there belongs to a source that was replaced."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

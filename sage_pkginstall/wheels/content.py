@@ -13,8 +13,6 @@ import os
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from installer.records import Hash
-
 from sage_pkginstall.errors import WheelError
 
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ class EntryStream(io.BufferedIOBase):
         self._packed_left = entry.packed
         self._left = entry.size
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.deflated else None
-        self._verified: Hash | None = None
+        self._verified: str | None = None
         if not entry.size:
             self._finish()
 
@@ -107,8 +105,8 @@ class EntryStream(io.BufferedIOBase):
                 self._finish()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def verified_hash(self) -> Hash:
-        """Return the hash of the content; only after it was read to its end."""
+    def verified_hash(self) -> str:
+        """Return the hash of the content, as RECORD has it; only after reading to its end."""
         assert self._verified is not None, "read the stream to its end first"
         return self._verified
 
@@ -145,7 +143,7 @@ class EntryStream(io.BufferedIOBase):
         if self._expected is not None and digest != self._expected.digest:
             self._refuse(f"does not have the {self._algorithm} hash that RECORD gives")
         value = base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-        self._verified = Hash(self._algorithm, value)
+        self._verified = f"{self._algorithm}={value}"
 
     def _finish_inflating(self, inflater: zlib._Decompress) -> None:
         """Refuse an entry that inflates to more, or has more, than it should."""

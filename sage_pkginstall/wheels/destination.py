@@ -1,114 +1,40 @@
-"""Where ``installer.install`` writes: a staged tree, and never anything outside of it.
-
-On disk, before: the root of the staged tree, with what other wheels and packages of the
-same transaction have put there.  After `StagedDestination.write_record`: also the files
-of one distribution, laid out like the prefix, with a RECORD that lists them all.  Nobody
-reads a staged tree while it is written; after an error it is thrown away as a whole.
-
-How files are made there, `staged_root` tells.
-"""
+"""Where ``installer.install`` writes: a `StagedWheel`, and never anything outside of it."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import posixpath
 from typing import TYPE_CHECKING, BinaryIO
 
 from installer.destinations import WheelDestination
-from installer.records import RecordEntry
+from installer.records import Hash, RecordEntry
 from installer.scripts import Script
-from installer.utils import fix_shebang
-
-from sage_pkginstall.errors import ConflictError, WheelError
-from sage_pkginstall.wheels.adoption import same_code
-from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
-    from typing import NoReturn
 
     from installer.scripts import ScriptSection
     from installer.utils import Scheme
 
-    from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.archive import WheelArchive
+    from sage_pkginstall.wheels.staged_root import Content
+    from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
 __all__ = ["StagedDestination"]
 
-_MAX_SCRIPT = 64 << 20
-
-_OF_THE_ENVIRONMENT = ("pyvenv.cfg", "var/lib/sage", "var/tmp/sage", "var/lock")
-"""Not for wheels: what makes the prefix one, and our own state (a journal is carried out)."""
-
 
 class StagedDestination(WheelDestination):
-    """Lays one wheel out below ``root``, as it shall lie below the prefix.
+    """Lays a wheel out in ``staged``; the paths of scripts are those of ``interpreter``."""
 
-    Use ``with``: it holds directories open.  Modes are those of pip: as the umask wants
-    them, executable where the wheel says so, scripts of entry points for everybody; and
-    the owner may always write.
-
-    Raises WheelError where the wheel is at fault, ConflictError where something else in
-    the staged tree is in the way, OSError with the full path for everything else.
-    """
-
-    def __init__(self, archive: WheelArchive, environment: Environment, root: Path) -> None:
+    def __init__(self, staged: StagedWheel, interpreter: str) -> None:
         super().__init__()
-        self._archive = archive
-        self._environment = environment
-        self._interpreter = os.fspath(environment.interpreter)
-        self._root = StagedRoot(root)
-        self._written: dict[str, Content] = {}
-        self._scripts: set[str] = set()
-        self._replaced: set[str] = set()
-        self._record = ""
-
-    def __enter__(self) -> StagedDestination:  # noqa: PYI034 -- Self came with 3.11
-        self._root.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._root.close()
-
-    @property
-    def paths(self) -> frozenset[str]:
-        """The files written so far, relative to the prefix."""
-        return frozenset(self._written)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The Python sources among them that came out of the wheel: those to be compiled."""
-        return tuple(
-            sorted(p for p in self._written if p.endswith(".py") and p not in self._scripts)
-        )
-
-    @property
-    def replaced(self) -> frozenset[str]:
-        """Files that others had staged with another content, and that are this wheel's now."""
-        return frozenset(self._replaced)
-
-    @property
-    def info(self) -> str:
-        """The ``*.dist-info`` directory, relative to the prefix; once installed."""
-        return posixpath.dirname(self._record)
+        self._staged = staged
+        self._interpreter = interpreter
 
     def write_script(
         self, name: str, module: str, attr: str, section: ScriptSection
     ) -> RecordEntry:
         """Write the script of an entry point."""
-        path = self._path("scripts", name)
         _, content = Script(name, module, attr, section).generate(self._interpreter, "posix")
-        self._write(path, io.BytesIO(content), self._root.modes.script)
-        self._scripts.add(path)
-        if name == self._archive.name == "pip":
-            # The wheel cannot know this one; ensurepip and pip make it, so it must not
-            # vanish when pip is upgraded here.
-            major, minor, *_ = self._environment.version.split(".")
-            self.write_script(f"pip{major}.{minor}", module, attr, section)
-        return self._entry(name, path)
+        return _entry(name, self._staged.add_script(name, content)[1])
 
     def write_file(
         self,
@@ -119,26 +45,8 @@ class StagedDestination(WheelDestination):
     ) -> RecordEntry:
         """Write a file of the wheel; reading ``stream`` checks what is in it."""
         name = os.fspath(path)
-        target = self._path(scheme, name)
-        mode = self._root.modes.executable if is_executable else self._root.modes.plain
-        if target in self._scripts:
-            # An old builder's wrapper of an entry point: pip skips it, too.
-            copy_content(stream, None)
-        elif scheme == "scripts":
-            self._write_wheel_script(target, stream, mode)
-        elif target.endswith("/__init__.py"):
-            self._write(target, self._shared(target, stream), mode)
-        else:
-            self._write(target, stream, mode)
-        return self._entry(name, target)
-
-    def _shared(self, path: str, stream: BinaryIO) -> BinaryIO:
-        """Return what another wheel of this call staged at ``path``, if it is the same code."""
-        staged = self._root.path / path
-        if path in self._written or staged.is_symlink() or not staged.is_file():
-            return stream
-        ours, theirs = stream.read(), staged.read_bytes()
-        return io.BytesIO(theirs if same_code(ours, theirs) else ours)
+        _, content = self._staged.add_file(scheme, name, stream, executable=is_executable)
+        return _entry(name, content)
 
     def finalize_installation(
         self,
@@ -146,121 +54,9 @@ class StagedDestination(WheelDestination):
         record_file_path: str,
         records: Iterable[tuple[Scheme, RecordEntry]],  # noqa: ARG002 -- they are known
     ) -> None:
-        """Remember where RECORD goes; `write_record` writes it, after compilation."""
-        self._record = self._path(scheme, record_file_path)
-
-    def write_record(self, compiled: Iterable[str]) -> None:
-        """Write RECORD as pip does: sorted rows, ``compiled`` files without a hash.
-
-        It is the last file; nothing is to be written after it.
-        """
-        start = posixpath.dirname(self.info) or "."
-        rows = [(_relative(path, start), "", "") for path in (self._record, *compiled)]
-        for path, content in self._written.items():
-            rows.append((_relative(path, start), str(content.hash), str(content.size)))
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(sorted(rows))
-        data = text.getvalue().encode("utf-8", "surrogateescape")
-        self._write(self._record, io.BytesIO(data), self._root.modes.plain)
-
-    def _path(self, scheme: str, path: str) -> str:
-        """Return where a file goes, relative to the prefix; raises WheelError."""
-        if path in {"", ".", ".."} or path.startswith(("/", "../")):
-            self._refuse(path, f"leaves its scheme {scheme}")
-        if path != posixpath.normpath(path):
-            self._refuse(path, "is no normal path")
-        base = self._environment.schemes[scheme]
-        if scheme == "headers":
-            base = posixpath.join(base, self._archive.name)  # canonical: pip since 25
-        target = posixpath.join(base, path)
-        if self._is_of_the_environment(target):
-            self._refuse(target, "belongs to the environment, not to a wheel")
-        if self._is_of_another_distribution(target):
-            self._refuse(target, "belongs to the records of another distribution")
-        return target
-
-    def _is_of_the_environment(self, target: str) -> bool:
-        if any(f"{target}/".startswith(f"{path}/") for path in _OF_THE_ENVIRONMENT):
-            return True
-        directory, name = posixpath.split(target)
-        if directory != self._environment.schemes["scripts"]:
-            return False
-        major, minor, *_ = self._environment.version.split(".")
-        versions = ("", major, f"{major}.{minor}")
-        return name in {self._environment.interpreter.name, *(f"python{v}" for v in versions)}
-
-    def _is_of_another_distribution(self, target: str) -> bool:
-        for site in self._environment.site_directories:
-            if target.startswith(f"{site}/"):
-                top = target[len(site) + 1 :].partition("/")[0]
-                if top.endswith(".dist-info") and top != self._archive.dist_info_dir:
-                    return True
-        return False
-
-    def _entry(self, name: str, path: str) -> RecordEntry:
-        return RecordEntry(name, *self._written[path])
-
-    def _write_wheel_script(self, path: str, stream: BinaryIO, mode: int) -> None:
-        """Write a script; where its first line is ``#!python…``, name the target there.
-
-        Only such a script must fit into memory; others may be programs of any size.
-        """
-        start = stream.read(8)
-        if start != b"#!python":
-            self._write(path, stream, mode, start=start)
-            return
-        content = start + stream.read(_MAX_SCRIPT)
-        if len(content) > _MAX_SCRIPT:
-            self._refuse(path, f"is a Python script of more than {_MAX_SCRIPT} bytes")
-        with fix_shebang(io.BytesIO(content), _shebang(self._interpreter)) as fixed:
-            self._write(path, fixed, mode)
-
-    def _write(self, path: str, stream: BinaryIO, mode: int, *, start: bytes = b"") -> None:
-        """Write ``start`` and ``stream``, or compare them with what this wheel wrote there."""
-        if path in self._written:
-            if copy_content(stream, None, start) != self._written[path]:
-                self._refuse(path, "is in it twice, with different contents")
-            return
-        try:
-            descriptor, before = self._root.create(path, mode)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            self._refuse_clash(path, error)
-        try:
-            with self._root.naming(path):
-                content = copy_content(stream, descriptor, start)
-        finally:
-            os.close(descriptor)
-        if before is not None and before != content:
-            self._replaced.add(path)
-        self._written[path] = content
-
-    def _refuse_clash(self, path: str, error: OSError) -> NoReturn:
-        """A file is where a directory is needed, or the other way round, or a link."""
-        parts = path.split("/")
-        above = {"/".join(parts[:end]) for end in range(1, len(parts))}
-        mine = above & self._written.keys()
-        mine |= {other for other in self._written if other.startswith(f"{path}/")}
-        if mine:
-            self._refuse(path, f"and {min(mine)!r} are in it, a file and a directory of one name")
-        raise ConflictError(path, "a file, directory or link is staged in its way") from error
-
-    def _refuse(self, path: str, reason: str) -> NoReturn:
-        raise WheelError(self._archive.path, f"{path!r} {reason}")
+        """Remember where RECORD goes: it is written after compilation."""
+        self._staged.set_record(scheme, record_file_path)
 
 
-def _shebang(interpreter: str) -> str:
-    """Return what ``installer.scripts`` writes behind ``#!`` for ``interpreter``.
-
-    It has a way round blanks and the kernel's limit of 127 bytes.  What follows it in a
-    script does not depend on the interpreter, so that another one shows where it ends.
-    """
-    script = Script("name", "module", "function", "console")
-    code = script.generate("/", "posix")[1].removeprefix(b"#!/")
-    return script.generate(interpreter, "posix")[1].removesuffix(code)[2:].decode()
-
-
-def _relative(path: str, start: str) -> str:
-    """Return ``path`` relative to ``start``; hot, and nearly always below it."""
-    return (
-        path[len(start) + 1 :] if path.startswith(f"{start}/") else posixpath.relpath(path, start)
-    )
+def _entry(name: str, content: Content) -> RecordEntry:
+    return RecordEntry(name, Hash.parse(content.hash), content.size)

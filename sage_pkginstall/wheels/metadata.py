@@ -30,7 +30,6 @@ __all__ = [
     "WheelMetadata",
     "check_entry_points",
     "check_wheel_file",
-    "python_fits",
     "read_metadata",
 ]
 
@@ -68,18 +67,11 @@ def read_metadata(text: str, file_name: WheelFileName) -> WheelMetadata:
     )
 
 
-def python_fits(requires: str, version: str) -> bool:
-    """Tell whether Python ``version`` is one of those that Requires-Python allows."""
-    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- seldom needed before
+def check_wheel_file(text: str, tags: frozenset[str]) -> bool:
+    """Return Root-Is-Purelib.
 
-    try:
-        return SpecifierSet(requires).contains(version, prereleases=True)
-    except ValueError:
-        return True  # pip, too: old wheels have ">=3.6.*"
-
-
-def check_wheel_file(text: str, tags: frozenset[str]) -> None:
-    """Refuse a WHEEL that is not understood, or not of a wheel with these ``tags``."""
+    Refuses a WHEEL that is not understood, or not of a wheel with these ``tags``.
+    """
     headers = _headers(text)
     version = str(headers["Wheel-Version"] or "").strip()
     if re.fullmatch(r"1\.[0-9]{1,9}", version) is None:
@@ -92,6 +84,7 @@ def check_wheel_file(text: str, tags: frozenset[str]) -> None:
     if said and not all(is_tag_said(tag, said) for tag in tags):
         wrong = min(tag for tag in tags if not is_tag_said(tag, said))
         raise RefusalError(f"its file name has the tag {wrong}, its WHEEL only {quoted(min(said))}")
+    return bool(root == "true")
 
 
 def check_entry_points(text: str) -> None:

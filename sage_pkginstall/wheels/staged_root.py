@@ -15,9 +15,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from installer.records import Hash
-
 from sage_pkginstall.wheels.content import PIECE, EntryStream
+from sage_pkginstall.wheels.packs import PackedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +29,9 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Content(NamedTuple):
-    """What a file holds."""
+    """What a file holds: its hash as RECORD has it (``sha256=…``), and its size in bytes."""
 
-    hash: Hash
+    hash: str
     size: int
 
 
@@ -143,7 +142,7 @@ def _take_away(name: str, parent: int) -> Content:
     mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    content = Content(Hash("none", ""), -1)  # a link or device: like no file of a wheel
+    content = Content("none=", -1)  # a link or device: like no file of a wheel
     if stat.S_ISREG(mode):
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(name, flags, dir_fd=parent), "rb") as file:
@@ -155,9 +154,12 @@ def _take_away(name: str, parent: int) -> Content:
 def copy_content(stream: BinaryIO, descriptor: int | None, start: bytes = b"") -> Content:
     """Copy what is left of ``stream`` after ``start``; return what it is in all.
 
-    An `EntryStream` has computed and checked its hash; the others are short.
+    An `EntryStream` has computed and checked its hash, that of a `PackedFile` is known; the
+    others are short.
     """
-    own = isinstance(stream, EntryStream)
+    if isinstance(stream, PackedFile) and descriptor is not None and not start:
+        return Content(stream.verified_hash(), stream.copy_to(descriptor))
+    own = isinstance(stream, (EntryStream, PackedFile))
     hasher = hashlib.sha256()
     size = 0
     piece = start or stream.read(PIECE)
@@ -168,13 +170,13 @@ def copy_content(stream: BinaryIO, descriptor: int | None, start: bytes = b"") -
         if descriptor is not None:
             _write_all(descriptor, piece)
         piece = stream.read(PIECE)
-    if isinstance(stream, EntryStream):
+    if isinstance(stream, (EntryStream, PackedFile)):
         return Content(stream.verified_hash(), size)
     return Content(_sha256(hasher.digest()), size)
 
 
-def _sha256(digest: bytes) -> Hash:
-    return Hash("sha256", base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"))
+def _sha256(digest: bytes) -> str:
+    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode('ascii')}"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

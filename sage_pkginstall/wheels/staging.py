@@ -7,18 +7,23 @@ staged tree is to be thrown away, and nothing else has been written.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import installer
-
-from sage_pkginstall.wheels.archive import WheelArchive
-from sage_pkginstall.wheels.destination import StagedDestination
+from sage_pkginstall.wheels.fitness import check_fits
+from sage_pkginstall.wheels.packed_wheel import WheelPacks
+from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.archive import WheelArchive
+    from sage_pkginstall.wheels.packed_wheel import PackedWheel
+    from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
 __all__ = ["StagedDistribution", "StagingCompiler", "WheelRequest", "stage_wheel"]
 
@@ -70,29 +75,111 @@ def stage_wheel(
     root: Path,
     *,
     compiler: StagingCompiler,
+    cache: Path | None = None,
 ) -> StagedDistribution:
     """Lay the wheel out below ``root``, compile it and write its RECORD.
 
-    Raises WheelError for a wheel that is none, is damaged or does not fit, before
-    anything is written wherever that can be known; ConflictError where something else
-    in the staged tree is in the way.
+    What an earlier call kept in ``cache`` is not inflated and compiled again.  Raises
+    WheelError for a wheel that is none, is damaged or does not fit, before anything is
+    written wherever that can be known; ConflictError where something else in the staged
+    tree is in the way.
     """
+    packs = _packs(cache, request.path)
+    packed = packs.find() if packs else None
+    if packed is None:
+        return _stage_archive(request, environment, root, packs, compiler)
+    with contextlib.closing(packed):
+        check_fits(request.path, packed.needs, environment)
+        with _staged(packed.identity, environment, root) as staged:
+            packed.lay(staged, os.fspath(environment.interpreter))
+            info = packed.identity.dist_info_dir
+            for name, content in _additional_metadata(request).items():
+                stream = io.BytesIO(content)
+                staged.add_file(packed.root_scheme, f"{info}/{name}", stream, executable=False)
+            staged.set_record(packed.root_scheme, f"{info}/RECORD")
+            compiled = _compile(request, environment, staged, packs, compiler)
+            return _finished(staged, compiled, packed)
+
+
+def _packs(cache: Path | None, wheel: Path) -> WheelPacks | None:
+    if cache is None or os.environ.get("SAGE_PKGINSTALL_PACKS") == "no":
+        return None
+    try:
+        return WheelPacks(cache, wheel)
+    except OSError:
+        return None  # there is no such wheel, or it is a pipe: opening the archive says so
+
+
+@contextlib.contextmanager
+def _staged(identity: WheelIdentity, environment: Environment, root: Path) -> Iterator[StagedWheel]:
+    staged = StagedWheel(identity, environment, root)
+    staged.open()
+    try:
+        yield staged
+    finally:
+        staged.close()
+
+
+def _stage_archive(
+    request: WheelRequest,
+    environment: Environment,
+    root: Path,
+    packs: WheelPacks | None,
+    compiler: StagingCompiler,
+) -> StagedDistribution:
+    import installer  # noqa: PLC0415 -- a packed wheel needs none of these
+
+    from sage_pkginstall.wheels.archive import WheelArchive  # noqa: PLC0415
+    from sage_pkginstall.wheels.destination import StagedDestination  # noqa: PLC0415
+
+    interpreter = os.fspath(environment.interpreter)
     with WheelArchive.open(request.path) as archive:
-        archive.check_fits(environment)
-        with StagedDestination(archive, environment, root) as destination:
+        check_fits(request.path, archive.needs, environment)
+        with _staged(archive.identity, environment, root) as staged:
+            destination = StagedDestination(staged, interpreter)
             installer.install(archive, destination, _additional_metadata(request))
-            compiled: Sequence[str] = ()
-            if request.compile:
-                compiled = compiler(root, destination.sources, environment)
-            destination.write_record(compiled)
-            return StagedDistribution(
-                name=archive.name,
-                version=archive.version,
-                info=destination.info,
-                paths=destination.paths | frozenset(compiled),
-                requires=archive.metadata.requires_dist,
-                replaced=destination.replaced,
-            )
+            if packs:
+                packs.keep(archive, staged, interpreter)
+            compiled = _compile(request, environment, staged, packs, compiler)
+            return _finished(staged, compiled, archive)
+
+
+def _compile(
+    request: WheelRequest,
+    environment: Environment,
+    staged: StagedWheel,
+    packs: WheelPacks | None,
+    compiler: StagingCompiler,
+) -> Sequence[str]:
+    root = staged.place("")
+    if not request.compile or not staged.sources:
+        return ()
+    if packs is None:
+        return compiler(root, staged.sources, environment)
+    from sage_pkginstall.wheels.packed_code import lay_code, take_code  # noqa: PLC0415
+
+    pack = packs.find_code(environment)
+    if pack is not None:
+        with contextlib.closing(pack):
+            laid, rest = lay_code(pack, staged, environment)
+        return (*laid, *compiler(root, rest, environment))
+    compiled = compiler(root, staged.sources, environment)
+    packs.keep_code(*take_code(staged, compiled, environment), environment)
+    return compiled
+
+
+def _finished(
+    staged: StagedWheel, compiled: Sequence[str], wheel: WheelArchive | PackedWheel
+) -> StagedDistribution:
+    staged.write_record(compiled)
+    return StagedDistribution(
+        name=wheel.identity.name,
+        version=wheel.version,
+        info=staged.info,
+        paths=staged.paths | frozenset(compiled),
+        requires=wheel.requires,
+        replaced=staged.replaced,
+    )
 
 
 def _additional_metadata(request: WheelRequest) -> dict[str, bytes]:

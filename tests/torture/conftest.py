@@ -36,6 +36,12 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each run do the same: a wheel is not found where an earlier one kept it."""
+    monkeypatch.setenv("SAGE_PKGINSTALL_PACKS", "no")
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Print the figures, in the order in which the tests ended."""
     reports = [

@@ -1,0 +1,88 @@
+"""Whether a wheel can be installed into an environment: its tags and its Requires-Python."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from sage_pkginstall.errors import WheelError
+from sage_pkginstall.wheels.refusal import quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["Needs", "check_fits", "python_fits"]
+
+_SHOWN = 4
+_RELEASE = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4})*")
+_PLAIN = re.compile(rf"\s*(>=|<=|!=|==|>|<)\s*({_RELEASE.pattern})(\.\*)?\s*")
+
+
+class Needs(NamedTuple):
+    """What a wheel asks of an environment: one of these tags, and this Requires-Python."""
+
+    tags: frozenset[str]
+    requires_python: str | None
+
+
+def check_fits(wheel: Path, needs: Needs, environment: Environment) -> None:
+    """Raise WheelError unless ``wheel`` can be installed into ``environment``."""
+    if needs.tags.isdisjoint(environment.tags):
+        tags = ", ".join(sorted(needs.tags)[:_SHOWN]) + (", …" if len(needs.tags) > _SHOWN else "")
+        reason = (
+            f"it is for {tags}; {environment.interpreter} is "
+            f"{environment.implementation} {environment.version} and takes wheels "
+            f"like {environment.tags[0] if environment.tags else 'none'}"
+        )
+        raise WheelError(wheel, reason)
+    requires = needs.requires_python
+    if requires is not None and not python_fits(requires, environment.version):
+        reason = (
+            f"it requires Python {quoted(requires)}; {environment.interpreter} is "
+            f"Python {environment.version}"
+        )
+        raise WheelError(wheel, reason)
+
+
+def python_fits(requires: str, version: str) -> bool:
+    """Tell whether Python ``version`` is one of those that Requires-Python allows.
+
+    Nearly all wheels compare plain release numbers; the rest is for ``packaging``, which
+    takes as long to import as a small wheel to be staged (PEP 440).
+    """
+    clauses = [_PLAIN.fullmatch(clause) for clause in requires.split(",")]
+    if _RELEASE.fullmatch(version) and all(clauses):
+        answers = [_compare(version, *clause.groups()) for clause in clauses if clause]
+        if None not in answers:
+            return all(answers)
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- see above
+
+    try:
+        return SpecifierSet(requires).contains(version, prereleases=True)
+    except ValueError:
+        return True  # pip, too: old wheels have ">=3.6.*"
+
+
+def _compare(version: str, operator: str, other: str, star: str | None) -> bool | None:
+    """Compare release numbers; None for what only ``packaging`` knows."""
+    left, right = _numbers(version), _numbers(other)
+    if star is not None:
+        if operator not in {"==", "!="}:
+            return None
+        left = left[: len(right)]
+    length = max(len(left), len(right))
+    left, right = (numbers + [0] * (length - len(numbers)) for numbers in (left, right))
+    return {
+        "==": left == right,
+        "!=": left != right,
+        ">=": left >= right,
+        "<=": left <= right,
+        ">": left > right,
+        "<": left < right,
+    }[operator]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]

@@ -1,0 +1,148 @@
+"""Byte-code in a pack: compiled once for all prefixes.
+
+Byte-code has the path of its source in it, once: all code objects of a module share one
+string.  It is kept without that string, and put together again with the path that the
+source has in another prefix.  Where the path is in it more than once (which no compiler
+does), or not as a string, the source is compiled each time.
+
+Specifications: CPython's marshal format (version 4), and PEP 552 for the header.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from sage_pkginstall.wheels.bytecode import Task, header_of, make_directories, write_new
+from sage_pkginstall.wheels.packs import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.packs import Pack
+    from sage_pkginstall.wheels.staged_wheel import StagedWheel
+
+__all__ = ["PathlessCode", "lay_code", "take_code", "with_path", "without_path"]
+
+_HEADER = 16  # bytes before the code in a .pyc file
+
+_REFERRED = 0x80  # the string is referred to again
+_SHORT = 256
+
+# By how long a string is and what is in it: as it is, and interned.
+_TYPES = {"short": b"zZ", "ascii": b"aA", "unicode": b"ut"}
+
+
+class PathlessCode(NamedTuple):
+    """Marshalled code without its path: what is before and behind the string.
+
+    ``referred`` and ``interned`` are how the string is marshalled.
+    """
+
+    before: bytes
+    behind: bytes
+    referred: bool
+    interned: bool
+
+
+def without_path(code: bytes, path: str) -> PathlessCode | None:
+    """Take ``path`` out of marshalled ``code``; None if it is not in it exactly once."""
+    text, types = _marshalled(path)
+    at = code.find(text)
+    if at < 1 or code.find(text, at + 1) >= 0:
+        return None
+    kind = code[at - 1]
+    if kind & ~_REFERRED not in types:
+        return None
+    plain = kind & ~_REFERRED
+    return PathlessCode(
+        code[: at - 1], code[at + len(text) :], bool(kind & _REFERRED), plain == types[1]
+    )
+
+
+def with_path(code: PathlessCode, path: str) -> bytes:
+    """Return marshalled code whose source is ``path``."""
+    text, types = _marshalled(path)
+    kind = types[code.interned] | (_REFERRED if code.referred else 0)
+    return b"".join((code.before, bytes((kind,)), text, code.behind))
+
+
+def _marshalled(path: str) -> tuple[bytes, bytes]:
+    """Return length and text of a marshalled string, and the two types it may have."""
+    if not path.isascii():
+        text = path.encode("utf-8", "surrogatepass")
+        return len(text).to_bytes(4, "little") + text, _TYPES["unicode"]
+    text = path.encode("ascii")
+    if len(text) < _SHORT:
+        return bytes((len(text),)) + text, _TYPES["short"]
+    return len(text).to_bytes(4, "little") + text, _TYPES["ascii"]
+
+
+def take_code(
+    staged: StagedWheel, compiled: Sequence[str], environment: Environment
+) -> tuple[list[tuple[int, ...]], list[bytes]]:
+    """Return what a pack of the byte-code of a staged wheel consists of.
+
+    That is a row for each source, (number of the file, offset, sizes of the two pieces,
+    referred, interned), or the number alone of one that does not compile; and the pieces.
+    """
+    made = frozenset(compiled)
+    rows: list[tuple[int, ...]] = []
+    pieces: list[bytes] = []
+    offset = 0
+    for number, task in _tasks(staged, environment):
+        if os.path.relpath(task.target, staged.place("")) not in made:
+            rows.append((number,))
+            continue
+        with open(task.target, "rb") as file:  # noqa: PTH123 -- thousands of files
+            code = without_path(file.read()[_HEADER:], task.final)
+        if code is not None:
+            sizes = len(code.before), len(code.behind)
+            rows.append((number, offset, *sizes, code.referred, code.interned))
+            pieces += (code.before, code.behind)
+            offset += sum(sizes)
+    return rows, pieces
+
+
+def lay_code(
+    pack: Pack, staged: StagedWheel, environment: Environment
+) -> tuple[list[str], list[str]]:
+    """Write the byte-code that is in ``pack``; return its files, and the sources without.
+
+    Files and sources are relative to the prefix.
+    """
+    tasks = dict(_tasks(staged, environment))
+    rows = [row for row in pack.index["code"] if row[0] in tasks]
+    make_directories([tasks[row[0]] for row in rows if len(row) > 1])
+    written = []
+    for number, *row in rows:
+        task = tasks.pop(number)
+        if row:
+            _write_code(pack, row, task, environment.magic)
+            written.append(task.target)
+    start = len(os.path.join(staged.place(""), ""))  # noqa: PTH118
+    return [path[start:] for path in written], [task.source[start:] for task in tasks.values()]
+
+
+def _tasks(staged: StagedWheel, environment: Environment) -> Iterator[tuple[int, Task]]:
+    """Yield the sources that came out of the wheel as they are, with their numbers."""
+    above = os.path.join(staged.place(""), "")  # noqa: PTH118 -- hot, as all of this
+    final = os.path.join(environment.prefix, "")  # noqa: PTH118
+    sources = frozenset(staged.sources)
+    for number, file in enumerate(staged.files):
+        if file.as_it_is and file.path in sources:
+            yield number, Task(above + file.path, final + file.path, environment.cache_tag)
+
+
+def _write_code(pack: Pack, row: Sequence[int], task: Task, magic: bytes) -> None:
+    offset, size, rest, referred, interned = row
+    code = pack.read(Piece(offset, size + rest))
+    pathless = PathlessCode(code[:size], code[size:], bool(referred), bool(interned))
+    source = None
+    if os.environ.get("SOURCE_DATE_EPOCH"):
+        with open(task.source, "rb") as file:  # noqa: PTH123
+            source = file.read()
+    mode = (task.status.st_mode | 0o200) & 0o666
+    data = header_of(magic, task.status, source) + with_path(pathless, task.final)
+    write_new(task.target, mode, data)

@@ -1,0 +1,147 @@
+"""A wheel that was staged before: laid out again without reading the wheel.
+
+What was found good once is in a pack by the hash of the wheel: its files, the bodies of
+its scripts, what it needs; and, for one Python, its byte-code.  What depends on the
+prefix (interpreters in scripts, paths in byte-code, RECORD) is made anew, by the same
+`StagedWheel` that takes the files of an archive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from sage_pkginstall.wheels.fitness import Needs
+from sage_pkginstall.wheels.packs import PackedFile, Piece, digest_of, open_pack, write_pack
+from sage_pkginstall.wheels.shebang import bare_script, script_for
+from sage_pkginstall.wheels.staged_wheel import WheelIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.archive import WheelArchive
+    from sage_pkginstall.wheels.content import EntryStream
+    from sage_pkginstall.wheels.packs import Pack
+    from sage_pkginstall.wheels.staged_wheel import StagedWheel
+
+__all__ = ["PackedWheel", "WheelPacks"]
+
+_FORMAT = 1
+_MOST_FILES = 20_000
+_BLOCK = 1 << 20
+
+
+class WheelPacks:
+    """The packs of one wheel in the cache ``directory``; raises OSError without the wheel."""
+
+    def __init__(self, directory: Path, wheel: Path) -> None:
+        self._wheel = wheel
+        self._directory = directory / "packs"
+        self._digest = digest_of(wheel)
+
+    def find(self) -> PackedWheel | None:
+        """Return the wheel if it was kept; close it after use."""
+        pack = self._open(f"{self._digest}.files")
+        if pack is None:
+            return None
+        if pack.index["wheel"] != self._wheel.name:  # which says its tags
+            pack.close()
+            return None
+        return PackedWheel(self._wheel, pack)
+
+    def keep(self, archive: WheelArchive, staged: StagedWheel, interpreter: str) -> None:
+        """Keep a wheel that has just been staged from ``archive`` for ``interpreter``."""
+        if len(staged.files) > _MOST_FILES:
+            return
+        content: list[bytes | Path] = []
+        scripts, files, offset = [], [], 0
+        for name, path in staged.scripts:
+            body = bare_script(staged.place(path).read_bytes(), interpreter)
+            scripts.append((name, offset, len(body)))
+            content.append(body)
+            offset += len(body)
+        for (_, stream, _), file in zip(archive.get_contents(), staged.files, strict=False):
+            entry = cast("EntryStream", stream)
+            content.append(staged.place(file.path) if file.as_it_is else entry.read())
+            known = staged.hash_of(file.path) if file.as_it_is else entry.verified_hash()
+            row = (file.scheme, file.name, file.executable, offset, entry.size, known)
+            files.append(row)
+            offset += entry.size
+        index = {**_facts(archive), "scripts": scripts, "files": files}
+        self._write(f"{self._digest}.files", index, _blocks(content))
+
+    def find_code(self, environment: Environment) -> Pack | None:
+        """Return the pack of byte-code for the Python of ``environment``; close it after use."""
+        return self._open(self._code(environment))
+
+    def keep_code(
+        self, rows: Iterable[tuple[object, ...]], pieces: Iterable[bytes], environment: Environment
+    ) -> None:
+        """Keep what `packed_code.take_code` returned."""
+        self._write(self._code(environment), {"code": [*rows]}, pieces)
+
+    def _code(self, environment: Environment) -> str:
+        return f"{self._digest}-{environment.cache_tag}-{environment.magic.hex()}.code"
+
+    def _open(self, name: str) -> Pack | None:
+        pack = open_pack(self._directory / name)
+        if pack is not None and (pack.index["format"], pack.index["name"]) != (_FORMAT, name):
+            pack.close()
+            return None
+        return pack
+
+    def _write(self, name: str, index: dict[str, object], content: Iterable[bytes]) -> None:
+        """Write a pack that says which it is: its name alone could have been changed."""
+        whole = {"format": _FORMAT, "name": name, **index}
+        write_pack(self._directory / name, whole, content)
+
+
+class PackedWheel:
+    """The files of a wheel in a pack, and what else is to be known of it."""
+
+    def __init__(self, wheel: Path, pack: Pack) -> None:
+        index = pack.index
+        self._pack = pack
+        self.identity = WheelIdentity(wheel, index["distribution"], index["info"])
+        self.version: str = index["version"]
+        self.needs = Needs(frozenset(index["tags"]), index["requires_python"])
+        self.requires: tuple[str, ...] = tuple(index["requires"])
+        self.root_scheme: str = index["root_scheme"]
+
+    def close(self) -> None:
+        """Close the pack."""
+        self._pack.close()
+
+    def lay(self, staged: StagedWheel, interpreter: str) -> None:
+        """Write scripts and files, in the order of ``installer.install``."""
+        for name, offset, size in self._pack.index["scripts"]:
+            body = self._pack.read(Piece(offset, size))
+            staged.add_script(name, script_for(body, interpreter))
+        for scheme, name, executable, offset, size, known in self._pack.index["files"]:
+            stream = cast("BinaryIO", PackedFile(self._pack, Piece(offset, size), known))
+            staged.add_file(scheme, name, stream, executable=executable)
+
+
+def _facts(archive: WheelArchive) -> dict[str, object]:
+    return {
+        "wheel": archive.path.name,
+        "distribution": archive.name,
+        "version": archive.version,
+        "info": archive.dist_info_dir,
+        "root_scheme": archive.root_scheme,
+        "tags": sorted(archive.tags),
+        "requires_python": archive.metadata.requires_python,
+        "requires": archive.metadata.requires_dist,
+    }
+
+
+def _blocks(content: list[bytes | Path]) -> Iterator[bytes]:
+    for one in content:
+        if isinstance(one, bytes):
+            yield one
+            continue
+        with one.open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                yield block

@@ -1,0 +1,215 @@
+"""Wheels that were staged before, kept for the next time.
+
+    CACHE/packs/SHA256-OF-THE-WHEEL.files            its checked files, inflated
+    CACHE/packs/SHA256-OF-THE-WHEEL-TAG-MAGIC.code   its byte-code for one Python
+
+Each is one file, since thousands of small ones cost more to open than to copy:
+
+    magic (8 bytes), sha256 of what follows (32), length of the index (4, big-endian),
+    index (JSON), pieces one behind the other
+
+A pack is read only after all of it was found to be what was written, and if nobody else
+can have written it (see `environment.read_cached`); any other one counts as missing.  It
+appears by one rename.  Who wants none sets ``SAGE_PKGINSTALL_PACKS=no``.  All of them
+together are kept below `LIMIT` bytes: those that were not used for longest go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from typing import BinaryIO
+
+__all__ = ["LIMIT", "Pack", "PackedFile", "Piece", "digest_of", "open_pack", "write_pack"]
+
+LIMIT = 4 << 30
+"""Bytes of all packs of a user."""
+
+_MAGIC = b"sagepk1\n"
+_HEAD = len(_MAGIC) + 32 + 4
+_BLOCK = 1 << 20
+_STALE = 3600.0  # seconds after which an unfinished pack belongs to nobody
+
+
+class Piece(NamedTuple):
+    """Where something is in a pack."""
+
+    offset: int
+    size: int
+
+
+class Pack:
+    """An open pack that was found good; ``index`` is what its writer gave."""
+
+    def __init__(self, descriptor: int, index: Any, start: int) -> None:  # noqa: ANN401 -- JSON
+        self.index = index
+        self._descriptor = descriptor
+        self._start = start
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def read(self, piece: Piece) -> bytes:
+        """Return a piece; raises OSError if it cannot be read."""
+        data = os.pread(self._descriptor, piece.size, self._start + piece.offset)
+        if len(data) == piece.size:
+            return data
+        return b"".join(self._rest(piece, data))
+
+    def _rest(self, piece: Piece, data: bytes) -> Iterable[bytes]:
+        done = 0
+        while data:
+            yield data
+            done += len(data)
+            where = self._start + piece.offset + done
+            data = os.pread(self._descriptor, piece.size - done, where)
+
+    def copy(self, piece: Piece, descriptor: int) -> None:
+        """Write a piece to the open file ``descriptor``, within the kernel if it can."""
+        done = 0
+        while done < piece.size:
+            offset = self._start + piece.offset + done
+            done += _copy_some(self._descriptor, descriptor, piece.size - done, offset)
+
+
+def _copy_some(source: int, target: int, size: int, offset: int) -> int:
+    if size > _BLOCK and hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # two file systems, or one that cannot
+            return os.copy_file_range(source, target, size, offset_src=offset)
+    return os.write(target, os.pread(source, min(size, _BLOCK), offset))
+
+
+class PackedFile(io.BufferedIOBase):
+    """A file of a wheel in a pack, as `staged_root.copy_content` takes it."""
+
+    def __init__(self, pack: Pack, piece: Piece, known: str) -> None:
+        super().__init__()
+        self._pack = pack
+        self._piece = piece
+        self._known = known
+        self._read = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return up to ``size`` bytes (all that are left by default), b"" at the end."""
+        left = self._piece.size - self._read
+        wanted = left if size is None or size < 0 else min(size, left)
+        data = self._pack.read(Piece(self._piece.offset + self._read, wanted))
+        self._read += len(data)
+        return data
+
+    def copy_to(self, descriptor: int) -> int:
+        """Write all of it to an open file; return its size."""
+        self._pack.copy(self._piece, descriptor)
+        self._read = self._piece.size
+        return self._piece.size
+
+    def verified_hash(self) -> str:
+        """Return the hash of the content, as RECORD has it."""
+        return self._known
+
+
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while block := os.read(descriptor, _BLOCK):
+            digest.update(block)
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest()
+
+
+def open_pack(path: Path) -> Pack | None:
+    """Return the pack if it is there and good; a damaged one is removed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        pack = _checked(descriptor)
+        if pack is not None:
+            os.utime(descriptor)  # used now: see `_make_room`
+            return pack
+    except (OSError, ValueError, RecursionError):
+        pass
+    os.close(descriptor)
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return None
+
+
+def _checked(descriptor: int) -> Pack | None:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in {0, os.geteuid()}:
+        return None
+    if status.st_mode & 0o022:
+        return None
+    head = os.read(descriptor, _HEAD)
+    if head[: len(_MAGIC)] != _MAGIC:
+        return None
+    digest = hashlib.sha256(head[-4:])
+    while block := os.read(descriptor, _BLOCK):
+        digest.update(block)
+    if digest.digest() != head[len(_MAGIC) : -4]:
+        return None
+    length = int.from_bytes(head[-4:], "big")
+    index = json.loads(os.pread(descriptor, length, _HEAD))
+    return Pack(descriptor, index, _HEAD + length)
+
+
+def write_pack(path: Path, index: object, pieces: Iterable[bytes]) -> None:
+    """Write a pack; nothing happens where that is impossible, since it is never needed."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb", buffering=_BLOCK) as file:
+            _write(file, json.dumps(index).encode(), pieces)
+        temporary.replace(path)
+        if path.name.startswith("0"):  # one in sixteen
+            _make_room(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _write(file: BinaryIO, index: bytes, pieces: Iterable[bytes]) -> None:
+    length = len(index).to_bytes(4, "big")
+    digest = hashlib.sha256(length + index)
+    file.write(_MAGIC + bytes(32) + length + index)
+    for piece in pieces:
+        digest.update(piece)
+        file.write(piece)
+    file.flush()
+    os.pwrite(file.fileno(), digest.digest(), len(_MAGIC))
+
+
+def _make_room(directory: Path) -> None:
+    """Remove what was not used for longest, and what killed writers left."""
+    entries = []
+    for entry in os.scandir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            status = entry.stat(follow_symlinks=False)
+            entries.append((status.st_mtime, status.st_size, entry.path))
+    room = LIMIT
+    now = max((used for used, _, _ in entries), default=0.0)
+    for used, size, name in sorted(entries, reverse=True):
+        room -= size
+        if room < 0 or (name.endswith(".new") and used < now - _STALE):
+            with contextlib.suppress(OSError):
+                os.unlink(name)  # noqa: PTH108 -- of scandir

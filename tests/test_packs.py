@@ -1,0 +1,261 @@
+"""A wheel staged from a pack is the wheel staged from its archive; a bad pack is none."""
+
+from __future__ import annotations
+
+import os
+import venv
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.errors import WheelError
+from sage_pkginstall.wheels import packs
+from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.packs import PackedFile, Piece, open_pack, write_pack
+from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
+from tests.trees import Entry, modes, tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+FILES: dict[str, str | bytes] = {
+    "foo/__init__.py": "VALUE = 1\n",
+    "foo/module.py": "def function():\n    return lambda: 1\n",
+    "foo/no_python.py": "def :\n",
+    "foo/empty.txt": "",
+    "foo/data.bin": b"\0" * 3_000_000,
+}
+DATA = {
+    "scripts/own": "#!python\nprint(1)\n",
+    "scripts/shell": "#!/bin/sh\n",
+    "data/share/foo": "data",
+    "headers/foo.h": "int foo;",
+}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    prefix = tmp_path_factory.mktemp("venv")
+    venv.EnvBuilder(symlinks=True).create(prefix)
+    return target_environment(prefix)
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    return make_wheel(
+        tmp_path,
+        "foo",
+        "1.0",
+        FILES,
+        scripts={"foo": "foo:main", "pip": "foo:main"},
+        data=DATA,
+        metadata=["Requires-Python: >=3.8", "Requires-Dist: bar"],
+    )
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+class Staging:
+    """Stages one wheel again and again, each time into a new tree."""
+
+    def __init__(self, wheel: Path, directory: Path) -> None:
+        self.request = WheelRequest(wheel, direct_url='{"url": "x"}')
+        self.directory = directory
+        self.compiled: list[str] = []
+        self.number = 0
+
+    def __call__(
+        self, environment: Environment, cache: Path | None
+    ) -> tuple[dict[str, Entry], StagedDistribution]:
+        self.number += 1
+        root = self.directory / f"staged{self.number}"
+        root.mkdir()
+        self.compiled = []
+        staged = stage_wheel(self.request, environment, root, compiler=self._compile, cache=cache)
+        found = tree(root)
+        for path in (path for path in staged.paths if path.endswith(".pyc")):
+            data = (root / path).read_bytes()
+            found[path] = data[:8] + data[12:]  # between them stands the time of the source
+        assert modes(root) == modes(self.directory / "staged1")
+        return found, staged
+
+    def _compile(
+        self, root: Path, sources: Sequence[str], environment: Environment
+    ) -> Sequence[str]:
+        self.compiled += sources
+        return compile_staged(root, sources, environment)
+
+
+@pytest.fixture
+def stage(wheel: Path, tmp_path: Path) -> Staging:
+    return Staging(wheel, tmp_path)
+
+
+def test_packed_wheel_is_staged_like_its_archive(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    plain = stage(environment, None)
+    kept = stage(environment, cache)
+    assert min(stage.compiled).endswith("foo/__init__.py")
+    packed = stage(environment, cache)
+    assert plain == kept == packed
+    assert stage.compiled == []
+    assert len(list((cache / "packs").iterdir())) == 2
+
+
+def test_packed_wheel_fits_another_prefix(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    stage(environment, cache)
+    prefix = environment.prefix / ("ünusual " * 40)
+    elsewhere = environment._replace(prefix=prefix, interpreter=prefix / "bin/python3")
+    packed = stage(elsewhere, cache)
+    assert stage.compiled == []
+    assert packed == stage(elsewhere, None)
+    assert any(str(prefix).encode() in data for data in packed[0].values() if data)  # type: ignore[operator]
+
+
+def test_files_are_kept_for_every_python_and_byte_code_for_one(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    stage(environment, cache)
+    other = environment._replace(cache_tag="cpython-399", magic=b"\1\2\r\n")
+    with pytest.raises(OSError, match="compile"):
+        stage_other(stage, other, cache)
+    assert {path.suffix for path in (cache / "packs").iterdir()} == {".files", ".code"}
+
+
+def stage_other(stage: Staging, environment: Environment, cache: Path) -> None:
+    def compiler(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
+        raise OSError(0, "asked to compile")
+
+    root = stage.directory / "other"
+    root.mkdir()
+    stage_wheel(stage.request, environment, root, compiler=compiler, cache=cache)
+
+
+def test_packed_wheel_must_fit_the_environment(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    stage(environment, cache)
+    with pytest.raises(WheelError, match="requires Python"):
+        stage(environment._replace(version="3.7.0"), cache)
+
+
+def test_wheel_with_another_name_is_another_wheel(
+    stage: Staging, environment: Environment, cache: Path, wheel: Path
+) -> None:
+    stage(environment, cache)
+    stage.request = WheelRequest(wheel.rename(wheel.with_name("foo-1.0-py2-none-any.whl")))
+    with pytest.raises(WheelError):
+        stage(environment, cache)
+
+
+def test_hash_of_the_source_is_kept_up_to_date(
+    stage: Staging, environment: Environment, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(environment, cache)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    assert stage(environment, cache) == stage(environment, None)
+
+
+def test_nothing_is_kept_if_nobody_wants_it(
+    stage: Staging, environment: Environment, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGE_PKGINSTALL_PACKS", "no")
+    stage(environment, cache)
+    assert not cache.exists()
+
+
+def test_cache_that_cannot_be_written_is_done_without(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    cache.write_text("no directory")
+    assert stage(environment, cache) == stage(environment, None)
+
+
+def _flip(path: Path, where: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[where] ^= 1
+    path.write_bytes(data)
+
+
+def _other_pack(path: Path) -> bytes:
+    """A good pack that tells it has another name."""
+    write_pack(path.with_name("other"), {"format": 1, "name": "other"}, [])
+    return path.with_name("other").read_bytes()
+
+
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.rename(f"{path}~"))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "empty": lambda path: path.write_bytes(b""),
+    "another index": lambda path: _flip(path, 60),
+    "another content": lambda path: _flip(path, -1),
+    "another length": lambda path: _flip(path, 43),
+    "writable for others": lambda path: path.chmod(0o666),
+    "of another wheel": lambda path: path.write_bytes(_other_pack(path)),
+    "a directory": _directory,
+    "a pipe": _pipe,
+    "a link": _link,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_pack_counts_as_missing(
+    stage: Staging, environment: Environment, cache: Path, damage: str
+) -> None:
+    stage(environment, cache)
+    for path in list((cache / "packs").iterdir()):
+        DAMAGES[damage](path)
+    assert stage(environment, cache) == stage(environment, None)
+    assert stage.compiled
+
+
+def test_pieces_are_read_and_copied(tmp_path: Path) -> None:
+    path = tmp_path / "packs" / "0"
+    large = os.urandom(3 << 20)
+    write_pack(path, {"any": ["thing"]}, [b"first", large])
+    pack = open_pack(path)
+    assert pack is not None
+    assert pack.index == {"any": ["thing"]}
+    assert pack.read(Piece(0, 5)) == b"first"
+    stream = PackedFile(pack, Piece(5, len(large)), "sha256=x")
+    assert stream.read(3) + stream.read() + stream.read(1) == large
+    with (tmp_path / "copy").open("wb") as copy:
+        assert PackedFile(pack, Piece(5, len(large)), "x").copy_to(copy.fileno()) == len(large)
+    assert (tmp_path / "copy").read_bytes() == large
+    pack.close()
+
+
+def test_least_used_packs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "LIMIT", 2000)
+    for number, name in enumerate(["a", "b", "c"]):
+        write_pack(tmp_path / name, {}, [bytes(1000)])
+        os.utime(tmp_path / name, (number, number))
+    pack = open_pack(tmp_path / "a")
+    assert pack is not None  # and used now
+    pack.close()
+    (tmp_path / "killed.new").write_bytes(b"")
+    os.utime(tmp_path / "killed.new", (1, 1))
+    write_pack(tmp_path / "0", {}, [bytes(100)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "a"]
