@@ -11,6 +11,7 @@ from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.container import Limits
+from sage_pkginstall.wheels.fitness import check_fits
 from sage_pkginstall.wheels.metadata import WheelMetadata
 from tests.foowheel import INFO, contents, foo, refusal
 from tests.wheelmaker import Member, make_wheel
@@ -89,7 +90,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 def misfit(path: Path, environment: Environment) -> str:
     with WheelArchive.open(path) as archive, pytest.raises(WheelError) as caught:
-        archive.check_fits(environment)
+        check_fits(path, archive.needs, environment)
     return caught.value.reason
 
 
@@ -97,7 +98,7 @@ def test_fits(tmp_path: Path, environment: Environment) -> None:
     for requires in (">=3.8", ">=3.11,<4", "==3.11.*", ">=3.6.*"):
         path = make_wheel(tmp_path, "foo", "1.0", metadata=[f"Requires-Python: {requires}"])
         with WheelArchive.open(path) as archive:
-            archive.check_fits(environment)
+            check_fits(path, archive.needs, environment)
 
 
 def test_refused_other_python(tmp_path: Path, environment: Environment) -> None:

@@ -25,7 +25,7 @@ from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import Prepared, Tree
 from sage_pkginstall.engine.trust import others_who_write
-from sage_pkginstall.environment import find_interpreter, target_environment
+from sage_pkginstall.environment import cache_directory, find_interpreter, target_environment
 from sage_pkginstall.errors import ConflictError, PackageError, RecordError
 from sage_pkginstall.operations.change import Change, commit_change, plan_change
 from sage_pkginstall.operations.history import logged
@@ -177,6 +177,7 @@ def _stage_wheels(
             environment,
             workspace.tree,
             compiler=compile_staged,
+            cache=cache_directory(),
         )
         for wheel in queued_wheels(Path(request.private))
     )
