@@ -114,8 +114,8 @@ class Once:
         wait = lambda: log.write("Waiting for another process that builds the same wheel")  # noqa: E731
         with self.shelf.building(free, wait):
             about = None
-            if not self.rebuild:
-                about = self.shelf.take(free, directory) or self.shelf.take(bound, directory)
+            for key in () if self.rebuild else (free, bound):
+                about = about or self.shelf.take(key, inputs.digests(), directory)
             if about is not None:
                 log.write(f"Taken from the cache: {about.wheel}, built {about.made}")
                 self._remember(inputs, about.wheel, taken=True)

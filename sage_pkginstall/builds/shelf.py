@@ -55,8 +55,11 @@ class About:
     inputs: Mapping[str, str]
 
     @classmethod
-    def read(cls, data: bytes) -> About:
-        """Return what ``data`` says.  Raises ValueError unless it all can be."""
+    def read(cls, data: bytes, inputs: Mapping[str, str] | None = None) -> About:
+        """Return what ``data`` says.
+
+        Raises ValueError unless it all can be, and if it tells of other ``inputs``.
+        """
         document = json.loads(data)
         try:
             about = cls(
@@ -72,6 +75,8 @@ class About:
             raise ValueError(f"{about.wheel!r} is no name of a wheel")
         if not _HASH.fullmatch(about.sha256):
             raise ValueError(f"{about.sha256!r} is no SHA-256")
+        if inputs is not None and about.inputs != inputs:
+            raise ValueError("it tells of other inputs")
         return about
 
     def written(self) -> bytes:
@@ -91,11 +96,14 @@ class Shelf:
     remote: Remote | None
     warn: Callable[[str], object]
 
-    def take(self, key: str, directory: Path) -> About | None:
-        """Copy the wheel of ``key`` into ``directory``; None if there is none."""
-        about = self._take_here(key, directory)
+    def take(self, key: str, inputs: Mapping[str, str], directory: Path) -> About | None:
+        """Copy the wheel of ``key`` into ``directory``; None if there is none.
+
+        An entry that says of itself that it was made from other ``inputs`` is damaged.
+        """
+        about = self._take_here(key, inputs, directory)
         if about is None and self.remote is not None:
-            about = self._fetch(self.remote, key, directory)
+            about = self._fetch(self.remote, key, inputs, directory)
             if about is not None:
                 self._keep_here(key, directory / about.wheel, about)
         return about
@@ -160,10 +168,10 @@ class Shelf:
         except OSError:
             return None
 
-    def _take_here(self, key: str, directory: Path) -> About | None:
+    def _take_here(self, key: str, inputs: Mapping[str, str], directory: Path) -> About | None:
         entry = self.cache / "built" / key
         try:
-            about = About.read(read_cached(entry / "about.json"))
+            about = About.read(read_cached(entry / "about.json"), inputs)
             place = directory / about.wheel
             shutil.copyfile(entry / about.wheel, place)
             if hash_file(place) == about.sha256:
@@ -218,12 +226,14 @@ class Shelf:
             with contextlib.suppress(OSError):
                 rename(root, entry)
 
-    def _fetch(self, remote: Remote, key: str, directory: Path) -> About | None:
+    def _fetch(
+        self, remote: Remote, key: str, inputs: Mapping[str, str], directory: Path
+    ) -> About | None:
         data = remote.get(f"ac/{key}")
         if data is None:
             return None
         try:
-            about = About.read(data)
+            about = About.read(data, inputs)
         except ValueError as error:
             self.warn(f"{remote.url}ac/{key} is damaged ({error}): the wheel is built")
             return None
