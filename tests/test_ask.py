@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sage_pkginstall.cli.main import main
 from sage_pkginstall.cli.terminal import aligned, shown, size_text, time_text
 from tests.sageworld import SageWorld
 from tests.trees import tree
@@ -39,6 +41,18 @@ def answer(run_cli: RunCli, command: str, *words: str | Path, status: int = 0) -
     document: dict[str, Any] = json.loads(run_cli(command, "--json", *words, status=status).stdout)
     assert document["schema"] == 1
     return document
+
+
+def test_names_that_the_locale_does_not_have_are_told(
+    venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"\u00e9\u3042.txt": "x"})
+    said = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", said)
+    assert main(["install", "--quiet", "--prefix", str(venv), str(wheel)]) == 0
+    assert main(["files", "--prefix", str(venv), "foo"]) == 0
+    said.seek(0)
+    assert r"\xe9\u3042.txt" in said.read()
 
 
 # show, files
