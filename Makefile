@@ -46,7 +46,7 @@ ifneq ($(packages),)
 .DEFAULT_GOAL := all
 $(packages): .packages
 .packages: .tool/venv/ready
-	+@$(MAKE) -f build/make/Makefile $(packages)
+	+@[ ! -t 1 ] || set -- build/bin/sage-pkginstall watch; "$$@" $(MAKE) -f build/make/Makefile $(packages)
 endif
 
 # --------------------------------------------------------------------------- environments
@@ -57,11 +57,11 @@ prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1))
 
 .tool/venv/ready: $(call prerequisites,.tool/venv)
 	@echo "Setting up the tool in .tool/venv"
-	@build/setup/environment .tool/venv --editable '.[build,remote]'
+	@build/setup/environment .tool/venv --editable '.[build,remote,rich]'
 
 .tool/check/ready: $(call prerequisites,.tool/check)
 	@echo "Setting up what checks need in .tool/check"
-	@build/setup/environment .tool/check --editable '.[build,remote]' --group dev
+	@build/setup/environment .tool/check --editable '.[build,remote,rich]' --group dev
 
 .tool/bench/ready: $(call prerequisites,.tool/bench)
 	@echo "Setting up what benchmarks need in .tool/bench"

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "owner": ("ask:owner", "name the owners of paths"),
     "status": ("ask:status", "tell what changed behind our back"),
     "log": ("ask:log", "tell of past transactions"),
+    "watch": ("watch:watch", "run make, and show what its jobs do"),
     "doctor": ("doctor:doctor", "tell what is wrong with this machine or prefix"),
     "manual": ("manual:manual", "show manual pages, or write all of them"),
     "completion": ("completion:completion", "print what completes command lines in a shell"),
