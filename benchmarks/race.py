@@ -28,7 +28,7 @@ from tests.trees import tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 ROOT = Path(__file__).resolve().parent.parent
 INIT = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 GATE = ["sh", "-c", 'echo ready; read -r _; exec "$@"', "sh"]  # opens when the pipe is closed
@@ -134,13 +134,22 @@ def _failures(way: Way, packages: Sequence[Package], rounds: int) -> list[str]:
 def _race(way: Way, packages: Sequence[Package]) -> str:
     """Return why one round failed, or nothing."""
     _empty(way.prefix)
-    gate, key = os.pipe()
-    writers = [_writer(way.command(package), gate) for package in packages]
-    os.close(gate)
-    os.close(key)  # releases all of them at once
-    said = [writer.communicate()[1].strip() for writer in writers]
-    failed = [text for writer, text in zip(writers, said, strict=True) if writer.returncode]
+    ended = together([way.command(package) for package in packages])
+    failed = [said for status, said in ended if status]
     return failed[0].splitlines()[-1] if failed else _wrong(way.prefix, packages)
+
+
+def together(commands: Iterable[Sequence[str]]) -> list[tuple[int, str]]:
+    """Run commands that wait at the gate, release all of them at once.
+
+    Returns of each its exit status, and what it said on stderr.
+    """
+    gate, key = os.pipe()
+    writers = [_writer(command, gate) for command in commands]
+    os.close(gate)
+    os.close(key)
+    said = [writer.communicate()[1].strip() for writer in writers]
+    return [(writer.returncode, text) for writer, text in zip(writers, said, strict=True)]
 
 
 def _writer(command: Sequence[str], gate: int) -> subprocess.Popen[str]:
