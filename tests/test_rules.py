@@ -25,7 +25,7 @@ exec sh -c "$2"
 """,
     "sage-spkg": """#!/bin/sh
 echo "$@" >>"$RECORD"
-case "$*" in *--check-only*) exit ;; esac
+case "$*" in *-only*) exit ;; esac
 [ "${FAIL-}" != "$1" ] || exit 1
 for try in $(seq "${TRIES:-0}"); do
     [ "$(grep -c local "$RECORD")" -lt 4 ] || break
@@ -540,3 +540,47 @@ def test_record_of_what_is_installed_stays_though_a_later_script_fails(real: Dis
     assert ended.returncode == 2
     assert "it is installed" in ended.stdout
     assert "a-1.0" in real.stamps()
+
+
+def wheel_packages(distribution: Distribution, names: str) -> None:
+    for name in names.split():
+        distribution.add(name, spkg_install_in=":", version_requirements_txt=name)
+
+
+def test_wheels_are_built_after_what_they_need_and_not_installed(
+    distribution: Distribution,
+) -> None:
+    distribution.script("library")
+    wheel_packages(distribution, "a b")
+    plant(distribution.packages / "b", {"dependencies": b"library | a\n"})
+    record = distribution.make("b-wheel")
+    assert sorted(record[:-2]) == [
+        "a-1.0 venv", "done a-1.0", "done library-1.0", "library-1.0 local",
+    ]  # fmt: skip
+    assert record[-2:] == [
+        "--build-and-stage-only b-1.0 venv", "--erase-build-directory-only b-1.0 venv",
+    ]  # fmt: skip
+    assert distribution.stamps() == {"a-1.0", "library-1.0"}
+
+
+def test_slices_are_all_packages_and_none_twice(distribution: Distribution) -> None:
+    names = "a b c d e f g"
+    wheel_packages(distribution, names)
+    distribution.script("library")
+    built = []
+    for number in (1, 2, 3):
+        record = distribution.make("-n", "wheels", f"SHARD={number}/3")
+        said = distribution.run("-n", "wheels", f"SHARD={number}/3").stdout
+        built += re.findall(r"build-and-stage-only (\w+)-", said)
+        assert record == []
+    assert sorted(built) == names.split()
+    whole = distribution.run("-n", "wheels").stdout
+    assert sorted(re.findall(r"build-and-stage-only (\w+)-", whole)) == names.split()
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/0"])
+def test_slice_that_cannot_be_is_refused(distribution: Distribution, shard: str) -> None:
+    wheel_packages(distribution, "a")
+    ended = distribution.run("wheels", f"SHARD={shard}")
+    assert ended.returncode == 2
+    assert f"cannot build wheels of SHARD={shard}" in ended.stderr
