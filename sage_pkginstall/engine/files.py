@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -279,6 +278,8 @@ def delete_tree(path: StrPath) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
+    import shutil  # noqa: PLC0415 -- not before it is needed: with it come bz2 and lzma
+
     with contextlib.suppress(OSError):
         shutil.rmtree(path)
     if os.path.lexists(path):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -154,6 +153,8 @@ def _changed(error: OSError, path: str) -> Exception:
 def _copy_file(file: int, place: str, path: str) -> None:
     if not stat.S_ISREG(os.fstat(file).st_mode):
         raise ConflictError(path, "it is no regular file")
+    import shutil  # noqa: PLC0415 -- see files.py
+
     with open(file, "rb", closefd=False) as source, open(place, "xb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     _keep(file, place)

@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,6 +113,8 @@ class Workspace:
             os.replace(copy, staged)
 
     def _copy(self, staged: Path, copy: Path, volume: Path) -> Path:
+        import shutil  # noqa: PLC0415 -- see files.py
+
         self._unflushed.add(volume)
         if _is_directory(staged):
             shutil.copytree(staged, copy, symlinks=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +75,7 @@ def _from_store(line: RequirementLine, environment: Environment, store: Path) ->
     found = find_wheel(store, Requirement(line.text.partition(" --hash")[0]), environment)
     if found is None:
         raise RequirementError(line.text, f"there is no fitting wheel in {store}")
-    return WheelRequest(replace(line, wheel=found.path).verified_wheel())
+    return WheelRequest(line._replace(wheel=found.path).verified_wheel())
 
 
 def direct_url(wheel: Path, *, kept_at: Path | None = None) -> str:

@@ -9,7 +9,6 @@ fits the disk then, whoever came first and whoever goes first (pip #4689).
 
 from __future__ import annotations
 
-import ast
 import base64
 import csv
 import hashlib
@@ -35,6 +34,8 @@ def same_code(first: bytes, second: bytes) -> bool:
     """Tell whether two sources differ in nothing but comments and layout."""
     if first == second:
         return True
+    import ast  # noqa: PLC0415 -- seldom needed
+
     try:
         return ast.dump(ast.parse(first)) == ast.dump(ast.parse(second))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
