@@ -60,12 +60,16 @@ def check(wheels: Iterable[Path], environment: Path, *, compiled: bool) -> Found
     return Found(files, byte_code)
 
 
-def absent(wheels: Iterable[Path], environment: Path) -> Found:
-    """Return that nothing of the wheels' roots is left; raise `IncompleteError` otherwise."""
+def absent(wheels: Iterable[Path], environment: Path, but: Iterable[Path] = ()) -> Found:
+    """Return that nothing of the wheels' roots is left, except what is in those of ``but``.
+
+    Raises `IncompleteError` otherwise.
+    """
     site = site_packages(environment)
+    kept = {name for wheel in but for name in _record_of_wheel(wheel)}
     for wheel in wheels:
         for name in _in_root(_record_of_wheel(wheel)):
-            if os.path.lexists(site / name):
+            if name not in kept and os.path.lexists(site / name):
                 raise IncompleteError(f"{wheel.name}: {name} is still there")
     return NOTHING
 

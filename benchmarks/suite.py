@@ -7,14 +7,20 @@ or minutes, and no tool always follows the same one.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from benchmarks.completeness import IncompleteError
+from benchmarks.facts import facts
 from benchmarks.figures import Result
-from benchmarks.measuring import measure
-from benchmarks.works import installing
+from benchmarks.measuring import JobFailedError, measure
+from benchmarks.results import append, begin
+from benchmarks.works.asking import asking
+from benchmarks.works.changes import changes
+from benchmarks.works.growing import full_namespace, growing
+from benchmarks.works.installing import many_processes, one_command, singles, tiny
+from benchmarks.works.merging import merges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -23,37 +29,49 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.case import Case, Work
 
-__all__ = ["KINDS", "run", "works"]
+__all__ = ["KINDS", "QUICK", "expected", "run", "works"]
 
 KINDS: dict[str, Callable[[Bench], tuple[Work, ...]]] = {
-    "a": installing.singles,
-    "b": installing.one_command,
-    "c": installing.many_processes,
-    "c20": installing.tiny,
+    "a": singles,
+    "b": one_command,
+    "c": many_processes,
+    "c20": tiny,
+    "d": changes,
+    "e": merges,
+    "f": asking,
+    "g": growing,
+    "h": full_namespace,
 }
 """What makes the works of each letter of ``--only``."""
+
+QUICK = ("a-six", "c20", "d-upgrade-six", "d-uninstall-six", "e", "f-version", "h")
+"""What takes three minutes in all, on an idle machine, in one round."""
 
 
 def works(bench: Bench, only: Collection[str]) -> tuple[Work, ...]:
     """Return the works whose key, or the letter before its ``-``, is asked for."""
     found: list[Work] = []
     for letter, make in KINDS.items():
-        if any(word.partition("-")[0] == letter for word in only):
-            found += [w for w in make(bench) if letter in only or w.key in only]
+        words = [word for word in only if word.partition("-")[0] == letter]
+        if words:
+            found += [w for w in make(bench) if w.key.startswith(tuple(words))]
     return tuple(found)
 
 
 def run(bench: Bench, chosen: Sequence[Work], rounds: int, results: Path) -> Iterator[Result]:
-    """Measure, append each result to the file ``results``, a JSON object a line, and yield it."""
-    results.parent.mkdir(parents=True, exist_ok=True)
+    """Measure, add each result to the file ``results``, and yield it.
+
+    What fails has no result; it is told on stderr.
+    """
+    begin(results, facts(bench), {work.key: work.title for work in chosen})
     for number in range(rounds):
         for work in chosen:
             for case in _in_turn(work.cases, number):
                 if number < min(work.rounds, case.rounds):
                     result = _measure(bench, work, case, number)
-                    with results.open("a") as file:
-                        file.write(json.dumps(result.document()) + "\n")
-                    yield result
+                    if result is not None:
+                        append(results, result)
+                        yield result
 
 
 def _in_turn(cases: Sequence[Case], number: int) -> Sequence[Case]:
@@ -61,11 +79,15 @@ def _in_turn(cases: Sequence[Case], number: int) -> Sequence[Case]:
     return (*cases[first:], *cases[:first])
 
 
-def _measure(bench: Bench, work: Work, case: Case, number: int) -> Result:
+def _measure(bench: Bench, work: Work, case: Case, number: int) -> Result | None:
     started = time.monotonic()
-    case.prepare()
-    usage = measure(case.job, bench.log)
-    outcome = case.check()
+    try:
+        case.prepare()
+        usage = measure(case.job, bench.log)
+        outcome = case.check()
+    except (JobFailedError, IncompleteError) as error:
+        print(f"{work.key}: {case.tool} FAILED: {error}", file=sys.stderr)  # noqa: T201
+        return None
     took = time.monotonic() - started
     print(  # noqa: T201 - a program that prints what it measured
         f"{number + 1:2} {work.key:8} {case.tool:28} {usage.cpu:8.3f} s CPU {usage.wall:8.3f} s"
@@ -75,3 +97,8 @@ def _measure(bench: Bench, work: Work, case: Case, number: int) -> Result:
         flush=True,
     )
     return Result(work.key, case.tool, number, usage, outcome.found, outcome.seconds)
+
+
+def expected(chosen: Sequence[Work], rounds: int) -> int:
+    """Return the number of results of a run in which nothing fails."""
+    return sum(min(rounds, work.rounds, case.rounds) for work in chosen for case in work.cases)

@@ -77,6 +77,14 @@ class Wheels:
             files[module] = f"def f{number}(x):\n    return x + {number}\n".encode()
         return make_wheel(self._places.made, name, "1.0", files)
 
+    def namespace(self, name: str, count: int) -> Path:
+        """Return a made wheel of ``count`` small modules, all in the package ``space``."""
+        path = self._places.made / f"{name}-1.0-py3-none-any.whl"
+        if path.exists():
+            return path
+        files = {f"space/{name}{n}.py": f"number = {n}\n" for n in range(count)}
+        return make_wheel(self._places.made, name, "1.0", files)
+
     def _directory(self, pins: str) -> Path:
         return self._places.wheels / Path(pins).stem
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks import completeness
 from benchmarks.case import Case, Outcome, Work
 from benchmarks.measuring import Job
+from benchmarks.works.caches import ready
 from benchmarks.works.limits import limits
-from benchmarks.works.lock import logged_times
+from benchmarks.works.lock import forget_times, logged_times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from benchmarks.bench import Bench
@@ -23,12 +24,17 @@ __all__ = ["Task", "case", "many_processes", "one_command", "singles", "tiny"]
 
 @dataclass(frozen=True)
 class Task:
-    """Wheels to install: all by one command, or by one each, ``slots`` at once."""
+    """Wheels to install: all by one command, or by one each, ``slots`` at once.
+
+    Into a bare environment, or into a copy of a ``template`` that ``change()`` makes of one.
+    """
 
     wheels: tuple[Path, ...]
     one_by_one: bool = False
     slots: int = 1
     slow_rounds: int = 1000  # of slow tools: one, where they take minutes
+    template: str = ""
+    change: Callable[[], object] | None = None
 
 
 def singles(bench: Bench) -> tuple[Work, ...]:
@@ -70,15 +76,8 @@ def case(bench: Bench, tool: Tool, key: str, task: Task) -> Case:
     job = Job(_commands(tool, task), tool.installer.variables(cache), task.slots)
 
     def prepare() -> None:
-        if tool.cache == "warm" and not cache.exists():
-            bench.fresh(tool)
-            bench.run(job)
-        elif tool.cache == "cold":
-            shutil.rmtree(cache, ignore_errors=True)
-        bench.fresh(tool)
-        if tool.cache == "warm":
-            bench.run(Job(tool.installer.acquaint(), job.environment))
-        shutil.rmtree(bench.places.transactions, ignore_errors=True)
+        ready(bench, tool, key, job, lambda: bench.fresh(tool, task.template, task.change))
+        forget_times(bench.places.transactions)
 
     def check() -> Outcome:
         found = completeness.check(task.wheels, bench.places.environment, compiled=tool.compiled)
@@ -95,4 +94,5 @@ def _commands(tool: Tool, task: Task) -> tuple[tuple[str, ...], ...]:
 
 def _work(bench: Bench, key: str, title: str, task: Task) -> Work:
     cases = tuple(case(bench, tool, key, task) for tool in bench.tools)
-    return Work(key, title, (*cases, *limits(bench, key, task.wheels)))
+    bare = () if task.one_by_one else limits(bench, key, task.wheels)
+    return Work(key, title, (*cases, *bare))

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["logged_times"]
+__all__ = ["forget_times", "logged_times"]
+
+
+def forget_times(directory: Path) -> None:
+    """Remove what was logged."""
+    for path in directory.glob("transactions.jsonl*"):
+        path.unlink()
 
 
 def logged_times(directory: Path) -> dict[str, list[float]]:
