@@ -21,6 +21,7 @@ from sage_pkginstall.builds.cache import held, unpacked_wheels
 from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
 from sage_pkginstall.builds.frontend import Backend, BuildRunner, Product, Programs, pip_wheel
 from sage_pkginstall.builds.requires import resolve
+from sage_pkginstall.builds.slots import job_slots, provide
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.builds.store import StoredWheel, only_wheel
@@ -128,10 +129,7 @@ class _Build:
 
     def _build(self, product: Product, source: Path, directory: Path, *, isolated: bool) -> Path:
         backend = self._backend(source)
-        if isolated:
-            place = self._isolated(backend, product)
-        else:
-            place = of_target(self.environment, os.environ)
+        place = self._isolated(backend, product) if isolated else self._of_target()
         return self._build_in(place, backend, product, directory)
 
     def _build_in(
@@ -159,7 +157,7 @@ class _Build:
         if isolated:
             inputs, enter = self._requirements(once, inputs, backend)
         else:
-            enter = partial(of_target, self.environment, os.environ)
+            enter = self._of_target
 
         def build() -> Path:
             return self._build_in(enter(), backend, "wheel", self.products)
@@ -224,7 +222,18 @@ class _Build:
             remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
             reason = f"the cache {cache} cannot be filled ({error.strerror}); {remedy}"
             raise BuildError(self.request.source, reason) from error
-        return compose(entries, self.environment, self._fresh("environment"), os.environ)
+        place = compose(entries, self.environment, self._fresh("environment"), os.environ)
+        return self._with_slots(place, place.python.parent)
+
+    def _of_target(self) -> BuildEnvironment:
+        place = of_target(self.environment, os.environ)
+        return self._with_slots(place, self.scratch / "slots")
+
+    def _with_slots(self, place: BuildEnvironment, directory: Path) -> BuildEnvironment:
+        slots = job_slots(os.environ)
+        if slots is None:
+            return place
+        return replace(place, variables=provide(slots, directory, place.variables))
 
     def _held_entries(self, wheels: Sequence[Path], cache: Path) -> tuple[Path, ...]:
         """Return the wheels' entries in the cache, which stay until the build ends."""
