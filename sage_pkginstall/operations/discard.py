@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.transaction import recover
+from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import JournalError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _move_aside(tree: Tree) -> Path:
     area = tree.area.path
     place = area / time.strftime("discarded-%Y%m%d-%H%M%S")
     place.mkdir(mode=0o700)
-    for path in _workspaces_of_the_dead(area):
+    for path in _workspaces_of_the_dead(area, tree.prefix):
         path.rename(place / path.name)
     for path in (tree.journal.path, tree.journal.undo_path):
         with contextlib.suppress(FileNotFoundError):
@@ -67,10 +68,13 @@ def _move_aside(tree: Tree) -> Path:
     return place
 
 
-def _workspaces_of_the_dead(area: Path) -> Iterator[Path]:
+def _workspaces_of_the_dead(area: Path, prefix: Path) -> Iterator[Path]:
     """Yield what no living process holds, each while its lock is held by us."""
     for lock in sorted(area.glob("T-*.lock")):
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            descriptor = open_trusted(lock, os.O_RDONLY, prefix)
+        except OSError:
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

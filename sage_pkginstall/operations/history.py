@@ -187,7 +187,7 @@ def _begun_by_the_dead(tree: Tree) -> str | None:
 
 def _is_locked(lock: Path) -> bool:
     """Tell whether somebody works on the tree: then its journal is not a dead one's."""
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

@@ -70,7 +70,7 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
     `commit_change` raise.
     """
     _require_target(request)
-    _require_closed(request)
+    _require_closed(request, Path(request.tree))
     tree = Tree(Path(request.tree), settings)
     environment = _environment(request)
     if request.action == "remove" and request.keep:
@@ -98,7 +98,12 @@ def _change(request: CommitRequest, staged: tuple[StagedDistribution, ...]) -> C
 
 
 def _environment(request: CommitRequest) -> Environment | None:
-    return target_environment(Path(request.python)) if request.python else None
+    if not request.python:
+        return None
+    _require_closed(request, find_interpreter(Path(request.python)))
+    environment = target_environment(Path(request.python))
+    _require_closed(request, environment.interpreter)  # which the one that was named may start
+    return environment
 
 
 def _is_here(environment: Environment, tree: Tree) -> bool:
@@ -302,16 +307,17 @@ def _forget(request: CommitRequest, tree: Tree) -> Committed:
     return Committed((), (), ())
 
 
-def _require_closed(request: CommitRequest) -> None:
+def _require_closed(request: CommitRequest, path: Path) -> None:
     """Refuse a tree, or an interpreter to be run, that the user who asks could change.
 
     Raises PackageError.
     """
     if request.caller in {None, os.geteuid()}:
         return
-    _require_ours(request, Path(request.tree))
-    if request.python:
-        _require_ours(request, find_interpreter(Path(request.python)))
+    clause = others_who_write(path)
+    if clause is not None:
+        reason = f"{path} is not to be changed or run by SAGE_SUDO, since {clause}"
+        raise PackageError(request.package, f"{reason}; let it belong to root alone")
 
 
 def _require_closed_within(
@@ -329,14 +335,7 @@ def _require_closed_within(
         return
     plan = plan_change(tree, workspace, environment, change).plan
     for directory in sorted({(tree.prefix / one.path).parent for one in plan.operations}):
-        _require_ours(request, directory)
-
-
-def _require_ours(request: CommitRequest, path: Path) -> None:
-    clause = others_who_write(path)
-    if clause is not None:
-        reason = f"{path} is not to be changed by SAGE_SUDO, since {clause}"
-        raise PackageError(request.package, f"{reason}; let it belong to root alone")
+        _require_closed(request, directory)
 
 
 def _require_target(request: CommitRequest) -> None:

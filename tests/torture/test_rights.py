@@ -279,6 +279,19 @@ def test_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         Tree(tmp_path).recover()
 
 
+def test_pipes_in_the_staging_area_keep_nobody_waiting(
+    public: Path, other: SecondUser, run_cli: RunCli
+) -> None:
+    plant_journal(public, other)
+    os.mkfifo(public / AREA / "T-2-00000000.lock", 0o666)
+    other.own(public / AREA / "T-2-00000000.lock")
+    run_cli("doctor", "--prefix", public, status=1)
+    run_cli("recover", "--discard", "--prefix", public)
+    staged = plant(public / "staged", {"lib/new": b"2"})
+    run_cli("merge", "--prefix", public, staged)
+    assert tree(public / "lib") == {"new": b"2"}
+
+
 def test_journal_of_the_owner_of_the_prefix_is_finished_by_root(
     public: Path, other: SecondUser
 ) -> None:
