@@ -33,6 +33,11 @@ def main() -> int:
     if given.report:
         report.write(results.read(given.report), _TEMPLATE, page)
         return 0
+    with places.alone():
+        return _run(given, places, page)
+
+
+def _run(given: argparse.Namespace, places: Places, page: Path) -> int:
     only = given.only or (",".join(suite.QUICK) if given.quick else _ALL)
     rounds = given.rounds or (1 if given.quick else 3)
     bench = Bench.of(places, re.compile(given.tools))

@@ -9,14 +9,21 @@
 .bench/home/         the home directory of all tools
 .bench/log/          output of the last command; .bench/log/tool: transactions
 .bench/results/      figures, as JSON
+.bench/lock          locked while a run goes on
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Places"]
 
@@ -81,6 +88,17 @@ class Places:
     def packages(self) -> Path:
         """Where `installer` and gpep517 are, for the target's Python to import."""
         return Path(sys.prefix) / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out: they would share processors, environment and caches."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SystemExit(f"cannot run: another run uses {self.root}") from None
+            yield
 
     def variables(self) -> dict[str, str]:
         """Return all variables that a command gets: no settings of the user or machine."""

@@ -1,8 +1,8 @@
 """All works, and the order in which they are measured.
 
 One run is interleaved: in each round, each work is done by each tool, one after the other,
-and each round begins with another tool.  So what is compared was measured within seconds
-or minutes, and no tool always follows the same one.
+and each round begins with another tool, every other one goes backwards.  So what is compared
+was measured within seconds or minutes, and no tool always follows the same one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.case import Case, Work
 
-__all__ = ["KINDS", "QUICK", "expected", "run", "works"]
+__all__ = ["KINDS", "QUICK", "asked_for", "expected", "run", "works"]
 
 KINDS: dict[str, Callable[[Bench], tuple[Work, ...]]] = {
     "a": singles,
@@ -49,13 +49,15 @@ QUICK = ("a-six", "c20", "d-upgrade-six", "d-uninstall-six", "e", "f-version", "
 
 
 def works(bench: Bench, only: Collection[str]) -> tuple[Work, ...]:
-    """Return the works whose key, or the letter before its ``-``, is asked for."""
-    found: list[Work] = []
-    for letter, make in KINDS.items():
-        words = [word for word in only if word.partition("-")[0] == letter]
-        if words:
-            found += [w for w in make(bench) if w.key.startswith(tuple(words))]
-    return tuple(found)
+    """Return the works that are asked for."""
+    letters = {word.partition("-")[0] for word in only}
+    kinds = [make for letter, make in KINDS.items() if letter in letters]
+    return tuple(work for make in kinds for work in make(bench) if asked_for(work.key, only))
+
+
+def asked_for(key: str, only: Collection[str]) -> bool:
+    """Tell whether a work is named, by its whole key or by what stands before a ``-``."""
+    return any(f"{key}-".startswith(f"{word}-") for word in only)
 
 
 def run(bench: Bench, chosen: Sequence[Work], rounds: int, results: Path) -> Iterator[Result]:
@@ -76,7 +78,8 @@ def run(bench: Bench, chosen: Sequence[Work], rounds: int, results: Path) -> Ite
 
 def _in_turn(cases: Sequence[Case], number: int) -> Sequence[Case]:
     first = number * 5 % max(len(cases), 1)
-    return (*cases[first:], *cases[:first])
+    turned = (*cases[first:], *cases[:first])
+    return turned[::-1] if number % 2 else turned
 
 
 def _measure(bench: Bench, work: Work, case: Case, number: int) -> Result | None:

@@ -16,6 +16,7 @@ from benchmarks.measuring import Job, JobFailedError, Usage, measure
 from benchmarks.picture import picture
 from benchmarks.places import Places
 from benchmarks.report import filled, write
+from benchmarks.suite import asked_for
 from benchmarks.table import counterpart, goals_table, lock_table, markdown, plain_table
 from benchmarks.tools import all_tools
 from benchmarks.works.growing import write_distributions
@@ -55,6 +56,24 @@ def test_works_and_tools_keep_the_order_in_which_they_were_measured() -> None:
     figures = Figures([result("b", "uv", 0, 1.0), result("a", "pip", 0, 1.0)])
     assert figures.works() == ("b", "a")
     assert figures.tools("a") == ("pip",)
+
+
+@pytest.mark.parametrize("word", ["g", "g-files", "g-files-10"])
+def test_works_are_chosen_by_whole_words(word: str) -> None:
+    assert asked_for("g-files-10", ["a-six", word])
+    assert not asked_for("g-files-100", ["a-six", "g-files-10", "c20"])
+    assert not asked_for("c20", ["c"])
+
+
+def test_runs_do_not_share_their_places(tmp_path: Path) -> None:
+    with (
+        Places(tmp_path).alone(),
+        pytest.raises(SystemExit, match="another run uses"),
+        Places(tmp_path).alone(),
+    ):
+        raise AssertionError
+    with Places(tmp_path).alone():
+        pass
 
 
 # --------------------------------------------------------------------------------- goals
