@@ -17,7 +17,7 @@ __all__ = ["Command", "Job", "JobFailedError", "Usage", "measure"]
 
 Command = tuple[str, ...]
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
-_SHOWN = 2000  # characters of a log
+_SHOWN = 500  # characters of a command, or of its log
 
 
 class JobFailedError(Exception):
@@ -67,6 +67,6 @@ def measure(job: Job, log: Path) -> Usage:
     if used["failed"]:
         number, status = used["failed"][0]
         said = log.read_text(errors="replace")[-_SHOWN:]
-        command = " ".join(job.commands[number])[-_SHOWN:]
+        command = " ".join(job.commands[number])[:_SHOWN]
         raise JobFailedError(f"status {status} of: {command}\n{said}")
     return Usage(used["cpu"], used["wall"], used["memory"])
