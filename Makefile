@@ -7,6 +7,7 @@
 #   make race           copying against installing, many writers at once: failures side by side
 #   make bench          this tool, pip, uv and others: figures for docs/explanation/performance.md
 #   make docs           the manual, in dist/docs
+#   make timings        where the time of the last build went, in logs/pkgs/timings.html
 #   make man            manual pages and completions anew, in data/, as wheels bring them
 #   make dist           dist/sage-pkginstall.pyz, the tool in one file; build/bin runs it
 #   make clean          removes what building left; installed packages stay
@@ -31,7 +32,7 @@ export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs man dist torture race bench clean distclean help
+own := check check-deps $(checks) docs timings man dist torture race bench clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -130,6 +131,9 @@ race: .tool/check/ready
 bench: .tool/venv/ready .tool/bench/ready
 	@benchmarks/setup-debian
 	.tool/bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+timings: .tool/venv/ready
+	@build/bin/sage-pkginstall timings
 
 # ----------------------------------------------------------------------------- one file
 

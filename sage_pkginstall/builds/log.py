@@ -23,12 +23,14 @@ class BuildLog:
     """A file that everything is appended to, and somebody who may watch it grow.
 
     ``echo`` gets the same bytes as the file, in pieces of any size, from a thread.
-    ``cached`` is told how many build requirements were in the cache, and how many were not.
+    ``cached`` is told how many build requirements were in the cache, and how many were not,
+    ``taken`` whether the wheel itself came from there.
     """
 
     path: Path
     echo: Callable[[bytes], object] | None = None
     cached: Callable[[int, int], object] = lambda _hits, _misses: None
+    taken: Callable[[bool], object] = lambda _taken: None
 
     def write(self, line: str) -> None:
         """Append a line of our own."""

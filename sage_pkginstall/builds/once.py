@@ -118,10 +118,12 @@ class Once:
                 about = about or self.shelf.take(key, inputs.digests(), directory)
             if about is not None:
                 log.write(f"Taken from the cache: {about.wheel}, built {about.made}")
+                log.taken(True)  # noqa: FBT003 - what it is told
                 self._remember(inputs, about.wheel, taken=True)
                 return directory / about.wheel
             wheel = build()
             self._keep(inputs, (free, bound), wheel, log)
+        log.taken(False)  # noqa: FBT003
         self._remember(inputs, wheel.name, taken=False)
         return wheel
 

@@ -49,7 +49,7 @@ def build(arguments: Sequence[str]) -> int:
         editable=given.editable,
     )
     echo = None if talk.quiet else sys.stderr.buffer.write
-    log = BuildLog(_log_file(given.log), echo, _tell_of_cache)
+    log = BuildLog(_log_file(given.log), echo, _tell_of_cache, _tell_of_wheel)
     environment = target.python_environment()
     wheel = build_wheel(
         request,
@@ -67,6 +67,12 @@ def _tell_of_cache(hits: int, misses: int) -> None:
     from sage_pkginstall.operations.events import tell  # noqa: PLC0415 -- isolated builds only
 
     tell("cached", hits=hits, misses=misses)
+
+
+def _tell_of_wheel(taken: bool) -> None:  # noqa: FBT001 - one of two answers
+    from sage_pkginstall.operations.events import tell  # noqa: PLC0415 -- builds only
+
+    tell("wheel", taken=taken)
 
 
 def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: bool) -> Once | None:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("ask:status", "tell what changed behind our back"),
     "log": ("ask:log", "tell of past transactions"),
     "watch": ("watch:watch", "run make, and show what its jobs do"),
+    "timings": ("timings:timings", "write a page that shows where a build's time went"),
     "doctor": ("doctor:doctor", "tell what is wrong with this machine or prefix"),
     "manual": ("manual:manual", "show manual pages, or write all of them"),
     "completion": ("completion:completion", "print what completes command lines in a shell"),

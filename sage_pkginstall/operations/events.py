@@ -15,6 +15,7 @@ and nobody waits for them.  What cannot be written is not; no job fails for that
     waits     for the lock of a tree
     locked    waited, held (seconds; the lock was released just now), label
     cached    hits, misses: build requirements that lay in the cache, or did not
+    wheel     taken: from the cache (true), or built (false)
     ends      result ("done", "failed", "interrupted"), error, and what `Installed` has
 """
 

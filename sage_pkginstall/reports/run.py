@@ -33,7 +33,8 @@ class JobRun:
     """One run of sage-spkg.
 
     ``waits`` and ``locks`` are when it waited for the lock of a tree, and held it; ``hits``
-    and ``misses`` count build requirements that were in the cache, or were not.
+    and ``misses`` count build requirements that were in the cache, or were not; ``taken``
+    and ``made`` count wheels that came from the cache instead of being built, or were built.
     """
 
     key: str
@@ -55,6 +56,8 @@ class JobRun:
     locks: tuple[Span, ...] = ()
     hits: int = 0
     misses: int = 0
+    taken: int = 0
+    made: int = 0
     installed: Installed | None = None
 
     @property
@@ -151,6 +154,12 @@ def _cached(job: JobRun, event: Event) -> JobRun:
     return replace(job, hits=job.hits + hits, misses=job.misses + misses)
 
 
+def _wheel(job: JobRun, event: Event) -> JobRun:
+    if event.facts["taken"]:
+        return replace(job, taken=job.taken + 1)
+    return replace(job, made=job.made + 1)
+
+
 def _ends(job: JobRun, event: Event) -> JobRun:
     result = _RESULTS.get(str(event.facts["result"]), "interrupted")
     error = str(event.facts["error"])
@@ -190,5 +199,6 @@ _CHANGES = {
     "waits": _waits,
     "locked": _locked,
     "cached": _cached,
+    "wheel": _wheel,
     "ends": _ends,
 }

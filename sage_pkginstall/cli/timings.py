@@ -1,0 +1,59 @@
+"""``timings``: a page that shows where the time of a build went."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.cli.target import Talk, parser
+from sage_pkginstall.operations.events import logs_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["timings"]
+
+
+def timings(arguments: Sequence[str]) -> int:
+    """Write a page in HTML that shows where the time of the last build went.
+
+    It needs no network: timeline by job slot and package, critical path, slowest packages,
+    waits for the lock, what came from the cache.
+    """
+    options = parser("sage-pkginstall timings", timings.__doc__ or "")
+    options.add_argument(
+        "-o", "--output", metavar="FILE", help="the page (default: $SAGE_LOGS/timings.html)"
+    )
+    options.add_argument(
+        "--events", metavar="FILE", help="the events of another build, in $SAGE_LOGS/builds"
+    )
+    options.add_argument("--json", action="store_true", help="print the numbers, write no page")
+    given = options.parse_args(arguments)
+    from sage_pkginstall.reports.timings import (  # noqa: PLC0415
+        document_of,
+        find_run,
+        page_of,
+        timings_of,
+    )
+
+    logs = logs_directory(os.environ)
+    run = find_run(logs, Path(given.events) if given.events else None)
+    document = document_of(timings_of(run))
+    talk = Talk("sage-pkginstall timings", as_json=given.json)
+    output = Path(given.output) if given.output else logs / "timings.html"
+    if not given.json:
+        _replace(output, page_of(document))
+    talk.result([os.fspath(output)], document)
+    return 0
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a page as a whole: somebody may be looking at it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
