@@ -3,7 +3,8 @@
 Two things are compared by what they mean: byte-code, since ``marshal`` writes what it
 writes by how often an object is referred to at that moment; and the scripts of entry
 points, whose text pip changes from release to release: the interpreter and the function
-that they call are the same.
+that they call are the same.  A file that several wheels bring is in all their RECORDs as
+it lies there, after us; after pip, as each of them brought it: our rows are verified.
 
 They are fetched by pip, as ``real-wheels.txt`` pins them, or as the list that REAL_WHEELS
 names; if that is a directory, the wheels in it are taken.  Both installers work on one
@@ -21,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
@@ -33,7 +35,7 @@ from tests.sitepackages import SITE
 from tests.trees import modes, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.torture.conftest import TellFigures
     from tests.trees import Entry
@@ -154,6 +156,7 @@ def test_real_wheels_are_installed_as_by_pip_and_uninstalled_to_nothing(
         f"{sum(map(len, by_us.records.values()))} rows of RECORD"
     )
     compare(by_us, by_pip)
+    ours("verify", prefix)
     ours("uninstall", prefix, *(wheel.name.partition("-")[0] for wheel in wheels))
     after = Installation.of(prefix)
     assert sorted(after.files.keys() ^ before.files.keys()) == []
@@ -167,13 +170,24 @@ def compare(by_us: Installation, by_pip: Installation) -> None:
     odd = {p: (m, by_pip.modes.get(p)) for p, m in by_us.modes.items() if m != by_pip.modes.get(p)}
     assert odd == {}
     assert by_us.records.keys() == by_pip.records.keys()
-    scripts = {path for path in by_us.files if path.startswith("bin/")}
-    scripts = {path for path in scripts if by_us.files[path] != by_pip.files[path]}
+    unequal = {path for path in by_us.files if by_us.files[path] != by_pip.files[path]}
+    loose = {path for path in unequal if path.startswith("bin/")} | _shared(by_us.records)
     for path, rows in by_us.records.items():
-        mine, theirs = (_without_hashes(r, scripts) for r in (rows, by_pip.records[path]))
-        assert (path, [*mine]) == (path, [*theirs])
+        mine, theirs = (_without_hashes(r, loose) for r in (rows, by_pip.records[path]))
+        assert (path, mine) == (path, theirs)
 
 
-def _without_hashes(rows: list[list[str]], scripts: set[str]) -> list[list[str]]:
-    """Return the rows, those of scripts without hash and size."""
-    return [row[:1] if os.path.normpath(f"{SITE}/{row[0]}") in scripts else row for row in rows]
+def _shared(records: Mapping[str, list[list[str]]]) -> set[str]:
+    """Return the paths that several distributions have: pip's RECORDs do not all fit the disk."""
+    counts = Counter(_path(row) for rows in records.values() for row in rows)
+    return {path for path, count in counts.items() if count > 1}
+
+
+def _without_hashes(rows: list[list[str]], loose: set[str]) -> list[list[str]]:
+    """Return the rows, those of ``loose`` paths without hash and size."""
+    return [row[:1] if _path(row) in loose else row for row in rows]
+
+
+def _path(row: list[str]) -> str:
+    """Return the path of a row, relative to the environment."""
+    return os.path.normpath(f"{SITE}/{row[0]}")
