@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +16,6 @@ from tests.sageworld import BIN, SageWorld
 from tests.terminal import CTRL_C, Ended, Typed, run_in_terminal
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.needs("make")
 
@@ -237,6 +234,50 @@ def test_rich_and_events_are_loaded_by_those_only_who_need_them(venv: Path, tmp_
 def test_command_that_is_missing_is_named(run_cli: RunCli) -> None:
     ended = run_cli("watch", status=2)
     assert "COMMAND" in ended.stderr
+
+
+# ------------------------------------------------------------------------------------- bars
+
+
+def wheels(directory: Path) -> list[str]:
+    return [str(make_wheel(directory, name, "1.0")) for name in ("one", "two", "three")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("install",),
+        ("pip-install",),
+        pytest.param(("pip", "install", "--no-index", "--no-deps"), marks=pytest.mark.slow),
+    ],
+)
+def test_staging_many_wheels_shows_a_bar(
+    venv: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    env = {**os.environ, "SAGE_VENV": str(venv)}
+    ended = run_in_terminal((*TOOL, *command, *wheels(tmp_path)), env)
+    assert ended.status == 0
+    drawn = re.findall(r"staging wheels \S+ +(\d)/3 *(\S*)", ended.text)
+    names = [Path(one).name for one in wheels(tmp_path)]
+    counts, shown = zip(*dict.fromkeys(drawn), strict=True)
+    assert counts == ("0", "1", "2", "3")
+    assert sorted(shown) == sorted(["", *names])
+    assert sorted(ended.lines[-3:]) == [f"installed {name} 1.0" for name in ("one", "three", "two")]
+
+
+@pytest.mark.parametrize("options", [["--quiet"], ["--json"], []])
+def test_who_wants_no_bar_gets_none(venv: Path, tmp_path: Path, options: list[str]) -> None:
+    env = {**os.environ, "SAGE_VENV": str(venv)}
+    given = wheels(tmp_path) if options else wheels(tmp_path)[:1]
+    ended = run_in_terminal((*TOOL, "install", *options, *given), env)
+    assert ended.status == 0
+    assert "staging" not in ended.raw
+    assert "\x1b" not in ended.raw
+
+
+def test_bar_is_for_terminals(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    ended = run_cli("install", "--prefix", venv, *wheels(tmp_path), env={"TERM": "xterm"})
+    assert ended.stderr == ""
 
 
 # ----------------------------------------------------------------------------- top Makefile

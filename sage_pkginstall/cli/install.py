@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from sage_pkginstall.engine.tree import Tree
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sage_pkginstall.cli.target import Talk
     from sage_pkginstall.operations.install import Installation
@@ -22,6 +24,7 @@ __all__ = [
     "add_managed",
     "below",
     "install",
+    "staging_bar",
     "store_of",
     "tell_installation",
     "tell_uninstallation",
@@ -63,7 +66,8 @@ def install(arguments: Sequence[str]) -> int:
     how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
     tree = Tree(below(given.root, target.tree.prefix), target.tree.settings)
     tree.prefix.mkdir(parents=True, exist_ok=True)
-    result = install_wheels(tree, environment, requests, how)
+    with staging_bar(len(requests), talk) as staged:
+        result = install_wheels(tree, environment, requests, how._replace(staged=staged))
     tell_installation(result, talk, dry_run=given.dry_run)
     return 0
 
@@ -75,6 +79,27 @@ def add_managed(options: argparse.ArgumentParser) -> None:
         action="store_true",
         help="change an environment that the system manages (PEP 668)",
     )
+
+
+def staging_bar(
+    number: int, talk: Talk
+) -> contextlib.AbstractContextManager[Callable[[str], object]]:
+    """Return what gives a function that is to be told of each wheel that is staged.
+
+    On a terminal, and for more than one wheel, it draws a bar.
+    """
+    wanted = number > 1 and not talk.quiet and not talk.as_json and sys.stderr.isatty()
+    if not wanted or os.environ.get("TERM", "dumb") == "dumb" or not _has_rich():
+        return contextlib.nullcontext(lambda _name: None)
+    from sage_pkginstall.cli.bar import bar  # noqa: PLC0415 - loads rich
+
+    return bar(number)
+
+
+def _has_rich() -> bool:
+    from importlib.util import find_spec  # noqa: PLC0415 - on terminals only
+
+    return find_spec("rich") is not None
 
 
 def below(root: str | None, prefix: Path) -> Path:

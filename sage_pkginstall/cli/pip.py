@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.install import tell_installation, tell_uninstallation
+from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
 from sage_pkginstall.cli.pip_options import Split, split
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
@@ -86,8 +86,10 @@ def _install(target: Target, taken: Split, talk: Talk) -> int:
         if not requests:
             return 0
         compiled = tuple(r._replace(compile=not taken.no_compile) for r in requests)
-        result = install(target.tree, environment, compiled, InstallOptions())
-    tell_installation(result, talk._replace(quiet=taken.quiet), dry_run=False)
+        talk = talk._replace(quiet=taken.quiet)
+        with staging_bar(len(compiled), talk) as staged:
+            result = install(target.tree, environment, compiled, InstallOptions(staged=staged))
+    tell_installation(result, talk, dry_run=False)
     return 0
 
 

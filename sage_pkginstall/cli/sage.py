@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.cli.install import (
     add_managed,
     below,
+    staging_bar,
     store_of,
     tell_installation,
     tell_uninstallation,
@@ -78,7 +79,9 @@ def pip_install(arguments: Sequence[str]) -> int:
         requests = tuple(request._replace(compile=False) for request in requests)
     tree = Tree(below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
-    tell_installation(install(tree, environment, requests, InstallOptions()), talk, dry_run=False)
+    with staging_bar(len(requests), talk) as staged:
+        result = install(tree, environment, requests, InstallOptions(staged=staged))
+    tell_installation(result, talk, dry_run=False)
     return 0
 
 

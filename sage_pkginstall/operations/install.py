@@ -13,7 +13,7 @@ from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.staging import stage_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
@@ -27,12 +27,14 @@ class InstallOptions(NamedTuple):
     """How wheels are installed.
 
     ``conflicts``: what becomes of a file that another distribution owns with another
-    content; ``dry_run``: only plan; ``check_requirements``: name those that are unmet.
+    content; ``dry_run``: only plan; ``check_requirements``: name those that are unmet;
+    ``staged`` is told the file name of each wheel when it is staged.
     """
 
     conflicts: Literal["warn", "error"] = "warn"
     dry_run: bool = False
     check_requirements: bool = True
+    staged: Callable[[str], object] = lambda _name: None
 
 
 class Installation(NamedTuple):
@@ -61,19 +63,24 @@ def install(
     """
     _refuse_twins(requests)
     with tree.workspace() as workspace:
-        staged = tuple(
-            stage_wheel(
-                request,
-                environment,
-                workspace.tree,
-                compiler=compile_staged,
-                cache=cache_directory(),
-            )
-            for request in requests
-        )
+        staged = tuple(_stage(workspace, environment, requests, options))
         missing = _unmet(environment, staged) if options.check_requirements else ()
         outcome = _bring_in(tree, workspace, environment, staged, options)
     return Installation(staged, outcome, missing)
+
+
+def _stage(
+    workspace: Workspace,
+    environment: Environment,
+    requests: Sequence[WheelRequest],
+    options: InstallOptions,
+) -> Iterator[StagedDistribution]:
+    cache = cache_directory()
+    for request in requests:
+        yield stage_wheel(
+            request, environment, workspace.tree, compiler=compile_staged, cache=cache
+        )
+        options.staged(request.path.name)
 
 
 def _bring_in(
