@@ -77,16 +77,19 @@ def absent(wheels: Iterable[Path], environment: Path, but: Iterable[Path] = ()) 
 def _record_of_wheel(wheel: Path) -> dict[str, tuple[str, str]]:
     """Return hash and size by path, without RECORD itself."""
     with zipfile.ZipFile(wheel) as archive:
-        (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD")]
+        (name,) = [n for n in archive.namelist() if _is_own(n) and n.endswith("/RECORD")]
         return _rows(archive.read(name).decode())
 
 
 def _rows(text: str) -> dict[str, tuple[str, str]]:
     rows = (row for row in csv.reader(text.splitlines()) if row)
-    return {p: (h, s) for p, h, s in rows if not p.endswith(_SELF)}
+    return {p: (h, s) for p, h, s in rows if not _is_own(p)}
 
 
-_SELF = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
+def _is_own(path: str) -> bool:
+    """Tell whether a path is a wheel's RECORD or a signature of that, not a vendored one's."""
+    directory, _, name = path.partition("/")
+    return directory.endswith(".dist-info") and name in {"RECORD", "RECORD.jws", "RECORD.p7s"}
 
 
 def _in_root(record: Iterable[str]) -> list[str]:
