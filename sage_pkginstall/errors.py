@@ -126,12 +126,17 @@ class PackageError(PkgInstallError):
 
 
 class ConflictError(PkgInstallError):
-    """A path to be installed belongs to something else, or is of another type."""
+    """A path to be installed belongs to something else, or is of another type.
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"cannot install {path}: {reason}")
+    ``bringer`` is what brings the path, as far as that is known.
+    """
+
+    def __init__(self, path: str, reason: str, bringer: str | None = None) -> None:
+        what = f"{path} of {bringer}" if bringer else path
+        super().__init__(f"cannot install {what}: {reason}")
         self.path = path
         self.reason = reason
+        self.bringer = bringer
 
 
 class LockError(PkgInstallError):

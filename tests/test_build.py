@@ -107,7 +107,9 @@ def test_lacking_requirement_is_named_and_the_build_tried_without_isolation(
     assert report["prefix"] == str(build.environment.prefix)
     warning = next(line for line in build.said().splitlines() if line.startswith("Warning"))
     assert "'not-there>=2'" in warning
-    assert "'dependencies' file needs mending" in warning
+    assert (
+        "add what provides it, behind the '|', to the 'dependencies' file of its package" in warning
+    )
 
 
 def test_lacking_requirement_is_an_error_where_isolation_is_asked_for(

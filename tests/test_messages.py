@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +19,13 @@ import pytest
 
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import ManagedEnvironmentError
+from sage_pkginstall.operations.managed import refuse_managed
 from sage_pkginstall.reports.doctor import examine
 from sage_pkginstall.reports.finding import Examination
-from tests.conftest import ROOT, RunCli
+from tests.conftest import ROOT, START, RunCli
+from tests.sageworld import BIN, SageWorld
+from tests.sources import make_source
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
@@ -105,6 +111,294 @@ def python_of_another_prefix(desk: Desk) -> str:
 def unknown_name(desk: Desk) -> str:
     said = {desk.run(command, "nothing", status=1) for command in ("show", "files", "verify")}
     return max(said)
+
+
+@produces(
+    "cannot run '{command}': there is no such command",
+    "cannot show the page of {name}: there is no such command",
+    "cannot find the package directories: give --packages, or set SAGE_ROOT",
+    "cannot find the package directories: SAGE_ROOT is not set",
+    "cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?",
+)
+def wrong_words(desk: Desk) -> str:
+    said = desk.cli("nonsense", status=2).stderr
+    said += desk.cli("manual", "nonsense", status=2).stderr
+    said += desk.cli("make-rules", status=2).stderr
+    said += desk.cli("spkg", "foo", status=2).stderr
+    return said + desk.cli("pip-install", "foo", status=3).stderr
+
+
+@produces("cannot use target interpreter {path}: {reason}")
+def no_interpreter(desk: Desk) -> str:
+    plant(desk.directory, {"python3": b""})
+    return desk.cli("list", "--python", desk.directory / "python3", status=1).stderr
+
+
+@produces(
+    "cannot change {prefix}: the system manages it (PEP 668); use a virtual environment"
+    " ('python3 -m venv --without-pip DIRECTORY'), or, at your own risk, --break-system-packages"
+)
+def managed_prefix(desk: Desk) -> str:
+    environment = target_environment(desk.prefix)._replace(externally_managed="by us")
+    with pytest.raises(ManagedEnvironmentError) as caught:
+        refuse_managed(environment)
+    return str(caught.value)
+
+
+@produces(
+    "cannot go on: {reason}: '{path}'; do this as a user who may, the owner of the prefix, say",
+    "cannot go on: {reason}: '{path}'; make room, then repeat the command",
+    "cannot change {prefix}: {reason}; nothing was changed",
+)
+def failing_disk(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    before = tree(desk.prefix)
+    said = ""
+    for fault in ("EACCES@1", "ENOSPC@1", "ENOSPC@3"):
+        said += desk.run("install", wheel, status=1, env={"SAGE_PKGINSTALL_FAIL": fault})
+    assert {p for p in set(tree(desk.prefix)) - set(before) if not p.startswith("var")} == set()
+    return said
+
+
+@produces("cannot go on: the current directory was deleted; go to another one")
+def directory_is_gone(desk: Desk) -> str:
+    code = f"cd {desk.directory} && mkdir gone && cd gone && rmdir ../gone && exec "
+    words = [sys.executable, "-I", "-c", START, ROOT, "list", "--prefix", "x"]
+    command = code + " ".join(shlex.quote(str(word)) for word in words)
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+@produces(
+    "cannot wait {number} s for the lock: that is no time",
+    "cannot use SAGE_LOCK_TIMEOUT={text}: it is no number of seconds",
+)
+def wrong_times(desk: Desk) -> str:
+    said = desk.run("list", "--lock-timeout", "nan", status=2)
+    return said + desk.run("list", status=2, env={"SAGE_LOCK_TIMEOUT": "soon"})
+
+
+@produces(
+    "waiting for the lock {path}, held by process {pid} ({label}), since {time} ({seconds} s)",
+    "cannot lock {path}: gave up after {seconds} s; it is held by process {pid} ({label}), since"
+    " {time} ({age} s); end that process if it hangs, then repeat",
+    "{command}: interrupted; nothing is half installed",
+)
+def somebody_holds_the_lock(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    tool: list[str | Path] = [sys.executable, "-I", "-c", START, ROOT]
+    lock, pipe = desk.prefix / "var/lock/pip3.lock", subprocess.PIPE
+    hold = [*tool, "flock", lock, "sh", "-c", "echo held; read end"]
+    install = [*tool, "install", "--prefix", desk.prefix, wheel]
+    with subprocess.Popen(hold, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        said = desk.run("install", "--lock-timeout", "0.5", wheel, status=1)
+        with subprocess.Popen(install, stderr=pipe) as waiting:
+            assert waiting.stderr is not None
+            said += waiting.stderr.readline().decode()
+            waiting.send_signal(signal.SIGINT)
+            said += waiting.communicate()[1].decode()
+        assert waiting.returncode == 130
+        holder.communicate(b"\n")
+    assert not (desk.site / "foo.py").exists()
+    return said
+
+
+@produces("cannot read record {path}: {reason}")
+def what_cannot_be_read(desk: Desk) -> str:
+    plant(desk.directory, {"request": b"nonsense"})
+    return desk.cli("commit-package", desk.directory / "request", status=1).stderr
+
+
+# ---------------------------------------------------------------------------------- install
+
+
+@produces(
+    "cannot install wheels into {prefix}: it has no bin/python3; give --python, or make it a"
+    " virtual environment"
+)
+def prefix_without_python(desk: Desk) -> str:
+    (desk.directory / "plain").mkdir()
+    wheel = make_wheel(desk.directory, "foo", "1")
+    return desk.cli("install", "--prefix", desk.directory / "plain", wheel, status=2).stderr
+
+
+@produces(
+    "cannot install {file}: it is not a wheel (NAME-VERSION-TAGS.whl); build it first, with"
+    " 'sage-pkginstall build'",
+    "cannot install {wheel}: there is no file {path}",
+    "cannot install {wheel}: {other} is of the same distribution; give one of them",
+    "cannot meet requirement '{text}': there is no fitting wheel in {store}",
+    "cannot meet requirement '{text}': it cannot be read: {reason}",
+    "cannot meet requirement '{text}': only file:// URLs are supported, nothing is downloaded",
+)
+def what_cannot_be_installed(desk: Desk) -> str:
+    one, two = (make_wheel(desk.directory, "foo", version) for version in "12")
+    said = desk.run("install", one, two, status=1)
+    for word in (
+        "none-1-py3-none-any.whl",
+        "bar",
+        "foo[",
+        "foo @ https://a/foo-1-py3-none-any.whl",
+    ):
+        said += desk.run("install", word, status=1)
+    return said + desk.run("install", desk.directory, status=1)
+
+
+@produces(
+    "cannot install {path} of {bringer}: {owner} owns it with another content",
+    "Warning: {path} is overwritten: it belongs to {owner}; now it is that of {bringer}",
+    "Warning: {path} is overwritten: no package owns it",
+    "cannot install {path} of {bringer}: it is a directory of {owner}, not a file; remove or"
+    " rename one of them",
+    "Warning: {path} is in two of the wheels, with different contents: that of {name} is installed",
+)
+def two_want_one_path(desk: Desk) -> str:
+    plant(desk.site, {"mine.py": b"by hand"})
+    desk.install("one", both="x = 1", mine="x = 1")
+    two = make_wheel(desk.directory, "two", "1", {"both.py": "x = 2"})
+    said = desk.run("install", "--conflicts", "error", two, status=1)
+    assert "both.py of distribution two 1: distribution one 1 owns it" in said
+    said += desk.run("install", two)
+    plant(desk.site, {"mine.py": b"by hand"})
+    desk.run("uninstall", "one")
+    plant(desk.site, {"hand.py": b"by hand", "place/file": b""})
+    said += desk.run("install", make_wheel(desk.directory, "three", "1", {"hand.py": "x = 1"}))
+    four = make_wheel(desk.directory, "four", "1", {"deep/file/a.py": ""})
+    desk.run("install", four)
+    five = make_wheel(desk.directory, "five", "1", {"deep/file": ""})
+    said += desk.run("install", five, status=1)
+    six = make_wheel(desk.directory, "six", "1", {"same.py": "x = 6"})
+    seven = make_wheel(desk.directory, "seven", "1", {"same.py": "x = 7"})
+    return said + desk.run("install", six, seven)
+
+
+@produces(
+    "Warning: {name} needs {requirement}, which is not installed; install it, or add the package"
+    " that provides it to {file}"
+)
+def requirement_is_missing(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar>=2"])
+    return desk.run("install", wheel)
+
+
+@produces(
+    "Warning: {info} has no readable RECORD: only that directory is removed, other files of"
+    " {name} may stay",
+    "Warning: {name} lists '{path}', which is outside of the prefix and stays",
+)
+def records_at_fault(desk: Desk) -> str:
+    desk.install("foo")
+    (desk.site / "foo-1.dist-info" / "RECORD").unlink()
+    desk.install("bar")
+    with (desk.site / "bar-1.dist-info" / "RECORD").open("a") as record:
+        record.write("/etc/passwd,,\n")
+    return desk.run("uninstall", "foo", "bar")
+
+
+# ------------------------------------------------------------------------------------ build
+
+
+@produces(
+    "cannot build {source}: it holds neither pyproject.toml nor setup.py",
+    "cannot build {source}: it is neither a directory nor an sdist ({reason})",
+    "cannot use -C '{text}': it is not KEY=VALUE",
+    "cannot empty {directory}: it holds {path}",
+)
+def what_cannot_be_built(desk: Desk) -> str:
+    plant(desk.directory, {"source/a": b"", "file": b""})
+    source = desk.directory / "source"
+    goal = ("-w", str(desk.directory / "dist"))
+    said = desk.run("build", *goal, source, status=1)
+    said += desk.run("build", *goal, desk.directory / "file", status=1)
+    said += desk.run("build", *goal, "-C", "x", source, status=2)
+    return said + desk.run("build", "-w", desk.directory, source, status=2)
+
+
+@produces(
+    "cannot build {source}: {what}; {log} has the whole log, which ends:",
+    "Warning: cannot meet requirement '{requirement}': {reason}. Building {name} without"
+    " isolation; add what provides it, behind the '|', to {file}",
+)
+def backend_fails(desk: Desk) -> str:
+    source = make_source(
+        desk.directory / "source",
+        requires=["bar>=2"],
+        code="print('no luck', flush=True); os._exit(3)",
+    )
+    variables = {"SAGE_ROOT": "/sage", "PKG_BASE": "tiny"}
+    said = desk.run("build", "-w", desk.directory / "dist", source, status=1, env=variables)
+    assert "behind the '|', to /sage/build/pkgs/tiny/dependencies" in said
+    assert "no luck" in said.split("which ends:")[1]
+    return said
+
+
+@produces(
+    "cannot merge {path}: it is not a directory",
+    "cannot install {path}: it is neither file, link nor directory",
+)
+def what_cannot_be_merged(desk: Desk) -> str:
+    (desk.directory / "staged").mkdir()
+    os.mkfifo(desk.directory / "staged" / "pipe")
+    said = desk.run("merge", desk.directory / "none", status=2)
+    return said + desk.run("merge", desk.directory / "staged", status=1)
+
+
+# --------------------------------------------------------------------------------- packages
+
+
+@produces(
+    "cannot handle package {name}: there is no directory {directory}",
+    "cannot handle package {name}: it is no name of a package",
+    "cannot handle package {name}: its directory is that of version {version}, not {other}",
+    "cannot handle package {name}: {directory} has no file 'type'",
+    "cannot handle package {name}: its script {script} failed (exit status {status}); its log lies"
+    " in {directory}",
+    "cannot do two things at once: give one mode at most",
+    "[{name}] failed (status {status}); the end of {log}:",
+)
+def packages_at_fault(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", {"spkg-install.in": "echo why; exit 7"})
+    (world.packages / "bar").mkdir()
+    said = world.spkg("-d", "-b", "foo", status=1).stderr
+    for name in ("none", "../foo", "foo-2", "bar", "foo"):
+        said += world.spkg(name, status=1).stderr
+    log, command = desk.directory / "foo.log", shlex.join([str(BIN / "sage-spkg"), "foo"])
+    told = world.run("sage-logger", "-p", command, log, V="0", status=1)
+    assert "why" in told.stdout.split("the end of")[1]
+    return said + told.stdout
+
+
+@produces(
+    "cannot install nothing: name a wheel, or -r FILE",
+    "cannot use SAGE_PIP_INSTALL_FLAGS={text}: {reason}",
+    "cannot install {source} editable: --editable takes a source directory, and the one wheel that"
+    " was built of it",
+    "Warning: {name} is not installed, so there is nothing to uninstall",
+)
+def pip_at_fault(desk: Desk) -> str:
+    sage = {"SAGE_VENV": str(desk.prefix)}
+    wheel = make_wheel(desk.directory, "foo", "1")
+    said = desk.cli("pip-install", status=3, env=sage).stderr
+    said += desk.cli("pip-install", "-e", "nowhere", wheel, status=3, env=sage).stderr
+    said += desk.cli("pip", "uninstall", "-y", "nothing", env=sage).stderr
+    sage["SAGE_PIP_INSTALL_FLAGS"] = '"'
+    return said + desk.cli("pip-install", status=3, env=sage).stderr
+
+
+@produces(
+    "cannot lock descriptor {number}: it is not open",
+    "cannot run {command}: there is no such command",
+    "cannot run {command}: it is not executable",
+)
+def flock_at_fault(desk: Desk) -> str:
+    lock = desk.directory / "lock"
+    said = desk.cli("flock", "99", "true", status=2).stderr
+    said += desk.cli("flock", lock, "no-such-command", status=127).stderr
+    return said + desk.cli("flock", lock, desk.directory, status=126).stderr
 
 
 @produces("{path}: unowned: no distribution or package has it")
@@ -467,9 +761,9 @@ def doctor_of_variables(desk: Desk) -> str:
 def messages() -> Iterator[str]:
     """The messages of the page: the first column of its tables."""
     for line in PAGE.read_text().splitlines():
-        found = re.match(r"\| `(.*?)` \|", line)
+        found = re.match(r"\| `(.*?)` (?<!\\)\|", line)
         if found:
-            yield found[1]
+            yield found[1].replace("\\|", "|")
 
 
 def pattern(message: str) -> str:
@@ -498,6 +792,28 @@ def test_page_has_each_message_once() -> None:
     listed = list(messages())
     assert sorted(listed) == sorted(m for _, expected in SCENARIOS.values() for m in expected)
     assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> None:
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert re.fullmatch(r"sage-pkginstall[\w ]*: cannot go on: No space left .*\n", ended.stderr)
+    closed = ["sh", "-c", f"{shlex.join(command)} >&-"]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+def test_reader_that_ends_first_is_no_traceback(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 def test_healthy_prefix_has_no_findings(desk: Desk) -> None:

@@ -46,9 +46,18 @@ def test_wrong_command_line(tmp_path: Path) -> None:
 
 def test_terminal_is_told_only_begin_and_end_where_v_is_0(tmp_path: Path) -> None:
     log = tmp_path / "foo.log"
-    ended = logger("echo one; false", log, "-p", V="0")
-    assert ended.stdout == f"[foo] begins; its log is {log}\n[foo] failed (status 1)\n"
+    ended = logger("echo one", log, "-p", V="0")
+    assert ended.stdout == f"[foo] begins; its log is {log}\n[foo] is done\n"
     assert log.read_text() == "[foo] one\n"
+
+
+def test_terminal_is_told_how_the_log_of_a_failure_ends(tmp_path: Path) -> None:
+    log = tmp_path / "foo.log"
+    ended = logger("seq 100; false", log, V="0")
+    first, second, *rest = ended.stdout.splitlines()
+    assert first == f"[foo] begins; its log is {log}"
+    assert second == f"[foo] failed (status 1); the end of {log}:"
+    assert [line.strip() for line in rest] == [str(n) for n in range(89, 101)]
 
 
 def test_daemon_that_a_command_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sage_pkginstall.builds.cache import held, unpacked_wheels
 from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
+from sage_pkginstall.builds.dependencies_file import dependencies_file
 from sage_pkginstall.builds.frontend import Backend, BuildRunner, Product, Programs, pip_wheel
 from sage_pkginstall.builds.requires import resolve
 from sage_pkginstall.builds.slots import job_slots, provide
@@ -88,7 +89,7 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
                 raise
             log.write(
                 f"Warning: {error}. Building {request.source.name} without isolation; "
-                "the package's 'dependencies' file needs mending"
+                f"add what provides it, behind the '|', to {dependencies_file(os.environ)}"
             )
             # What it takes instead of the requirement, nobody knows: nothing is kept of this.
             replace(build, once=None).make(isolated=False)

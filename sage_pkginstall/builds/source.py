@@ -70,7 +70,8 @@ def unpacked(source: Path, directory: Path) -> Path:
             with tarfile.open(source) as tar:
                 _extract(tar, directory)
     except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise BuildError(source, f"it is neither a directory nor an sdist ({error})") from error
+        why = str(error).partition("\n")[0].removesuffix(":")
+        raise BuildError(source, f"it is neither a directory nor an sdist ({why})") from error
     tops = list(directory.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
         raise BuildError(source, "an sdist holds one directory, this file does not")

@@ -71,7 +71,7 @@ def _prune(talk: Talk, days: float) -> None:
 def why_rebuilt(arguments: Sequence[str]) -> int:
     """Tell what changed since the wheel of the package or source NAME was built before."""
     options = parser("sage-pkginstall why-rebuilt", why_rebuilt.__doc__ or "")
-    options.add_argument("name", metavar="NAME")
+    options.add_argument("name", metavar="NAME", help="a distribution")
     options.add_argument("--all", action="store_true", help="name all that changed")
     _add_output(options)
     given = options.parse_args(arguments)

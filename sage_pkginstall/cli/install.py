@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.builds.dependencies_file import dependencies_file
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
 from sage_pkginstall.engine.tree import Tree
@@ -119,8 +120,8 @@ def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> Non
     """Print what was installed, and warn of what it lacks."""
     talk.warn(result.outcome.warnings)
     talk.warn(
-        f"{name} needs {requirement}, which is not installed; add the package that provides it"
-        f" to the 'dependencies' file of {name}"
+        f"{name} needs {requirement}, which is not installed; install it, or add the package that"
+        f" provides it to {dependencies_file(os.environ)}"
         for name, requirement in result.unmet
     )
     names = [f"{d.name} {d.version}" for d in result.distributions]

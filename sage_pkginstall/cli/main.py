@@ -6,8 +6,10 @@ only when it is asked for, because start-up is a good part of installing a small
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -55,40 +57,74 @@ COMMANDS: dict[str, tuple[str, str]] = {
 _STATUS_OF_FAILURE = {"pip-install": 3}
 _INTERRUPTED = 130
 
+_REMEDIES = {
+    errno.EACCES: "; do this as a user who may, the owner of the prefix, say",
+    errno.ENOSPC: "; make room, then repeat the command",
+    errno.EDQUOT: "; make room, then repeat the command",
+    errno.EROFS: "; the file system is mounted for reading only",
+    errno.EMFILE: "; allow more open files (ulimit -n), then repeat the command",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _have_streams()
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # any name can be told in any locale
+    command = words[0] if words and words[0] in COMMANDS else ""
+    try:
+        try:
+            return _run(words)
+        finally:
+            sys.stdout.flush()  # while a full disk or a closed pipe can still be told
+    except PkgInstallError as error:
+        return _failed(command, str(error), error.exit_status)
+    except BrokenPipeError:
+        _drop_output()
+        return 1
+    except OSError as error:
+        _drop_output()
+        return _failed(command, f"cannot go on: {_os_reason(error)}", 1)
+    except KeyboardInterrupt:
+        _failed(command, "interrupted; nothing is half installed", _INTERRUPTED)
+        return _INTERRUPTED
+
+
+def _have_streams() -> None:
+    """Open what was closed: no other file may become standard output or error."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for good
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         return _usage(0 if words else 2)
     if words[0] in ("-V", "--version"):
         print(f"sage-pkginstall {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        print(
-            f"sage-pkginstall: cannot run {words[0]!r}: there is no such command", file=sys.stderr
-        )
+        _failed("", f"cannot run {words[0]!r}: there is no such command", 2)
         return _usage(2)
     os.umask(os.umask(0o022) | 0o002)  # not even then may everybody write what is installed
-    return _run(words[0], words[1:])
+    return find_function(words[0])(words[1:])
 
 
-def _run(command: str, arguments: list[str]) -> int:
-    try:
-        return find_function(command)(arguments)
-    except PkgInstallError as error:
-        print(f"{_called(command)}: {error}", file=sys.stderr)
-        return _STATUS_OF_FAILURE.get(command, error.exit_status)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return 1
-        print(f"{_called(command)}: cannot go on: {_os_reason(error)}", file=sys.stderr)
-        return _STATUS_OF_FAILURE.get(command, 1)
-    except KeyboardInterrupt:
-        print(f"{_called(command)}: interrupted; nothing is half installed", file=sys.stderr)
-        return _INTERRUPTED
+def _failed(command: str, reason: str, status: int) -> int:
+    """Say why a command failed, as far as anybody hears it; return its exit status."""
+    with suppress(OSError):
+        print(f"{_called(command)}: {reason}", file=sys.stderr)
+    return _STATUS_OF_FAILURE.get(command, status)
+
+
+def _drop_output() -> None:
+    """Let what could not be written go nowhere, so that Python does not try it again."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
 
 
 def find_function(command: str) -> Callable[[Sequence[str]], int]:
@@ -102,13 +138,24 @@ def find_function(command: str) -> Callable[[Sequence[str]], int]:
 
 def _called(command: str) -> str:
     sage = command in ("pip-install", "pip-uninstall", "flock", "spkg", "spkg-uninstall", "logger")
-    return f"sage-{command}" if sage else f"sage-pkginstall {command}"
+    return f"sage-{command}" if sage else f"sage-pkginstall {command}".rstrip()
 
 
 def _os_reason(error: OSError) -> str:
     if error.filename is None:
-        return str(error)
-    return f"{error.strerror}: {error.filename!r}"
+        if isinstance(error, FileNotFoundError) and _is_nowhere():
+            return "the current directory was deleted; go to another one"
+        return error.strerror or str(error)
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    return f"{error.strerror}: {error.filename!r}{remedy}"
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - the question is whether it fails
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _usage(status: int) -> int:

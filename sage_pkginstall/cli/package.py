@@ -77,7 +77,7 @@ def install(arguments: Sequence[str]) -> int:
         allow_upstream=given.allow_upstream,
     )
     with _logging(place, common.logs):
-        return _told("sage-spkg", lambda: _run_job(package, place, options))
+        return _told("sage-spkg", lambda: _run_job(package, place, options), common.logs)
 
 
 def _run_job(package: Package, place: PackageVariables, options: Options) -> int:
@@ -236,7 +236,7 @@ def uninstall(arguments: Sequence[str]) -> int:
     directory = Path(given.log_directory).absolute() if given.log_directory else common.logs
     is_logged = is_installed(place)
     with _logging(place, directory) if is_logged else contextlib.nullcontext():
-        return _told("sage-spkg-uninstall", lambda: _uninstall(given, place, package))
+        return _told("sage-spkg-uninstall", lambda: _uninstall(given, place, package), directory)
 
 
 def _uninstall(given: argparse.Namespace, place: PackageVariables, package: Package | None) -> int:
@@ -303,10 +303,13 @@ def _logging(place: PackageVariables, directory: Path) -> Iterator[None]:
         yield
 
 
-def _told(program: str, work: Callable[[], int]) -> int:
+def _told(program: str, work: Callable[[], int], logs: Path) -> int:
     """Return the status of ``work``; errors are told here, so that the log has them, too."""
     try:
         return work()
+    except ScriptError as error:
+        print(f"{program}: {error}; its log lies in {logs}", file=sys.stderr, flush=True)
+        return error.exit_status
     except PkgInstallError as error:
         print(f"{program}: {error}", file=sys.stderr, flush=True)
         return error.exit_status

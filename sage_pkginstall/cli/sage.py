@@ -51,7 +51,7 @@ def pip_install(arguments: Sequence[str]) -> int:
     options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
     _add_pip_options(options)
     add_managed(options)
-    flags = shlex.split(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
+    flags = _flags(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
     given = options.parse_args([*flags, *arguments])
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
     from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
@@ -83,6 +83,13 @@ def pip_install(arguments: Sequence[str]) -> int:
         result = install(tree, environment, requests, InstallOptions(staged=staged))
     tell_installation(result, talk, dry_run=False)
     return 0
+
+
+def _flags(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"cannot use SAGE_PIP_INSTALL_FLAGS={text!r}: {error}") from None
 
 
 def _editable(requests: tuple[WheelRequest, ...], source: Path) -> tuple[WheelRequest, ...]:

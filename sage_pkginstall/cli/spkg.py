@@ -43,8 +43,8 @@ def spkg_uninstall_main(arguments: Sequence[str]) -> int:
 def logger_main(arguments: Sequence[str]) -> int:
     """Run COMMAND (of bash); its output goes to the terminal and to the end of LOG.
 
-    With V=0 in the environment the terminal is told only of the beginning and the end; where
-    ``sage-pkginstall watch`` shows what goes on, only of a failure.
+    With V=0 in the environment the terminal is told only of the beginning and the end, and of
+    how the log of a failure ends; where ``sage-pkginstall watch`` shows what goes on, only of that.
     """
     from sage_pkginstall.cli.target import parser  # noqa: PLC0415
     from sage_pkginstall.spkg.logger import LOGGED, WATCHED, logged_command  # noqa: PLC0415
@@ -67,9 +67,9 @@ def logger_main(arguments: Sequence[str]) -> int:
         quiet=quiet or watched,
         variables={**os.environ, LOGGED: name},
     )
-    if quiet:
-        print(f"[{name}] " + ("is done" if status == 0 else f"failed (status {status})"))
-    if watched and status not in {0, _INTERRUPTED}:
+    if quiet and status == 0:
+        print(f"[{name}] is done")
+    if (quiet or watched) and status not in {0, _INTERRUPTED}:
         _tell_failure(name, status, log)
     return status
 

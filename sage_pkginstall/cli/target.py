@@ -130,17 +130,21 @@ def tree_settings(talk: Talk, lock_timeout: float | None = None) -> TreeSettings
 
     ``SAGE_LOCK_TIMEOUT`` (seconds), ``SAGE_PKGINSTALL_DURABLE`` (``0``: do not flush).
     """
-    timeout = lock_timeout
-    if timeout is None:
-        text = os.environ.get("SAGE_LOCK_TIMEOUT", str(_LOCK_TIMEOUT))
-        try:
-            timeout = float(text)
-        except ValueError:
-            reason = "it is no number of seconds"
-            raise UsageError(f"cannot use SAGE_LOCK_TIMEOUT={text!r}: {reason}") from None
+    timeout = _timeout() if lock_timeout is None else lock_timeout
+    if not timeout >= 0:  # a number may be nan, too
+        raise UsageError(f"cannot wait {timeout:g} s for the lock: that is no time")
     durable = os.environ.get("SAGE_PKGINSTALL_DURABLE", "1") not in ("0", "no", "none")
     notify = lambda message: print(f"{talk.program}: {message}", file=sys.stderr)  # noqa: E731
     return TreeSettings(LockSettings(timeout, notify, _tell_of_waiting), durable=durable)
+
+
+def _timeout() -> float:
+    text = os.environ.get("SAGE_LOCK_TIMEOUT", str(_LOCK_TIMEOUT))
+    try:
+        return float(text)
+    except ValueError:
+        reason = "it is no number of seconds"
+        raise UsageError(f"cannot use SAGE_LOCK_TIMEOUT={text!r}: {reason}") from None
 
 
 def _tell_of_waiting() -> None:

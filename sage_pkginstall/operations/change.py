@@ -76,7 +76,7 @@ def commit_change(
     preparer = _Preparer(tree, workspace, environment, change)
     commit = partial(tree.commit, workspace, label, preparer.prepare)
     committed = logged(tree, workspace, label, change, commit)
-    warnings = [*preparer.warnings, *(notice.message for notice in committed.plan.notices)]
+    warnings = [*preparer.warnings, *preparer.told(committed.plan)]
     if committed.warning:
         warnings.append(committed.warning)
     return Outcome(committed.plan, tuple(warnings), committed.waited, committed.held)
@@ -88,8 +88,7 @@ def plan_change(
     """Return what `commit_change` would do now, without doing it."""
     preparer = _Preparer(tree, workspace, environment, change)
     plan = preparer.prepare().plan
-    warnings = (*preparer.warnings, *(notice.message for notice in plan.notices))
-    return Outcome(plan, warnings)
+    return Outcome(plan, (*preparer.warnings, *preparer.told(plan)))
 
 
 class _Preparer:
@@ -118,9 +117,25 @@ class _Preparer:
             conflicts=self.change.conflicts,
         )
         self._fit_in(request.ownership)
-        plan = make_plan(self.workspace, request, exchange=self.exchange)
+        try:
+            plan = make_plan(self.workspace, request, exchange=self.exchange)
+        except ConflictError as error:
+            raise ConflictError(error.path, error.reason, self._bringer(error.path)) from error
         self.warnings = (*twice, *warnings)
         return Prepared(plan, facts.is_current)
+
+    def told(self, plan: Plan) -> Iterator[str]:
+        """Yield the notices of a plan; of a path that has owners, also what brings it now."""
+        for notice in plan.notices:
+            bringer = self._bringer(notice.path) if notice.owners else None
+            yield f"{notice.message}; now it is that of {bringer}" if bringer else notice.message
+
+    def _bringer(self, path: str) -> str | None:
+        """Return what the staged entry ``path`` belongs to, if that is known."""
+        for staged in self.change.staged:
+            if any(one == path or one.startswith(f"{path}/") for one in staged.paths):
+                return f"distribution {staged.name} {staged.version}"
+        return f"package {self.change.package}" if self.change.package else None
 
     def _fit_in(self, ownership: Ownership) -> None:
         """Fit the staged tree to what is in the prefix."""
