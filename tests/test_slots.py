@@ -216,7 +216,8 @@ def test_job_slots_are_no_input_of_a_wheel(tmp_path: Path, venv: Path) -> None:
     said = [
         subprocess.run(
             ["sh", "-c", f"{BUILD} {words}"], cwd=tmp_path, capture_output=True, text=True,
-            env={**os.environ, "SAGE_PKGINSTALL_CACHE": str(tmp_path / "cache"), **more}, check=True,
+            env={**os.environ, "SAGE_PKGINSTALL_CACHE": str(tmp_path / "cache"), **more},
+            check=True,
         ).stderr
         for more in ({}, {"MAKELEVEL": "1", "MAKEFLAGS": "-j8"})
     ]  # fmt: skip

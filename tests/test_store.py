@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sage_pkginstall.builds.store import find_wheel, only_wheel, stored_wheels
+from sage_pkginstall.builds.products import only_wheel
+from sage_pkginstall.builds.store import find_wheel, stored_wheels
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import BuildError, WheelError
 from tests.sources import make_wheel

@@ -21,11 +21,11 @@ from sage_pkginstall.builds.cache import held, unpacked_wheels
 from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
 from sage_pkginstall.builds.dependencies_file import dependencies_file
 from sage_pkginstall.builds.frontend import Backend, BuildRunner, Product, Programs, pip_wheel
-from sage_pkginstall.builds.requires import resolve
+from sage_pkginstall.builds.products import only_wheel
+from sage_pkginstall.builds.resolved import resolved
 from sage_pkginstall.builds.slots import job_slots, provide
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.source_files import UnknownInputError
-from sage_pkginstall.builds.store import StoredWheel, only_wheel
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import BuildError, RequirementError, UsageError
 
@@ -173,8 +173,8 @@ class _Build:
         What a backend asks for depends on these inputs, too, so it is asked once.
         """
         requires = backend.system.requires
-        wheels = resolve(requires, self.store, self.environment)
-        inputs = once.with_requirements(inputs, (wheel.path for wheel in wheels))
+        wheels = resolved(requires, self.store, self.environment)
+        inputs = once.with_requirements(inputs, wheels)
         more = once.shelf.asked(inputs.key)
         if more is None:
             place = self._compose(wheels)
@@ -182,8 +182,8 @@ class _Build:
             once.shelf.note(inputs.key, more)
             if not more:
                 return inputs, lambda: place
-        wheels = resolve((*requires, *more), self.store, self.environment) if more else wheels
-        inputs = once.with_requirements(inputs, (wheel.path for wheel in wheels))
+        wheels = resolved((*requires, *more), self.store, self.environment) if more else wheels
+        inputs = once.with_requirements(inputs, wheels)
         return inputs, partial(self._compose, wheels)
 
     def _options(self, *, isolated: bool) -> dict[str, str]:
@@ -206,19 +206,18 @@ class _Build:
 
     def _isolated(self, backend: Backend, product: Product) -> BuildEnvironment:
         requires = backend.system.requires
-        wheels = resolve(requires, self.store, self.environment)
+        wheels = resolved(requires, self.store, self.environment)
         place = self._compose(wheels)
         more = backend.requires(product, place)
         if not more:
             return place
-        wheels_with_more = resolve((*requires, *more), self.store, self.environment)
+        wheels_with_more = resolved((*requires, *more), self.store, self.environment)
         return place if wheels_with_more == wheels else self._compose(wheels_with_more)
 
-    def _compose(self, wheels: tuple[StoredWheel, ...]) -> BuildEnvironment:
-        paths = [wheel.path for wheel in wheels]
+    def _compose(self, wheels: tuple[Path, ...]) -> BuildEnvironment:
         cache = cache_directory()
         try:
-            entries = self._held_entries(paths, cache)
+            entries = self._held_entries(wheels, cache)
         except OSError as error:
             remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
             reason = f"the cache {cache} cannot be filled ({error.strerror}); {remedy}"

@@ -25,7 +25,8 @@ __all__ = ["Kind", "Pruned", "kinds", "prune"]
 
 _OF_ENTRIES = ("wheels", "built")
 _OF_FILES = (
-    "asked", "building", "last", "prefixes", "remote-down", "targets", "tools", "owners",
+    "asked", "building", "last", "prefixes", "remote-down", "resolved", "targets",
+    "tools", "owners",
 )  # fmt: skip
 _DAY = 86400
 

@@ -21,7 +21,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from sage_pkginstall.errors import BuildError, WheelError
+from sage_pkginstall.errors import WheelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,7 +37,6 @@ __all__ = [
     "WheelNeeds",
     "candidates",
     "find_wheel",
-    "only_wheel",
     "stored_wheels",
     "wheel_needs",
 ]
@@ -114,20 +113,6 @@ def find_wheel(
     """
     found = candidates(stored_wheels(store), requirement, environment)
     return found[0] if found else None
-
-
-def only_wheel(directory: Path, source: Path) -> Path:
-    """Return the one wheel that building ``source`` left in ``directory``.
-
-    Raises BuildError if there is none or more than one.
-    """
-    wheels = sorted(directory.glob("*.whl"))
-    if not wheels:
-        raise BuildError(source, "no wheel found after building")
-    if len(wheels) > 1:
-        names = ", ".join(wheel.name for wheel in wheels)
-        raise BuildError(source, f"more than one wheel found after building: {names}")
-    return wheels[0]
 
 
 def wheel_needs(wheel: StoredWheel) -> WheelNeeds:

@@ -80,7 +80,6 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
     if os.environ.get("SAGE_PKGINSTALL_BUILT") == "no":
         return None
     from sage_pkginstall.builds.once import Once  # noqa: PLC0415
-    from sage_pkginstall.builds.remote import remote_of  # noqa: PLC0415
     from sage_pkginstall.builds.shelf import Shelf  # noqa: PLC0415
     from sage_pkginstall.spkg.seen import surroundings  # noqa: PLC0415
 
@@ -90,7 +89,12 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
     except PkgInstallError as error:  # a stamp that cannot be read, say
         log.write(f"Built without looking into the cache: {error}")
         return None
-    shelf = Shelf(cache_directory(), remote_of(os.environ, warn), warn)
+    remote = None
+    if os.environ.get("SAGE_PKGINSTALL_REMOTE"):
+        from sage_pkginstall.builds.remote import remote_of  # noqa: PLC0415
+
+        remote = remote_of(os.environ, warn)
+    shelf = Shelf(cache_directory(), remote, warn)
     return Once(shelf, around, os.environ, _reason_to_rebuild(asked=rebuild))
 
 

@@ -184,7 +184,7 @@ def _rules(needs: _Needs) -> Iterator[str]:
         yield f"{name}-{tree}-uninstall:"
         yield f"\t@$(call {'nothing' if package.kind == 'none' else 'uninstall'},{name},{tree})"
     if _makes_wheels(package):
-        yield f"{name}-wheel: |{environment}"
+        yield f"{name}-wheel: | $(environment)"
         yield f"\t+@$(call wheel,{version},{package.trees[0]})"
     if package.kind == "pip":
         yield f"{name}: {before}"

@@ -26,7 +26,6 @@ from sage_pkginstall.environment import cache_directory, read_cached, write_cach
 from sage_pkginstall.errors import PackageError, UsageError
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
-from sage_pkginstall.spkg.stamp import read_stamp
 from sage_pkginstall.spkg.variables import RECORDS, SCRIPTS, Variables, read_variables
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def _content(variables: Variables, tree: Path, stamp: Path) -> str:
 
     It is remembered with their times and sizes.  The paths of the trees do not count.
     """
-    files = [path for path in read_stamp(stamp).files or () if path.startswith(_USED)]
+    files = [path for path in _files(stamp) if path.startswith(_USED)]
     identity = [_identity(tree, path) for path in files]
     known = cache_directory() / "prefixes" / f"{digest_of(os.fspath(stamp))[:32]}.json"
     try:
@@ -167,6 +166,12 @@ def _content(variables: Variables, tree: Path, stamp: Path) -> str:
     content = digest_of({path: _hash(variables, tree / path) for path in files})
     write_cached(known, json.dumps({"identity": identity, "content": content}).encode())
     return content
+
+
+def _files(stamp: Path) -> tuple[str, ...]:
+    from sage_pkginstall.spkg.stamp import read_stamp  # noqa: PLC0415 -- rarely
+
+    return read_stamp(stamp).files or ()
 
 
 def _identity(tree: Path, path: str) -> list[object]:
@@ -200,7 +205,7 @@ def _foreign(variables: Variables, declared: set[str]) -> Iterator[tuple[str, st
     for tree in dict.fromkeys((variables.local, variables.venv)):
         for stamp in (tree / RECORDS).glob("*-*"):
             name = stamp.name.partition("-")[0]
-            for path in read_stamp(stamp).files or ():
+            for path in _files(stamp):
                 match = _LIBRARY.match(path)
                 if match and name in declared:
                     own.add(match[1])
