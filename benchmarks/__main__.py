@@ -40,7 +40,7 @@ def main() -> int:
 def _run(given: argparse.Namespace, places: Places, page: Path) -> int:
     only = given.only or (",".join(suite.QUICK) if given.quick else _ALL)
     rounds = given.rounds or (1 if given.quick else 3)
-    bench = Bench.of(places, re.compile(given.tools))
+    bench = Bench(places, re.compile(given.tools))
     bench.wheels.fetch()
     chosen = suite.works(bench, only.split(","))
     if not chosen:

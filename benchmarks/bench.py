@@ -23,15 +23,15 @@ __all__ = ["Bench"]
 
 @dataclass(frozen=True)
 class Bench:
-    """A set-up of the benchmarks: everything below ``places``, and the tools to compare."""
+    """A set-up of the benchmarks: everything below ``places``, and which tools to compare."""
 
     places: Places
-    tools: tuple[Tool, ...]
+    wanted: re.Pattern[str]
 
-    @staticmethod
-    def of(places: Places, wanted: re.Pattern[str]) -> Bench:
-        """Return the set-up with the tools whose label matches."""
-        return Bench(places, tuple(t for t in all_tools(places) if wanted.search(t.label)))
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools whose label ``wanted`` is found in."""
+        return tuple(t for t in all_tools(self.places) if self.wanted.search(t.label))
 
     @property
     def wheels(self) -> Wheels:

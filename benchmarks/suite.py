@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.completeness import IncompleteError
@@ -49,10 +50,12 @@ QUICK = ("a-six", "c20", "d-upgrade-six", "d-uninstall-six", "e", "f-version", "
 
 
 def works(bench: Bench, only: Collection[str]) -> tuple[Work, ...]:
-    """Return the works that are asked for."""
+    """Return the works that are asked for, with the cases of the tools that are."""
     letters = {word.partition("-")[0] for word in only}
     kinds = [make for letter, make in KINDS.items() if letter in letters]
-    return tuple(work for make in kinds for work in make(bench) if asked_for(work.key, only))
+    chosen = [work for make in kinds for work in make(bench) if asked_for(work.key, only)]
+    cases = [tuple(c for c in work.cases if bench.wanted.search(c.tool)) for work in chosen]
+    return tuple(replace(work, cases=few) for work, few in zip(chosen, cases, strict=True) if few)
 
 
 def asked_for(key: str, only: Collection[str]) -> bool:
