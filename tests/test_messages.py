@@ -26,6 +26,7 @@ from sage_pkginstall.reports.finding import Examination
 from tests.conftest import ROOT, START, RunCli
 from tests.sageworld import BIN, SageWorld
 from tests.sources import make_source
+from tests.terminal import CTRL_C, run_in_terminal
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
@@ -453,6 +454,40 @@ def changed_by_pip_and_by_hand(desk: Desk) -> str:
 @produces("no transaction is known; looked into {files}")
 def no_transaction(desk: Desk) -> str:
     return desk.run("log")
+
+
+# ------------------------------------------------------------------------- timings and watch
+
+
+@produces(
+    "cannot read {place}: there are no events of a build; let make build something first, or"
+    " give --events"
+)
+def no_build(desk: Desk) -> str:
+    return desk.cli("timings", status=1, env={"SAGE_LOGS": str(desk.directory)}).stderr
+
+
+@produces(
+    "{package} failed after {time}, in phase {phase}",
+    "interrupted after {time}: {done} of {planned} packages are done",
+    "cut off: {packages}",
+    "not begun: {packages}",
+    "nothing is half installed; the same command goes on from here",
+)
+def watched_make_that_fails_and_is_interrupted(desk: Desk) -> str:
+    root = desk.directory / "sage"
+    for directory in ("build/pkgs", "build/make", "upstream"):
+        (root / directory).mkdir(parents=True)
+    world = SageWorld(root, desk.prefix)
+    for name, script, needs in (("bad", "exit 3", ""), ("slow", "sleep 99", ""), ("z", "", "slow")):
+        files = {"spkg-install.in": script, "dependencies": needs, "trees.txt": "SAGE_LOCAL"}
+        world.package(name, "1.0", files, source={"x": ""})
+    trees = dict.fromkeys(("SAGE_LOCAL", "SAGE_VENV"), str(desk.prefix))
+    env = {**os.environ, **trees, "SAGE_ROOT": str(root), "SAGE_PKGINSTALL_PYTHON": sys.executable}
+    make = ("make", "-f", str(ROOT / "build/make/Makefile"), "-k", "-j2", "bad", "z")
+    command = (sys.executable, "-I", "-c", START, str(ROOT), "watch", *make)
+    ended = run_in_terminal(command, env, {r" slow-1\.0 +build[^·]*0/3 done · 1 running": CTRL_C})
+    return ended.text
 
 
 # ----------------------------------------------------------------------------------- verify

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.terminal import CTRL_C, Ended, Typed, run_in_terminal
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
-pytestmark = pytest.mark.needs("make")
+pytestmark = pytest.mark.needs("make", "ps")
 
 MAKEFILE = ROOT / "build" / "make" / "Makefile"
 TOOL = (sys.executable, "-I", "-c", START, str(ROOT))  # which has rich
@@ -118,6 +119,12 @@ def test_what_make_says_itself_is_shown(world: SageWorld) -> None:
     assert "Nothing to be done for 'high'" in watch(world, "high").text
 
 
+def test_faults_of_package_directories_are_told(world: SageWorld) -> None:
+    add(world, "odd", "true", "low nonsense")
+    ended = watch(world, "low")
+    assert "its dependencies name 'nonsense', which is no package" in ended.text.replace("\n", " ")
+
+
 def test_waiting_for_the_lock_is_shown(world: SageWorld) -> None:
     lock = world.prefix / "var/lock/pip3.lock"
     with subprocess.Popen(
@@ -161,13 +168,33 @@ def test_ctrl_c_ends_everything_and_says_what_is_left_and_how_to_go_on(world: Sa
     assert stamps(world) == {"low-1.0", "high-1.0", "slow-1.0", "last-1.0"}
 
 
+def test_termination_ends_everything_too(world: SageWorld, tmp_path: Path) -> None:
+    add(world, "slow", "sleep 5; sleep 5")
+    own = tmp_path / "pid"
+    command = ("sh", "-c", f'echo $$ >{own}; exec "$@"', "sh", *TOOL, "watch", "make")
+    ended = run_in_terminal(
+        (*command, "-f", str(MAKEFILE), "slow"),
+        variables(world),
+        {r" slow-1\.0 +build": lambda: os.kill(int(own.read_text()), signal.SIGTERM)},
+    )
+    assert ended.status == 130
+    assert "0 of 1 packages are done\ncut off: slow-1.0 (build)\n" in ended.text
+    assert "interrupted" in (world.root / "logs/pkgs/slow-1.0.log").read_text()
+    assert f"{world.prefix}/var/tmp/sage/build/slow-1.0" not in processes()
+
+
 def test_ctrl_c_leaves_no_process_behind(world: SageWorld) -> None:
     name = f"5{os.getpid()}"
     add(world, "slow", f"sleep {name} & sleep {name}")
     ended = watch(world, "slow", typed={r" slow-1\.0 +build": CTRL_C})
     assert ended.status == 130
-    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert f"sleep {name}" not in found.stdout
+    assert f"sleep {name}" not in processes()
+
+
+def processes() -> str:
+    """The command lines of all processes."""
+    command = ("ps", "-eo", "args")
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 # ------------------------------------------------------------------------- without all that

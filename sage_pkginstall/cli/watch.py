@@ -17,7 +17,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.cli.target import parser
 from sage_pkginstall.operations.events import EVENTS, logs_directory, new_event_file
@@ -57,8 +57,11 @@ def watch(arguments: Sequence[str]) -> int:
 
     events = Path(os.environ.get(EVENTS) or new_event_file(logs_directory(os.environ)))
     variables = {**os.environ, EVENTS: os.fspath(events.absolute()), WATCHED: "1"}
-    display = Display(events, _planned(command, variables))
+    plan = _plan(command, variables)
+    display = Display(events, plan.packages)
     with display.shown():
+        for warning in plan.warnings:
+            display.say(warning)
         status = _show(command, variables, display)
     display.conclude(status)
     return _INTERRUPTED if display.is_interrupted else status
@@ -73,18 +76,31 @@ def _can_show(environ: Mapping[str, str], command: Sequence[str]) -> bool:
     return wanted and sys.stdout.isatty() and find_spec("rich") is not None
 
 
-def _planned(command: Sequence[str], variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the packages, with their versions, that ``command`` would build now."""
+class _Plan(NamedTuple):
+    """The packages, with their versions, that a make would build, and what it warned of."""
+
+    packages: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def _plan(command: Sequence[str], variables: Mapping[str, str]) -> _Plan:
+    """Ask ``command`` what it would do now.
+
+    That reads the package directories, so their faults are told here, and not again.
+    """
     ended = subprocess.run(
         [*command, "-n"],
         env=dict(variables),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         close_fds=False,  # make's jobserver
         check=False,
     )
-    return tuple(_PLANNED.findall(ended.stdout.decode(errors="replace")))
+    said = ended.stderr.decode(errors="replace").splitlines()
+    return _Plan(
+        tuple(_PLANNED.findall(ended.stdout.decode(errors="replace"))),
+        tuple(line for line in said if line.startswith("Warning: ")),
+    )
 
 
 def _show(command: Sequence[str], variables: Mapping[str, str], display: Display) -> int:

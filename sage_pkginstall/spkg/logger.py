@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from sage_pkginstall.spkg.programs import exit_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["LOGGED", "WATCHED", "LineCopier", "logged", "logged_command"]
@@ -97,8 +97,8 @@ def logged_command(
 ) -> int:
     """Run ``command``, its output under ``prefix`` in ``log`` and on stdout (unless quiet).
 
-    Returns its exit status, 128 + N after signal N.  Ctrl-C is for the command: what it
-    still has to say is copied.
+    Returns its exit status, 128 + N after signal N.  Ctrl-C is for the command, and so is
+    SIGTERM, which make sends to us alone: what it still has to say is copied.
     """
     reading, writing = os.pipe()
     try:
@@ -108,7 +108,7 @@ def logged_command(
     finally:
         os.close(writing)
     out = None if quiet else sys.stdout.fileno()
-    with _opened(log) as descriptor, _stopper(process) as stop, _not_interrupted():
+    with _opened(log) as descriptor, _stopper(process) as stop, _left_to(process):
         LineCopier(os.fsencode(prefix), descriptor, {reading: out}).copy_until(stop)
     os.close(reading)
     return exit_status(process.wait())
@@ -164,12 +164,18 @@ def _copy_and_exit(copier: LineCopier, stop: int, others: Iterable[int]) -> NoRe
 
 
 @contextlib.contextmanager
-def _not_interrupted() -> Iterator[None]:
-    former = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+def _left_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let ``process`` end by the signals that would end us."""
+    handlers: dict[int, Callable[[int, object], None]] = {
+        signal.SIGINT: lambda _number, _frame: None,  # the terminal sends it to all
+        signal.SIGTERM: lambda _number, _frame: process.send_signal(signal.SIGINT),
+    }
+    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
