@@ -13,6 +13,7 @@ from benchmarks.case import Work
 from benchmarks.completeness import site_packages
 from benchmarks.measuring import Job
 from benchmarks.works.installing import Task, case
+from benchmarks.works.lock import forget_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +81,7 @@ def _beside(bench: Bench, tool: Tool, count: int) -> Case:
     def prepare() -> None:
         plain.prepare()
         bench.run(Job(before, plain.job.environment))
+        forget_times(bench.places.transactions)
 
     return replace(plain, prepare=prepare)
 
