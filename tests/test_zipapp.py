@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -48,3 +49,13 @@ def test_file_installs_for_another_python(tool: Path, tmp_path: Path) -> None:
     run(tool, "install", "--prefix", prefix, wheel)
     (cached,) = prefix.glob("lib/pypy3*/site-packages/foo/__pycache__/*.pyc")
     assert "pypy" in cached.name
+
+
+def test_file_has_the_page_of_timings_inside(tool: Path, tmp_path: Path) -> None:
+    job = {"package": "foo", "version": "1.0", "tree": "/t", "kind": "normal", "mode": "all"}
+    begins = {**job, "needs": [], "slots": 1, "log": "/l", "pid": 1, "event": "begins"}
+    events, page = tmp_path / "run.jsonl", tmp_path / "page.html"
+    events.write_text(json.dumps({"format": 1, "time": 1.0, "job": "1", **begins}) + "\n")
+    assert run(tool, "timings", "--events", events, "-o", page) == f"{page}\n"
+    assert '"name":"foo-1.0"' in page.read_text()
+    assert "prefers-color-scheme" in page.read_text()
