@@ -1,7 +1,7 @@
 """The examples of the README and the manual do what they say.
 
 Each page is worked through from top to bottom in a directory of its own, in which a
-folder ``wheels`` with some tiny wheels lies.  The result of a command is compared with
+folder ``wheels`` with some tiny wheels lies, and a ``source``.  The result of a command is compared with
 what the page shows, in which ``...`` stands for anything.
 """
 
@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.examples import console, python
-from tests.sources import make_wheel
+from tests.sources import make_source, make_wheel
 
 WHEELS = ("six-1.17.0-py2.py3-none-any.whl", "foo-1.0-py3-none-any.whl", "foo-1.1-py3-none-any.whl")
 PAGES = [
@@ -32,6 +32,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where a reader sits, with the tool on PATH and wheels at hand."""
     for wheel in WHEELS:
         make_wheel(tmp_path / "wheels", wheel)
+    make_source(tmp_path / "source")
     directories = [ROOT / "build" / "bin", Path(sys.executable).parent]
     path = os.pathsep.join([*map(str, directories), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)
