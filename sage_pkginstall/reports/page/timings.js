@@ -117,7 +117,7 @@
 
   const drawJob = (root, job, index, { x, y }) => {
     const classes = ["job", job.critical ? "critical" : "", job.result === "done" ? "" : "failed"];
-    const group = svg("g", { class: classes.join(" ").trim(), tabindex: "-1", role: "img", "aria-label": describe(job) }, root);
+    const group = svg("g", { class: classes.join(" ").trim(), tabindex: "-1", role: "button", "aria-label": describe(job) }, root);
     const box = (began, took, name, top, height, least) =>
       svg("rect", { x: x(began), y: top, width: Math.max(least, x(began + took) - x(began)), height, class: name }, group);
     box(job.began, job.took, "start", y, ROW - 4, 1);
