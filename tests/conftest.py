@@ -116,9 +116,12 @@ def index(machine_settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) 
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose programs are missing; where CI is set, let it fail instead."""
+    """Skip a test whose programs are missing; where CI is set, let it fail instead.
+
+    Not on macOS, which cannot have all of them (strace, say).
+    """
     for mark in item.iter_markers("needs"):
         missing = [program for program in mark.args if shutil.which(program) is None]
         if missing:
             reason = f"needs {', '.join(missing)}; see tests/setup-debian"
-            (pytest.fail if CI else pytest.skip)(reason)
+            (pytest.fail if CI and sys.platform == "linux" else pytest.skip)(reason)

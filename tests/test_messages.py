@@ -830,6 +830,7 @@ def test_page_has_each_message_once() -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
 def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> None:
     command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device

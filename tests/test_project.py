@@ -79,7 +79,7 @@ def test_source_archive_has_what_checks_and_builds_need(
 ) -> None:
     flit = pytest.importorskip("flit_core.buildapi")
     copy = tmp_path / "checkout"
-    for name in ("sage_pkginstall", "build", "tests", "docs", "data", "examples", ".ci"):
+    for name in ("sage_pkginstall", "build", "tests", "docs", "data", "examples", ".ci", ".github"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True)
     for path in ROOT.iterdir():
         if path.is_file():

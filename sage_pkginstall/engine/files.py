@@ -43,9 +43,10 @@ __all__ = [
     "write_new",
 ]
 
-_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+# ENOTSUP is another number than EOPNOTSUPP on macOS, and the one that renamex_np(2) names.
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
-_NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS})
+_NO_LINK = frozenset({errno.EPERM, errno.EMLINK, *_UNSUPPORTED} - {errno.EINVAL})
 
 
 def _renamer() -> Callable[[bytes, bytes, int], int] | None:
@@ -214,7 +215,7 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Fal
         while view:
             view = view[os.write(descriptor, view) :]
         if durable:
-            os.fsync(descriptor)
+            _sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -238,9 +239,20 @@ def flush(path: StrPath) -> None:
     step(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """Have a file's data on the disk; fsync(2) of macOS leaves it in the cache of the drive."""
+    if sys.platform == "darwin":
+        import fcntl  # noqa: PLC0415 - there only
+
+        with contextlib.suppress(OSError):  # a file system that lacks it has fsync
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def flush_directories(directories: Iterable[str]) -> None:
