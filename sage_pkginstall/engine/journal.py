@@ -116,13 +116,28 @@ class JournalFile:
             return Journal.from_bytes(data, path, undoing=path == self.undo_path)
         return None
 
-    def write(self, journal: Journal, *, durable: bool) -> None:
-        """Put the journal in place, atomically; it counts from then on."""
-        draft = self.path.parent / journal.workspace / "journal"
+    def draft(self, journal: Journal, *, durable: bool) -> None:
+        """Write what `publish` puts in place; an earlier draft of the workspace goes.
+
+        Nobody reads a draft, so this needs no lock.
+        """
+        draft = self._draft(journal)
+        if files.lstat(draft) is not None:
+            files.unlink(draft)
         files.write_new(draft, journal.to_bytes(), mode=0o600, durable=durable)
-        files.rename(draft, self.path)
+
+    def publish(self, journal: Journal, *, durable: bool) -> None:
+        """Put the draft of the journal in place, atomically; it counts from then on."""
+        files.rename(self._draft(journal), self.path)
         if durable:
-            files.flush(self.path.parent)
+            self.flush()
+
+    def flush(self) -> None:
+        """Have what became of the journal written to the disk."""
+        files.flush(self.path.parent)
+
+    def _draft(self, journal: Journal) -> Path:
+        return self.path.parent / journal.workspace / "journal"
 
     def turn_round(self, *, durable: bool) -> bool:
         """Have the journal undone from now on; return False if there is none."""
@@ -130,11 +145,11 @@ class JournalFile:
             return False
         files.rename(self.path, self.undo_path)
         if durable:
-            files.flush(self.path.parent)
+            self.flush()
         return True
 
     def delete(self, *, durable: bool) -> None:
         """Remove the journal: the transaction is over."""
         files.unlink(self.undo_path if self.is_undoing() else self.path)
         if durable:
-            files.flush(self.path.parent)
+            self.flush()

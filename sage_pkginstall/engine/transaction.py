@@ -147,9 +147,11 @@ def _signals_deferred() -> Iterator[None]:
 
 
 def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> str | None:
-    """Commit ``journal``: afterwards all its operations are done, or none is.
+    """Commit ``journal``, whose draft is there: all its operations are done then, or none is.
 
-    The caller holds the lock of the tree.  Returns a warning if everything is done but
+    The caller holds the lock of the tree.  That the journal is gone again needs no flush
+    under it: the next one is flushed to the same directory before it counts, and until
+    then carrying this one out again changes nothing.  Returns a warning if everything is done but
     the journal could not be removed (the next command does that).  Raises
     `TransactionError` if an operation failed and the prefix is the old one again,
     `JournalError` if not even undoing worked: then the journal stays, and every later
@@ -157,13 +159,13 @@ def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: boo
     """
     with _signals_deferred():
         try:
-            file.write(journal, durable=durable)
+            file.publish(journal, durable=durable)
             _apply(prefix, journal, durable=durable)
         except OSError as error:
             _undo(prefix, file, durable=durable)
             raise TransactionError(prefix, describe(error)) from error
         try:
-            file.delete(durable=durable)
+            file.delete(durable=False)
         except OSError as error:
             return f"everything is installed, but {describe(error)}: the next command cleans up"
     return None

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import Holder, LockSettings, TreeLock, last_holder
-from sage_pkginstall.engine.transaction import carry_out, recover
+from sage_pkginstall.engine.transaction import carry_out, describe, recover
 from sage_pkginstall.engine.workspace import StagingArea, Workspace
+from sage_pkginstall.errors import TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,23 +94,34 @@ class Tree:
         if self.settings.durable:
             files.flush_file_system(workspace.path)
         token = last_holder(self.lock_path)
-        prepared = None if self.journal.read() else self._prepare(workspace, prepare)
+        prepared = None if self.journal.read() else self._prepare(workspace, label, prepare)
         asked = time.monotonic()
         with self.locked(label) as previous:
             taken = time.monotonic()
             idle = previous is not None and previous.ended and previous == token
             if prepared is None or not idle or not self._holds(prepared):
-                prepared = self._prepare(workspace, prepare)
+                prepared = self._prepare(workspace, label, prepare)
             warning = self._carry_out(workspace, label, prepared.plan)
         released = time.monotonic()
+        if self.settings.durable and prepared.plan.operations:
+            with contextlib.suppress(OSError):  # it is done; see `carry_out`
+                self.journal.flush()
         return Committed(
             prepared.plan, waited=taken - asked, held=released - taken, warning=warning
         )
 
-    def _prepare(self, workspace: Workspace, prepare: Callable[[], Prepared]) -> Prepared:
+    def _prepare(
+        self, workspace: Workspace, label: str, prepare: Callable[[], Prepared]
+    ) -> Prepared:
         prepared = prepare()
         if self.settings.durable:
             workspace.flush_changes()
+        if prepared.plan.operations:
+            journal = Journal(label, workspace.name, prepared.plan.operations)
+            try:
+                self.journal.draft(journal, durable=self.settings.durable)
+            except OSError as error:
+                raise TransactionError(self.prefix, describe(error)) from error
         return prepared
 
     @staticmethod

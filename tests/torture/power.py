@@ -117,10 +117,10 @@ class _Recorder:
     def rename_new(self, old: Path, new: Path) -> None:
         if self.can_exchange or _is_directory(old):
             self.note("rename", old, new)
+            Path(old).rename(new)
         else:
-            self.note("link", old, new)
-            self.note("unlink", old)
-        Path(old).rename(new)
+            self.link(old, new)
+            self.unlink(old)
 
     def exchange(self, first: Path, second: Path) -> bool:
         if not self.can_exchange:

@@ -46,7 +46,9 @@ os.umask(0)
 tree = Tree(pathlib.Path(sys.argv[1]))
 with tree.workspace() as workspace, tree.locked("x"):
     (workspace.tree / "half").write_text("")
-    tree.journal.write(Journal("x", workspace.name, ()), durable=False)
+    journal = Journal("x", workspace.name, ())
+    tree.journal.draft(journal, durable=False)
+    tree.journal.publish(journal, durable=False)
     os.kill(os.getpid(), 9)
 """
 
