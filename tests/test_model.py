@@ -133,7 +133,10 @@ class Model(RuleBasedStateMachine):
     def install(self, name: str, contents: Files, fault: Fault | None) -> None:
         """Install or change a package."""
         staged = {path: data for path, data in contents.items() if "/" in path}
-        if not is_tree(set(staged)):
+        others = (paths for other, paths in self.packages.items() if other != name)
+        gone = frozenset().union(*others) - set(self.there)
+        # What others' records name is theirs even when it is gone: a directory there stays.
+        if not is_tree(set(staged)) or not is_tree({*map(canonical, staged), *gone}):
             return
         self.change(name, staged, fault or Fault(0, None))
 
