@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 FORGE = ROOT / ".github"
 WORKFLOWS = sorted((FORGE / "workflows").glob("*.yml"))
-FORMS = sorted(
-    set((FORGE / "ISSUE_TEMPLATE").glob("*.yml")) - {FORGE / "ISSUE_TEMPLATE/config.yml"}
-)
+CONFIG = FORGE / "ISSUE_TEMPLATE" / "config.yml"
+FORMS = sorted(set(CONFIG.parent.glob("*.yml")) - {CONFIG})
 SCHEMAS = {
     "github-workflows": WORKFLOWS,
     "github-issue-forms": FORMS,
