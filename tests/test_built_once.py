@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.builds.shelf import Shelf
 from sage_pkginstall.builds.toolchain import toolchain
 from sage_pkginstall.environment import cache_directory
 from tests.sageworld import SageWorld
@@ -344,6 +347,44 @@ def test_builds_of_the_same_at_once_build_it_once(tmp_path: Path, builds: Builds
     assert (
         len({(tmp_path / str(n) / "tiny-1.0-py3-none-any.whl").read_bytes() for n in range(3)}) == 1
     )
+
+
+KEEPER = """
+import sys
+from pathlib import Path
+from sage_pkginstall.builds.shelf import About, Shelf
+from sage_pkginstall.builds.source_files import hash_file
+cache, wheel = map(Path, sys.argv[1:])
+about = About(wheel.name, hash_file(wheel), wheel.stat().st_size, "now", {})
+Shelf(cache, None, print).keep("0" * 64, wheel, about)
+"""
+
+
+def test_killed_build_leaves_a_whole_entry_or_none(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
+    root = Path(__file__).parent.parent
+    found = set()
+    for step in itertools.count(1):
+        cache = tmp_path / str(step)
+        env = {"PYTHONPATH": str(root), "SAGE_PKGINSTALL_FAIL": f"kill@{step}"}
+        words = [sys.executable, "-c", KEEPER, str(cache), str(wheel)]
+        ended = subprocess.run(words, env={**os.environ, **env}, check=False)
+        said: list[str] = []
+        taken = Shelf(cache, None, said.append).take("0" * 64, {}, tmp_path)
+        assert said == []
+        found.add((taken is not None, ended.returncode))
+        if ended.returncode == 0:
+            break
+    assert found >= {(False, -signal.SIGKILL), (True, 0)}
+
+
+def test_token_of_the_server_does_not_reach_the_build(tmp_path: Path, builds: Builds) -> None:
+    secret = {"SAGE_PKGINSTALL_REMOTE_TOKEN": "x"}
+    wheel, _ = builds(make_source(tmp_path / "src"), **secret)
+    variables = report_of(wheel)["variables"]
+    assert isinstance(variables, dict)
+    assert "SAGE_PKGINSTALL_CACHE" in variables
+    assert "SAGE_PKGINSTALL_REMOTE_TOKEN" not in variables
 
 
 def test_cache_that_cannot_be_written_is_no_failure(tmp_path: Path, builds: Builds) -> None:

@@ -31,8 +31,15 @@ __all__ = ["BuildEnvironment", "compose", "of_target"]
 _SHEBANG = b"#!" + os.fsencode(SCRIPT_INTERPRETER) + b"\n"
 _LONGEST_SHEBANG = 127
 
-# They would change what Python imports, or take pip to the machine's index.
-_UNWANTED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV")
+# They would change what Python imports, take pip to the machine's index, or tell a secret.
+_UNWANTED = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "__PYVENV_LAUNCHER__",
+    "VIRTUAL_ENV",
+    "SAGE_PKGINSTALL_REMOTE_TOKEN",
+)
 
 
 @dataclass(frozen=True)
