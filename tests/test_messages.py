@@ -374,6 +374,49 @@ def packages_at_fault(desk: Desk) -> str:
 
 
 @produces(
+    "cannot handle package {name}: its type {text} is none of {types}",
+    "cannot handle package {name}: its package-version.txt holds no version: {text}",
+    "cannot handle package {name}: its checksums.ini names no tarball",
+    "cannot handle package {name}: {file} is missing; put it into {directory}",
+    "cannot handle package {name}: the {algorithm} of {path} is {found}, not {wanted}; delete the"
+    " file to have it downloaded anew",
+    "cannot handle package {name}: {script} begins with a shebang; wrapped scripts are run by bash,"
+    " so remove that line",
+    "cannot handle package {name}: nothing is built and staged in {directory}; run sage-spkg"
+    " without -p",
+    "cannot handle package {name}: there is nothing to install: it stands for a package of the"
+    " system; install that one",
+)
+def package_directories_at_fault(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    script = {"spkg-install.in": "true"}
+    world.package("a", "1", {**script, "type": "good\n"})
+    world.package("b", "no version", script)
+    world.package("c", "1", {**script, "checksums.ini": "\n"})
+    world.package("d", "1", script, source={"f": ""})
+    (world.root / "upstream" / "d-1.tar.gz").unlink()
+    world.package("e", "1", script, source={"f": ""})
+    (world.root / "upstream" / "e-1.tar.gz").write_bytes(b"")
+    world.package("f", "1", {"spkg-install.in": "#!/bin/sh\n"})
+    world.package("g", "1", {})
+    said = "".join(world.spkg(name, status=1).stderr for name in "abcdefg")
+    world.package("h", "1", script)
+    return said + world.spkg("-p", "h", status=1).stderr
+
+
+@produces(
+    "cannot handle package {name}: its staged tree holds Python modules or distributions ({paths});"
+    " build a wheel and install it with sdh_pip_install (SAGE_STAGED_PYTHON=warn allows it)"
+)
+def staged_python(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    install = f'd=$(python3 -c "{code}")\necho >m.py; sdh_install m.py "$d"\n'
+    world.package("foo", "1", {"spkg-install.in": install})
+    return world.spkg("foo", status=1).stderr
+
+
+@produces(
     "cannot install nothing: name a wheel, or -r FILE",
     "cannot use SAGE_PIP_INSTALL_FLAGS={text}: {reason}",
     "cannot install {source} editable: --editable takes a source directory, and the one wheel that"
