@@ -437,6 +437,36 @@ def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Bui
     assert builds(source)[1]
 
 
+LEAVES = """
+Path("build/lib").mkdir(parents=True, exist_ok=True)
+Path("tiny.egg-info").mkdir(exist_ok=True)
+Path("tiny.egg-info/PKG-INFO").write_text("Name: tiny")
+left = Path("build/lib/left.txt")
+left.write_text((left.read_text() if left.exists() else "") + Path("module.py").read_text())
+name = SPECIFICATION["name"]
+"""
+
+
+def test_what_a_build_left_in_its_source_is_no_new_source(tmp_path: Path, builds: Builds) -> None:
+    source = plant(make_source(tmp_path / "src", code=LEAVES), {"module.py": b"x = 1\n"})
+    builds(source)
+    assert (source / "build" / "lib" / "left.txt").exists()
+    assert builds(source)[1]
+
+
+def test_what_a_build_left_counts_if_the_source_or_it_has_changed(
+    tmp_path: Path, builds: Builds
+) -> None:
+    source = plant(make_source(tmp_path / "src", code=LEAVES), {"module.py": b"x = 1\n"})
+    builds(source)
+    (source / "module.py").write_text("x = 2\n")
+    assert not builds(source)[1]  # what is in build/ went into this wheel
+    fresh = plant(make_source(tmp_path / "fresh", code=LEAVES), {"module.py": b"x = 2\n"})
+    assert not builds(fresh)[1]
+    (fresh / "tiny.egg-info" / "PKG-INFO").write_text("Name: other")
+    assert not builds(fresh)[1]
+
+
 # ------------------------------------------------------------------------------- packages
 
 SCRIPT = "cd src && sdh_pip_install .\n"

@@ -155,15 +155,40 @@ class _Build:
             self.programs.log.write(f"Built without looking into the cache: {error.reason}")
             self._build("wheel", source, self.products, isolated=isolated)
             return
+        clean = once.clean(inputs, source)
+        if clean is not None and isolated:
+            clean, _ = self._known_requirements(once, clean, backend)
+        if clean is not None and once.take(clean, self.products, self.programs.log):
+            return
         if isolated:
             inputs, enter = self._requirements(once, inputs, backend)
         else:
             enter = self._of_target
 
         def build() -> Path:
-            return self._build_in(enter(), backend, "wheel", self.products)
+            wheel = self._build_in(enter(), backend, "wheel", self.products)
+            once.note_leftovers(inputs, source, self.left_out)
+            return wheel
 
         once.make(inputs, self.products, self.programs.log, build)
+
+    def _known_requirements(
+        self, once: Once, inputs: Inputs, backend: Backend
+    ) -> tuple[Inputs | None, tuple[Path, ...]]:
+        """Return the inputs with all requirements, None if the backend was never asked for them.
+
+        And the wheels that are known: those that pyproject.toml asks for, or all.
+        """
+        requires = backend.system.requires
+        wheels = resolved(requires, self.store, self.environment)
+        inputs = once.with_requirements(inputs, wheels)
+        more = once.shelf.asked(inputs.key)
+        if more is None:
+            return None, wheels
+        if more:
+            wheels = resolved((*requires, *more), self.store, self.environment)
+            inputs = once.with_requirements(inputs, wheels)
+        return inputs, wheels
 
     def _requirements(
         self, once: Once, inputs: Inputs, backend: Backend
@@ -172,19 +197,17 @@ class _Build:
 
         What a backend asks for depends on these inputs, too, so it is asked once.
         """
-        requires = backend.system.requires
-        wheels = resolved(requires, self.store, self.environment)
+        known, wheels = self._known_requirements(once, inputs, backend)
+        if known is not None:
+            return known, partial(self._compose, wheels)
         inputs = once.with_requirements(inputs, wheels)
-        more = once.shelf.asked(inputs.key)
-        if more is None:
-            place = self._compose(wheels)
-            more = backend.requires("wheel", place)
-            once.shelf.note(inputs.key, more)
-            if not more:
-                return inputs, lambda: place
-        wheels = resolved((*requires, *more), self.store, self.environment) if more else wheels
-        inputs = once.with_requirements(inputs, wheels)
-        return inputs, partial(self._compose, wheels)
+        place = self._compose(wheels)
+        more = backend.requires("wheel", place)
+        once.shelf.note(inputs.key, more)
+        if not more:
+            return inputs, lambda: place
+        wheels = resolved((*backend.system.requires, *more), self.store, self.environment)
+        return once.with_requirements(inputs, wheels), partial(self._compose, wheels)
 
     def _options(self, *, isolated: bool) -> dict[str, str]:
         settings = "\n".join(f"{key}={value}" for key, value in self.request.config_settings)

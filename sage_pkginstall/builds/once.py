@@ -16,7 +16,9 @@ docs/decisions/0004-wheels-built-once.md says why these.  A wheel that names a d
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ from sage_pkginstall import __version__
 from sage_pkginstall.builds.embedded_paths import embedded_paths, embedded_words
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
+from sage_pkginstall.builds.leftovers import remember_leftovers, without_leftovers
 from sage_pkginstall.builds.seen_variables import Places, seen_variables
 from sage_pkginstall.builds.shelf import About
 from sage_pkginstall.builds.source_files import (
@@ -109,8 +112,7 @@ class Once:
 
         The log says which.  Whoever builds the same meanwhile is waited for.
         """
-        free = inputs.key
-        bound = inputs.with_group("only in", self.surroundings.places).key
+        free, bound = self._keys(inputs)
         wait = lambda: log.write("Waiting for another process that builds the same wheel")  # noqa: E731
         with self.shelf.building(free, wait):
             about = None
@@ -126,6 +128,32 @@ class Once:
         log.taken(False)  # noqa: FBT003
         self._remember(inputs, wheel.name, taken=False)
         return wheel
+
+    def take(self, inputs: Inputs, directory: Path, log: BuildLog) -> Path | None:
+        """Return the wheel of ``inputs`` if there is one; the log says so."""
+        for key in () if self.rebuild else self._keys(inputs):
+            about = self.shelf.take(key, inputs.digests(), directory)
+            if about is not None:
+                log.write(f"Taken from the cache: {about.wheel}, built {about.made}")
+                self._remember(inputs, about.wheel, taken=True)
+                return directory / about.wheel
+        return None
+
+    def clean(self, inputs: Inputs, source: Path) -> Inputs | None:
+        """Return the inputs without what the last build left in ``source``, None if none is."""
+        files = without_leftovers(self.shelf.cache, source, inputs.groups["source"])
+        return None if files is None else inputs.with_group("source", files)
+
+    def note_leftovers(self, inputs: Inputs, source: Path, left_out: Collection[Path]) -> None:
+        """Remember what a build left in ``source``, if that stays."""
+        if os.fspath(source) in self.surroundings.places.values():
+            with suppress(UnknownInputError):
+                after = hash_files(source, left_out)
+                remember_leftovers(self.shelf.cache, source, inputs.groups["source"], after)
+
+    def _keys(self, inputs: Inputs) -> tuple[str, str]:
+        bound = inputs.with_group("only in", self.surroundings.places)
+        return inputs.key, bound.key
 
     def _keep(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> None:
         around = self.surroundings

@@ -25,7 +25,7 @@ __all__ = ["Kind", "Pruned", "kinds", "prune"]
 
 _OF_ENTRIES = ("wheels", "built")
 _OF_FILES = (
-    "asked", "building", "last", "prefixes", "remote-down", "resolved", "targets",
+    "asked", "building", "last", "left", "prefixes", "remote-down", "resolved", "targets",
     "tools", "owners",
 )  # fmt: skip
 _DAY = 86400

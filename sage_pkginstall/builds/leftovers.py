@@ -1,0 +1,61 @@
+"""What a build left in its source, so that the next one can tell it from the source.
+
+    CACHE/left/HASH-OF-THE-PATH.json    {path: what it is and its hash}
+
+setuptools leaves ``build`` and ``*.egg-info`` in a source that is built in place.  As long
+as these are just as the build left them, the source without them is what a wheel is looked
+for by.  If there is none, they count: what is built now may take up what lies there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.environment import read_cached, write_cached
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["remember_leftovers", "without_leftovers"]
+
+
+def remember_leftovers(
+    cache: Path, source: Path, before: Mapping[str, str], after: Mapping[str, str]
+) -> None:
+    """Remember what a build added to ``source``: ``before`` and ``after`` are its files."""
+    old = {_top(path) for path in before}
+    left = {
+        path: text
+        for path, text in after.items()
+        if path not in before and _top(path) not in old and _is_leftover(_top(path))
+    }
+    if left:
+        write_cached(_note(cache, source), json.dumps(left).encode())
+
+
+def without_leftovers(
+    cache: Path, source: Path, files: Mapping[str, str]
+) -> Mapping[str, str] | None:
+    """Return ``files`` without what the last build left there; None if that is all of them."""
+    try:
+        left = json.loads(read_cached(_note(cache, source)))
+        kept = {path: text for path, text in files.items() if left.get(path) != text}
+    except (OSError, ValueError, AttributeError):
+        return None
+    return kept if len(kept) < len(files) else None
+
+
+def _top(path: str) -> str:
+    return path.split("/", 1)[0]
+
+
+def _is_leftover(name: str) -> bool:
+    return name == "build" or name.endswith(".egg-info")
+
+
+def _note(cache: Path, source: Path) -> Path:
+    return cache / "left" / f"{digest_of(os.path.realpath(source))[:32]}.json"
