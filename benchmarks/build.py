@@ -6,8 +6,8 @@
 ``backends``: a package of ten files for each backend, built by each tool in turn, every round
 all of them, with warm caches and no index; medians of processor and wall seconds.  ``bare``
 calls the backend's two hooks in a prepared environment, in one process; ``bare, 2`` calls
-each in a process of its own, as PEP 517 asks for.  ``here`` looks nothing up in the cache of
-built wheels but fills it; ``again`` takes what is there.
+each in a process of its own, as PEP 517 asks for.  ``here`` is the first build of a source: its
+key is made, both hooks run, the wheel is kept; ``again`` takes what is there then.
 
 ``list``: all packages of build/pkgs by ``make``, with an empty cache and again with that cache
 and an empty prefix; then the sources of the Python packages, patched, through ``pip wheel`` and
@@ -238,21 +238,24 @@ def make_project(directory: Path, backend: str) -> Path:
     return directory
 
 
-def contenders(yard: Yard, backend: str) -> dict[str, list[list[str | Path]]]:
-    """Return the commands of each way to build the project in the current directory."""
+def contenders(yard: Yard, backend: str, number: int) -> dict[str, list[list[str | Path]]]:
+    """Return the commands of each way to build the project in the current directory.
+
+    The variable ROUND, which counts for a wheel as all do, makes it a new one in each round.
+    """
     python = yard.tools / "bin" / "python"
     backend_python = yard.bare(backend) / "bin" / "python"
     bare: list[str | Path] = [backend_python, "-c", HOOKS, BACKENDS[backend][0]]
+    tool: list[str | Path] = [sys.executable, "-I", "-c", TOOL, ROOT, "build", "--build-isolation"]
     here: list[str | Path] = [
-        sys.executable, "-I", "-c", TOOL, ROOT, "build", "--prefix", yard.target, "--store",
-        yard.store, "--build-isolation", "--quiet", "--wheel-dir", "../out", "--log",
-        "../log.txt",
+        "env", f"ROUND={number}", *tool, "--prefix", yard.target, "--store", yard.store,
+        "--quiet", "--wheel-dir", "../out", "--log", "../log.txt",
     ]  # fmt: skip
     pip: list[str | Path] = [yard.target / "bin" / "python", "-m", "pip", "wheel", "--no-deps"]
     return {
         "bare": [[*bare, "requires build", "../out"]],
         "bare, 2": [[*bare, "requires", "../out"], [*bare, "build", "../out"]],
-        "here": [[*here, "--rebuild", "."]],
+        "here": [[*here, "."]],
         "again": [[*here, "."]],
         "uv build": [[*uv_build(yard.store), "--out-dir", "../out", "."]],
         "pip wheel": [[*pip, "--wheel-dir", "../out", "."]],
@@ -268,14 +271,16 @@ def uv_build(store: Path) -> list[str | Path]:
 def measure_backends(yard: Yard, rounds: int, only: str | None) -> None:
     """Measure all ways for all backends, and print a table for processor and wall time."""
     found: dict[tuple[str, str], list[Usage]] = {}
+    shutil.rmtree(yard.root / "cache" / "built", ignore_errors=True)
+    shutil.rmtree(yard.root / "cache" / "asked", ignore_errors=True)
     names = [name for name in BACKENDS if only in (None, name)]
     for number in range(rounds + 1):  # the first fills the caches
         for backend in names:
-            for way, commands in contenders(yard, backend).items():
+            for way, commands in contenders(yard, backend, number).items():
                 usage = build_once(yard, backend, commands)
                 if number:
                     found.setdefault((backend, way), []).append(usage)
-    ways = list(contenders(yard, names[0]))
+    ways = list(contenders(yard, names[0], 0))
     for title, of in (("processor", _cpu), ("wall", _wall)):
         write(f"\n| {title}, s | {' | '.join(ways)} | here - bare | here - bare, 2 |")
         write("|---" * (len(ways) + 3) + "|")

