@@ -54,7 +54,7 @@ def remember_build(cache: Path, subject: Subject, build: LastBuild) -> None:
     builds = [build, *last_builds(cache, subject)]
     if len(builds) > 1 and builds[1].taken and builds[1].inputs == build.inputs:
         del builds[1]
-    document = {**asdict(subject), "builds": [asdict(one) for one in builds[:_KEPT]]}
+    document = {**asdict(subject), "builds": [_document(one) for one in builds[:_KEPT]]}
     write_cached(_file(cache, subject), json.dumps(document).encode())
 
 
@@ -68,6 +68,11 @@ def known_builds(cache: Path, name: str) -> dict[Subject, tuple[LastBuild, ...]]
     files = (cache / "last").glob(f"{_UNSAFE.sub('_', name)}-*.json")
     found = [one for path in files for one in _read(path) if one[0].name == name and one[1]]
     return dict(sorted(found, key=lambda one: one[1][0].when, reverse=True))
+
+
+def _document(build: LastBuild) -> dict[str, object]:
+    """Return what JSON can hold, without copying thousands of hashes."""
+    return {**vars(build), "inputs": {"groups": build.inputs.groups}}
 
 
 def _read(path: Path) -> Iterator[tuple[Subject, tuple[LastBuild, ...]]]:
