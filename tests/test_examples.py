@@ -1,8 +1,8 @@
 """The examples of the README and the manual do what they say.
 
 Each page is worked through from top to bottom in a directory of its own, in which a
-folder ``wheels`` with some tiny wheels lies, and a ``source``.  The result of a command is compared with
-what the page shows, in which ``...`` stands for anything.
+folder ``wheels`` with some tiny wheels lies, and a ``source``.  The result of a command is
+compared with what the page shows, in which ``...`` stands for anything.
 """
 
 from __future__ import annotations
