@@ -57,3 +57,20 @@ def test_locks_and_staging_areas_of_an_image_stay_there(
     assert (lock.stat().st_ino, lock.read_bytes()) == (before, b"")
     assert list((venv / "var/tmp/sage").iterdir()) == []
     assert (venv / "share/data").exists()
+
+
+def test_staged_tree_is_moved_if_asked_for_and_copied_if_not(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    staged = plant(tmp_path / "staged", {"share/x/a": b"a", "share/x/b": b"b"})
+    inode = (staged / "share/x").stat().st_ino
+    run_cli("merge", "--prefix", venv, "--dry-run", "--move", staged)
+    run_cli("merge", "--prefix", venv, staged)
+    assert (venv / "share/x/a").read_bytes() == b"a"
+    run_cli("merge", "--prefix", venv, "--move", staged)
+    assert (venv / "share/x").stat().st_ino != inode  # b is new in neither: merged by file
+    assert tree(staged) == {}
+    staged = plant(tmp_path / "staged", {"share/y/a": b"a"})
+    inode = (staged / "share/y").stat().st_ino
+    run_cli("merge", "--prefix", venv, "--move", staged)
+    assert (venv / "share/y").stat().st_ino == inode

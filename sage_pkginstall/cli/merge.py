@@ -22,6 +22,11 @@ def merge(arguments: Sequence[str]) -> int:
         "--package", metavar="NAME", help="replace the older files of this package"
     )
     options.add_argument(
+        "--move",
+        action="store_true",
+        help="rename what lies there instead of copying it: then it is gone, come what may",
+    )
+    options.add_argument(
         "--conflicts",
         choices=("warn", "error"),
         default="warn",
@@ -36,7 +41,14 @@ def merge(arguments: Sequence[str]) -> int:
     target = target_of(given, talk)
     change = Change(package=given.package, conflicts=given.conflicts)
     staged = Path(given.staged)
-    outcome = merge_tree(target.tree, target.environment, staged, change, dry_run=given.dry_run)
+    outcome = merge_tree(
+        target.tree,
+        target.environment,
+        staged,
+        change,
+        move=given.move,
+        dry_run=given.dry_run,
+    )
     talk.warn(outcome.warnings)
     done = f"merged {staged}: {len(outcome.plan.operations)} operations"
     lines = plan_lines(outcome) if given.dry_run else [done]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "can_exchange",
     "can_move_directory",
+    "copy_content",
     "delete_tree",
     "exchange",
     "flush",
@@ -46,6 +47,7 @@ __all__ = [
 # ENOTSUP is another number than EOPNOTSUPP on macOS, and the one that renamex_np(2) names.
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
+_BLOCK = 1 << 20
 _NO_LINK = frozenset({errno.EPERM, errno.EMLINK, *_UNSUPPORTED} - {errno.EINVAL})
 
 
@@ -218,6 +220,20 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Fal
             _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def copy_content(source: int, target: int) -> None:
+    """Copy what is left of an open file into another: in the kernel if it is large."""
+    left = os.fstat(source).st_size
+    if left > _BLOCK and hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # two file systems, or one that cannot
+            while os.copy_file_range(source, target, left):
+                pass
+    block = min(left + 1, _BLOCK)
+    while data := os.read(source, block):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(target, view) :]
 
 
 def lstat(path: StrPath) -> os.stat_result | None:

@@ -101,6 +101,7 @@ class _Planner:
         self.request = request
         self.exchange = exchange
         self.prefix = os.fspath(workspace.prefix)
+        self.below = self.prefix.rstrip("/") + "/"
         self.incoming: list[Operation] = []
         self.outgoing: list[Operation] = []
         self.emptied: set[str] = set()
@@ -108,6 +109,7 @@ class _Planner:
         self.evidence: dict[str, Evidence] = {}
         self.staged: set[str] = set()
         self.whole: set[str] = set()  # directories placed, swapped or removed as a whole
+        self.beside: set[str] = set()  # directories on the file system of the staged tree
 
     # What comes
 
@@ -205,9 +207,13 @@ class _Planner:
         self.incoming.append(Operation("swap", path, slot, os.lstat(staged).st_ino))
 
     def _slot(self, entry: os.DirEntry[str], path: str) -> str:
-        directory = Path(os.path.dirname(self._absolute(path)))
-        staged = self.workspace.move_to_volume(Path(entry.path), directory)
-        return self._relative(staged)
+        directory = os.path.dirname(self._absolute(path))
+        if directory not in self.beside:
+            staged = self.workspace.move_to_volume(Path(entry.path), Path(directory))
+            if os.fspath(staged) != entry.path:
+                return self._relative(staged)
+            self.beside.add(directory)
+        return self._relative(entry.path)
 
     # What goes
 
@@ -360,12 +366,11 @@ class _Planner:
         return files.lstat(self._absolute(path)) is not None
 
     def _absolute(self, path: str) -> str:
-        return os.path.join(self.prefix, path) if path else self.prefix
+        return self.below + path if path else self.prefix
 
-    def _relative(self, path: Path) -> str:
+    def _relative(self, path: str | Path) -> str:
         """Return a slot as plans name it: relative to the prefix if it lies there."""
-        below = self.prefix.rstrip("/") + "/"
-        return os.fspath(path).removeprefix(below)
+        return os.fspath(path).removeprefix(self.below)
 
     def _canonical(self, directory: str) -> str:
         """Return ``directory`` without links, if it lies in the prefix then (lib64 → lib)."""

@@ -15,6 +15,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine import files
 from sage_pkginstall.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -153,10 +154,11 @@ def _changed(error: OSError, path: str) -> Exception:
 def _copy_file(file: int, place: str, path: str) -> None:
     if not stat.S_ISREG(os.fstat(file).st_mode):
         raise ConflictError(path, "it is no regular file")
-    import shutil  # noqa: PLC0415 -- see files.py
-
-    with open(file, "rb", closefd=False) as source, open(place, "xb") as target:
-        shutil.copyfileobj(source, target, 1 << 20)
+    target = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        files.copy_content(file, target)
+    finally:
+        os.close(target)
     _keep(file, place)
 
 

@@ -36,12 +36,12 @@ class _Applier:
     """Applies the operations of a journal to a prefix, or their inverses."""
 
     def __init__(self, prefix: Path, *, undoing: bool) -> None:
-        self.prefix = prefix
+        self.below = os.path.join(prefix, "")
         self.undoing = undoing
 
     def apply(self, operation: Operation) -> None:
-        path = os.path.join(self.prefix, operation.path)
-        slot = os.path.join(self.prefix, operation.slot)
+        path = self.below + operation.path
+        slot = os.path.join(self.below, operation.slot)
         if operation.kind == "swap":
             self._swap(path, slot, operation.inode)
         elif operation.kind == "prune":
@@ -59,6 +59,10 @@ class _Applier:
             os.chmod(path, mode)
 
     def _move_in(self, path: str, slot: str) -> None:
+        # Nearly always nothing has been done yet, and one call is enough.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            files.rename_new(slot, path)
+            return
         if files.lstat(slot) is None:
             if files.lstat(path) is None and not self.undoing:
                 message = f"neither {path} nor its staged entry {slot} exists"

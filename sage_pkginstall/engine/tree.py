@@ -98,7 +98,7 @@ class Tree:
         asked = time.monotonic()
         with self.locked(label) as previous:
             taken = time.monotonic()
-            idle = previous is not None and previous.ended and previous == token
+            idle = previous == token and (previous is None or previous.ended)
             if prepared is None or not idle or not self._holds(prepared):
                 prepared = self._prepare(workspace, label, prepare)
             warning = self._carry_out(workspace, label, prepared.plan)

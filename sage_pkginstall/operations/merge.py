@@ -25,9 +25,13 @@ def merge(
     staged: Path,
     change: Change,
     *,
+    move: bool = False,
     dry_run: bool = False,
 ) -> Outcome:
-    """Bring everything below ``staged`` into the prefix; ``staged`` itself is not changed.
+    """Bring everything below ``staged`` into the prefix.
+
+    With ``move``, what lies there is renamed where the file system allows that: it is gone
+    afterwards, also if merging it fails or is killed.  Otherwise ``staged`` stays as it is.
 
     Older versions of the distributions in it go.  Locks and staging areas in it, which
     ``install --root`` leaves, stay where they are.  Raises what `commit_change` raises,
@@ -36,7 +40,7 @@ def merge(
     if not staged.is_dir():
         raise UsageError(f"cannot merge {staged}: it is not a directory")
     with tree.workspace() as workspace:
-        lay_in(staged, workspace.tree, move=False)
+        lay_in(staged, workspace.tree, move=move and not dry_run)
         _leave_out_engine_files(Tree(workspace.tree))
         change = _with_older_versions(workspace.tree, environment, change)
         if dry_run:

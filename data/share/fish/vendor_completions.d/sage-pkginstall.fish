@@ -89,6 +89,7 @@ complete -c sage-pkginstall -n '__sage_pkginstall_runs why-rebuilt' -s q -l quie
 complete -c sage-pkginstall -n '__sage_pkginstall_runs why-rebuilt' -a '(__sage_pkginstall_names)'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs merge' -s h -l help -d 'show this and end'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs merge' -l package -x -a '(__sage_pkginstall_names)' -d 'replace the older files of this package'
+complete -c sage-pkginstall -n '__sage_pkginstall_runs merge' -l move -d 'rename what lies there instead of copying it: then it is gone, come what may'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs merge' -l conflicts -x -a 'warn error' -d 'what becomes of files of others with another content'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs merge' -l prefix -x -a '(__fish_complete_directories)' -d 'the prefix (default: $SAGE_VENV)'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs merge' -l python -x -a '(__fish_complete_path)' -d 'the target interpreter'
