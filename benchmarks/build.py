@@ -186,7 +186,7 @@ class Yard:
             return
         subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
         if distributions:
-            pip = [os.fspath(prefix / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            pip = [os.fspath(prefix / "bin" / "python"), "-m", "pip", "install", "-qU"]
             subprocess.run([*pip, *distributions], env=self.environment(), check=True)
 
 
@@ -244,8 +244,9 @@ def contenders(yard: Yard, backend: str, number: int) -> dict[str, list[list[str
     The variable ROUND, which counts for a wheel as all do, makes it a new one in each round.
     """
     python = yard.tools / "bin" / "python"
-    backend_python = yard.bare(backend) / "bin" / "python"
-    bare: list[str | Path] = [backend_python, "-c", HOOKS, BACKENDS[backend][0]]
+    binaries = yard.bare(backend) / "bin"
+    path = f"PATH={binaries}:{yard.environment()['PATH']}"
+    bare: list[str | Path] = ["env", path, binaries / "python", "-c", HOOKS, BACKENDS[backend][0]]
     tool: list[str | Path] = [sys.executable, "-I", "-c", TOOL, ROOT, "build", "--build-isolation"]
     here: list[str | Path] = [
         "env", f"ROUND={number}", *tool, "--prefix", yard.target, "--store", yard.store,
