@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.environments import Environments, remove
+from benchmarks.environments import Environments, delete_removed, remove
 from benchmarks.measuring import Job, measure
 from benchmarks.tools import all_tools
 from benchmarks.wheels import Wheels
@@ -71,6 +71,7 @@ class Bench:
         """Forget the environments and caches of the last run: a tool may have changed."""
         for path in (self.places.templates, self.places.caches, self.places.environment):
             remove(path)
+        delete_removed(self.places.root)
 
     def run(self, job: Job) -> None:
         """Run a job that nobody measures."""

@@ -121,7 +121,8 @@ def merge(
     has_python = (root / "bin" / "python3").exists()
     environment = target_environment(root) if has_python else None
     change = Change(package=package, conflicts=how.conflicts)
-    return merging.merge(Tree(root, settings), environment, staged, change, dry_run=how.dry_run)
+    act = merging.plan_merge if how.dry_run else merging.merge
+    return act(Tree(root, settings), environment, staged, change)
 
 
 def build(

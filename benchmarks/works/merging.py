@@ -43,7 +43,7 @@ def _work(bench: Bench, key: str, title: str, *, shared: bool) -> Work:
     commands: dict[str, Command] = {
         "cp -Rp": ("cp", "-Rp", f"{staged}/.", str(prefix)),
         "tar | tar": ("sh", "-c", _PIPE, "sh", str(staged), str(prefix)),
-        "ours": (ours, "merge", "--quiet", "--prefix", str(prefix), str(staged)),
+        "ours": (ours, "merge", "--move", "--quiet", "--prefix", str(prefix), str(staged)),
     }
     variables = {
         **bench.places.variables(),

@@ -34,21 +34,18 @@ def merge(arguments: Sequence[str]) -> int:
     )
     add_options(options, changes=True)
     given = options.parse_args(arguments)
+    from sage_pkginstall.operations import merge as merging  # noqa: PLC0415
     from sage_pkginstall.operations.change import Change  # noqa: PLC0415
-    from sage_pkginstall.operations.merge import merge as merge_tree  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall merge", given)
     target = target_of(given, talk)
     change = Change(package=given.package, conflicts=given.conflicts)
     staged = Path(given.staged)
-    outcome = merge_tree(
-        target.tree,
-        target.environment,
-        staged,
-        change,
-        move=given.move,
-        dry_run=given.dry_run,
-    )
+    where = target.tree, target.environment
+    if given.dry_run:
+        outcome = merging.plan_merge(*where, staged, change)
+    else:
+        outcome = merging.merge(*where, staged, change, move=given.move)
     talk.warn(outcome.warnings)
     done = f"merged {staged}: {len(outcome.plan.operations)} operations"
     lines = plan_lines(outcome) if given.dry_run else [done]

@@ -14,9 +14,10 @@ from sage_pkginstall.wheels.installed import installed_distributions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
 
-__all__ = ["merge"]
+__all__ = ["merge", "plan_merge"]
 
 
 def merge(
@@ -26,7 +27,6 @@ def merge(
     change: Change,
     *,
     move: bool = False,
-    dry_run: bool = False,
 ) -> Outcome:
     """Bring everything below ``staged`` into the prefix.
 
@@ -37,16 +37,34 @@ def merge(
     ``install --root`` leaves, stay where they are.  Raises what `commit_change` raises,
     `UsageError` if ``staged`` is no directory.
     """
-    if not staged.is_dir():
-        raise UsageError(f"cannot merge {staged}: it is not a directory")
     with tree.workspace() as workspace:
-        lay_in(staged, workspace.tree, move=move and not dry_run)
-        _leave_out_engine_files(Tree(workspace.tree))
-        change = _with_older_versions(workspace.tree, environment, change)
-        if dry_run:
-            return plan_change(tree, workspace, environment, change)
+        change = _lay_in(workspace, environment, staged, change, move=move)
         label = f"merge {change.package or staged.name}"
         return commit_change(tree, workspace, environment, change, label)
+
+
+def plan_merge(
+    tree: Tree, environment: Environment | None, staged: Path, change: Change
+) -> Outcome:
+    """Return what `merge` would do; nothing is changed but that a copy is made and deleted."""
+    with tree.workspace() as workspace:
+        change = _lay_in(workspace, environment, staged, change, move=False)
+        return plan_change(tree, workspace, environment, change)
+
+
+def _lay_in(
+    workspace: Workspace,
+    environment: Environment | None,
+    staged: Path,
+    change: Change,
+    *,
+    move: bool,
+) -> Change:
+    if not staged.is_dir():
+        raise UsageError(f"cannot merge {staged}: it is not a directory")
+    lay_in(staged, workspace.tree, move=move)
+    _leave_out_engine_files(Tree(workspace.tree))
+    return _with_older_versions(workspace.tree, environment, change)
 
 
 def _leave_out_engine_files(staged: Tree) -> None:
