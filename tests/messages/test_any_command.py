@@ -1,0 +1,140 @@
+"""Messages that any command may give."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import ManagedEnvironmentError
+from sage_pkginstall.operations.managed import refuse_managed
+from tests.conftest import ROOT, START
+from tests.messages.desk import produces
+from tests.trees import plant, tree
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from tests.messages.desk import Desk
+
+
+@produces("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV")
+def test_no_prefix(desk: Desk) -> str:
+    return desk.cli("status", status=2).stderr
+
+
+@produces("cannot use prefix {directory}: it is not a directory")
+def test_missing_prefix(desk: Desk) -> str:
+    return desk.cli("status", "--prefix", desk.directory / "none", status=2).stderr
+
+
+@produces("cannot use --prefix {directory}: the prefix of {python} is {prefix}")
+def test_python_of_another_prefix(desk: Desk) -> str:
+    python = desk.prefix / "bin" / "python3"
+    return desk.cli("log", "--prefix", desk.directory, "--python", python, status=2).stderr
+
+
+@produces("cannot find {name} in {prefix}: it is not installed")
+def test_unknown_name(desk: Desk) -> str:
+    said = {desk.run(command, "nothing", status=1) for command in ("show", "files", "verify")}
+    return max(said)
+
+
+@produces(
+    "cannot run '{command}': there is no such command",
+    "cannot show the page of {name}: there is no such command",
+    "cannot find the package directories: give --packages, or set SAGE_ROOT",
+    "cannot find the package directories: SAGE_ROOT is not set",
+    "cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?",
+)
+def test_wrong_words(desk: Desk) -> str:
+    said = desk.cli("nonsense", status=2).stderr
+    said += desk.cli("manual", "nonsense", status=2).stderr
+    said += desk.cli("make-rules", status=2).stderr
+    said += desk.cli("spkg", "foo", status=2).stderr
+    return said + desk.cli("pip-install", "foo", status=3).stderr
+
+
+@produces("cannot use target interpreter {path}: {reason}")
+def test_no_interpreter(desk: Desk) -> str:
+    plant(desk.directory, {"python3": b""})
+    return desk.cli("list", "--python", desk.directory / "python3", status=1).stderr
+
+
+@produces(
+    "cannot change {prefix}: the system manages it (PEP 668); use a virtual environment"
+    " ('python3 -m venv --without-pip DIRECTORY'), or, at your own risk, --break-system-packages"
+)
+def test_managed_prefix(desk: Desk) -> str:
+    environment = target_environment(desk.prefix)._replace(externally_managed="by us")
+    with pytest.raises(ManagedEnvironmentError) as caught:
+        refuse_managed(environment)
+    return str(caught.value)
+
+
+@produces(
+    "cannot go on: {reason}: '{path}'; do this as a user who may, the owner of the prefix, say",
+    "cannot go on: {reason}: '{path}'; make room, then repeat the command",
+    "cannot change {prefix}: {reason}; nothing was changed",
+)
+def test_failing_disk(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    before = tree(desk.prefix)
+    said = ""
+    for fault in ("EACCES@1", "ENOSPC@1", "ENOSPC@3"):
+        said += desk.run("install", wheel, status=1, env={"SAGE_PKGINSTALL_FAIL": fault})
+    assert {p for p in set(tree(desk.prefix)) - set(before) if not p.startswith("var")} == set()
+    return said
+
+
+@produces("cannot go on: the current directory was deleted; go to another one")
+def test_directory_is_gone(desk: Desk) -> str:
+    code = f"cd {desk.directory} && mkdir gone && cd gone && rmdir ../gone && exec "
+    words = [sys.executable, "-I", "-c", START, ROOT, "list", "--prefix", "x"]
+    command = code + " ".join(shlex.quote(str(word)) for word in words)
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+@produces(
+    "cannot wait {number} s for the lock: that is no time",
+    "cannot use SAGE_LOCK_TIMEOUT={text}: it is no number of seconds",
+)
+def test_wrong_times(desk: Desk) -> str:
+    said = desk.run("list", "--lock-timeout", "nan", status=2)
+    return said + desk.run("list", status=2, env={"SAGE_LOCK_TIMEOUT": "soon"})
+
+
+@produces("cannot read record {path}: {reason}")
+def test_what_cannot_be_read(desk: Desk) -> str:
+    plant(desk.directory, {"request": b"nonsense"})
+    return desk.cli("commit-package", desk.directory / "request", status=1).stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> None:
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert re.fullmatch(r"sage-pkginstall[\w ]*: cannot go on: No space left .*\n", ended.stderr)
+    closed = ["sh", "-c", f"{shlex.join(command)} >&-"]
+    ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+def test_reader_that_ends_first_is_no_traceback(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")

@@ -1,0 +1,81 @@
+"""Messages of the lock, of the journal, and of what repairs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.conftest import ROOT, START
+from tests.messages.desk import produces
+from tests.trees import plant
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.messages.desk import Desk
+
+
+@produces(
+    "waiting for the lock {path}, held by process {pid} ({label}), since {time} ({seconds} s)",
+    "cannot lock {path}: gave up after {seconds} s; it is held by process {pid} ({label}), since"
+    " {time} ({age} s); end that process if it hangs, then repeat",
+    "{command}: interrupted; nothing is half installed",
+)
+def test_somebody_holds_the_lock(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    tool: list[str | Path] = [sys.executable, "-I", "-c", START, ROOT]
+    lock, pipe = desk.prefix / "var/lock/pip3.lock", subprocess.PIPE
+    hold = [*tool, "flock", lock, "sh", "-c", "echo held; read end"]
+    install = [*tool, "install", "--prefix", desk.prefix, wheel]
+    with subprocess.Popen(hold, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        said = desk.run("install", "--lock-timeout", "0.5", wheel, status=1)
+        with subprocess.Popen(install, stderr=pipe) as waiting:
+            assert waiting.stderr is not None
+            said += waiting.stderr.readline().decode()
+            waiting.send_signal(signal.SIGINT)
+            said += waiting.communicate()[1].decode()
+        assert waiting.returncode == 130
+        holder.communicate(b"\n")
+    assert not (desk.site / "foo.py").exists()
+    return said
+
+
+@produces(
+    "cannot lock descriptor {number}: it is not open",
+    "cannot run {command}: there is no such command",
+    "cannot run {command}: it is not executable",
+)
+def test_flock_at_fault(desk: Desk) -> str:
+    lock = desk.directory / "lock"
+    said = desk.cli("flock", "99", "true", status=2).stderr
+    said += desk.cli("flock", lock, "no-such-command", status=127).stderr
+    return said + desk.cli("flock", lock, desk.directory, status=126).stderr
+
+
+@produces("there was nothing to recover")
+def test_nothing_to_recover(desk: Desk) -> str:
+    return desk.run("recover")
+
+
+@produces("recovered: {label}")
+def test_something_to_recover(desk: Desk) -> str:
+    desk.die_in_a_transaction()
+    return desk.run("recover")
+
+
+@produces(
+    "cannot carry out journal {path}: it is damaged ({error}); see 'sage-pkginstall recover"
+    " --help'",
+    "Warning: the journal was given up: {reason}",
+    "Warning: what was being changed may be half old and half new; 'sage-pkginstall verify'"
+    " tells what, and 'sage-pkginstall verify --fix' or installing it again mends it",
+    "moved to {directory}; delete that when all is well",
+)
+def test_damaged_journal(desk: Desk) -> str:
+    plant(desk.prefix, {"var/tmp/sage/journal": b"{damaged"})
+    return desk.run("recover", status=1) + desk.run("recover", "--discard")

@@ -1,0 +1,107 @@
+"""Messages of install, uninstall and merge."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tests.messages.desk import produces
+from tests.trees import plant
+from tests.wheelmaker import make_wheel
+
+if TYPE_CHECKING:
+    from tests.messages.desk import Desk
+
+
+@produces(
+    "cannot install wheels into {prefix}: it has no bin/python3; give --python, or make it a"
+    " virtual environment"
+)
+def test_prefix_without_python(desk: Desk) -> str:
+    (desk.directory / "plain").mkdir()
+    wheel = make_wheel(desk.directory, "foo", "1")
+    return desk.cli("install", "--prefix", desk.directory / "plain", wheel, status=2).stderr
+
+
+@produces(
+    "cannot install {file}: it is not a wheel (NAME-VERSION-TAGS.whl); build it first, with"
+    " 'sage-pkginstall build'",
+    "cannot install {wheel}: there is no file {path}",
+    "cannot install {wheel}: {other} is of the same distribution; give one of them",
+    "cannot meet requirement '{text}': there is no fitting wheel in {store}",
+    "cannot meet requirement '{text}': it cannot be read: {reason}",
+    "cannot meet requirement '{text}': only file:// URLs are supported, nothing is downloaded",
+)
+def test_what_cannot_be_installed(desk: Desk) -> str:
+    one, two = (make_wheel(desk.directory, "foo", version) for version in "12")
+    said = desk.run("install", one, two, status=1)
+    for word in (
+        "none-1-py3-none-any.whl",
+        "bar",
+        "foo[",
+        "foo @ https://a/foo-1-py3-none-any.whl",
+    ):
+        said += desk.run("install", word, status=1)
+    return said + desk.run("install", desk.directory, status=1)
+
+
+@produces(
+    "cannot install {path} of {bringer}: {owner} owns it with another content",
+    "Warning: {path} is overwritten: it belongs to {owner}; now it is that of {bringer}",
+    "Warning: {path} is overwritten: no package owns it",
+    "cannot install {path} of {bringer}: it is a directory of {owner}, not a file; remove or"
+    " rename one of them",
+    "Warning: {path} is in two of the wheels, with different contents: that of {name} is installed",
+)
+def test_two_want_one_path(desk: Desk) -> str:
+    plant(desk.site, {"mine.py": b"by hand"})
+    desk.install("one", both="x = 1", mine="x = 1")
+    two = make_wheel(desk.directory, "two", "1", {"both.py": "x = 2"})
+    said = desk.run("install", "--conflicts", "error", two, status=1)
+    assert "both.py of distribution two 1: distribution one 1 owns it" in said
+    said += desk.run("install", two)
+    plant(desk.site, {"mine.py": b"by hand"})
+    desk.run("uninstall", "one")
+    plant(desk.site, {"hand.py": b"by hand", "place/file": b""})
+    said += desk.run("install", make_wheel(desk.directory, "three", "1", {"hand.py": "x = 1"}))
+    four = make_wheel(desk.directory, "four", "1", {"deep/file/a.py": ""})
+    desk.run("install", four)
+    five = make_wheel(desk.directory, "five", "1", {"deep/file": ""})
+    said += desk.run("install", five, status=1)
+    six = make_wheel(desk.directory, "six", "1", {"same.py": "x = 6"})
+    seven = make_wheel(desk.directory, "seven", "1", {"same.py": "x = 7"})
+    return said + desk.run("install", six, seven)
+
+
+@produces(
+    "Warning: {name} needs {requirement}, which is not installed; install it, or add the package"
+    " that provides it to {file}"
+)
+def test_requirement_is_missing(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar>=2"])
+    return desk.run("install", wheel)
+
+
+@produces(
+    "Warning: {info} has no readable RECORD: only that directory is removed, other files of"
+    " {name} may stay",
+    "Warning: {name} lists '{path}', which is outside of the prefix and stays",
+)
+def test_records_at_fault(desk: Desk) -> str:
+    desk.install("foo")
+    (desk.site / "foo-1.dist-info" / "RECORD").unlink()
+    desk.install("bar")
+    with (desk.site / "bar-1.dist-info" / "RECORD").open("a") as record:
+        record.write("/etc/passwd,,\n")
+    return desk.run("uninstall", "foo", "bar")
+
+
+@produces(
+    "cannot merge {path}: it is not a directory",
+    "cannot install {path}: it is neither file, link nor directory",
+)
+def test_what_cannot_be_merged(desk: Desk) -> str:
+    (desk.directory / "staged").mkdir()
+    os.mkfifo(desk.directory / "staged" / "pipe")
+    said = desk.run("merge", desk.directory / "none", status=2)
+    return said + desk.run("merge", desk.directory / "staged", status=1)
