@@ -134,4 +134,4 @@ def test_command_line_tells_where_the_cache_is_and_what_is_in_it(
     assert run_cli("cache", "info", env=env).stdout.split() == [str(cache), "built", "1", "5", "B"]
     said = run_cli("cache", "prune", "--days", "1", env=env).stdout
     assert said == "deleted 0 entries, 0 B\n"
-    assert "it is negative" in run_cli("cache", "prune", "--days=-1", env=env, status=2).stderr
+    assert "that is no time" in run_cli("cache", "prune", "--days=-1", env=env, status=2).stderr

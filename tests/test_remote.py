@@ -10,10 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +19,7 @@ import pytest
 from sage_pkginstall.builds.remote import Remote, RemoteSettings, remote_of
 from sage_pkginstall.builds.shelf import About, Shelf
 from sage_pkginstall.errors import UsageError
+from tests.lyingserver import Liar, liar
 from tests.sources import make_source, make_wheel
 from tests.test_built_once import TAKEN, learn_tools, make_quiet
 from tests.trees import plant
@@ -319,51 +317,6 @@ def test_many_clients_survive_a_server_that_is_killed_again_and_again(
 
 
 # -------------------------------------------------------------------------- lying servers
-
-
-class Liar(BaseHTTPRequestHandler):
-    """Answers each request by what the server's ``lie`` does with it."""
-
-    def do_GET(self) -> None:
-        assert isinstance(self.server, LyingServer)
-        self.server.lie(self)
-
-    do_PUT = do_HEAD = do_GET  # noqa: N815 -- the names are the library's
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-class LyingServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, lie: Callable[[Liar], None]) -> None:
-        super().__init__(("127.0.0.1", 0), Liar)
-        self.lie = lie
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: the client hung up."""
-
-
-@contextmanager
-def liar(lie: Callable[[Liar], None]) -> Iterator[str]:
-    server = LyingServer(lie)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def fails(request: Liar) -> None:

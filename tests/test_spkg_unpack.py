@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.errors import PackageError
+from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.spkg.unpack import unpack
 from tests.trees import Link, modes, tree
 
@@ -89,7 +89,7 @@ def test_archive_that_leaves_its_directory_is_refused(
 ) -> None:
     (tmp_path / "build").mkdir()
     archive = tarball(tmp_path / "a.tar.gz", *members)
-    with pytest.raises(PackageError, match="cannot be unpacked"):
+    with pytest.raises(PkgInstallError, match="cannot unpack"):
         unpack(archive, tmp_path / "build" / "src")
     assert not list(tmp_path.rglob("evil"))
 
@@ -97,7 +97,7 @@ def test_archive_that_leaves_its_directory_is_refused(
 def test_damaged_archive_is_refused(tmp_path: Path) -> None:
     archive = tarball(tmp_path / "a.tar.gz", member("d/a", b"x" * 5000))
     archive.write_bytes(archive.read_bytes()[:-20])
-    with pytest.raises(PackageError, match="cannot be unpacked"):
+    with pytest.raises(PkgInstallError, match="cannot unpack"):
         unpack(archive, tmp_path / "src")
 
 
@@ -116,5 +116,5 @@ def test_zip_is_unpacked_with_modes(tmp_path: Path) -> None:
 def test_zip_that_leaves_its_directory_is_refused(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(name, "x")
-    with pytest.raises(PackageError, match="leaves the directory"):
+    with pytest.raises(PkgInstallError, match="leaves the directory"):
         unpack(tmp_path / "a.zip", tmp_path / "src")

@@ -125,6 +125,11 @@ def test_faults_of_package_directories_are_told(world: SageWorld) -> None:
     assert "its dependencies name 'nonsense', which is no package" in ended.text.replace("\n", " ")
 
 
+def test_command_that_is_not_there_is_told(run_cli: RunCli) -> None:
+    told = run_cli("watch", "no-such-command", status=2).stderr
+    assert told.endswith("cannot run no-such-command: there is no such command\n")
+
+
 def test_waiting_for_the_lock_is_shown(world: SageWorld) -> None:
     lock = world.prefix / "var/lock/pip3.lock"
     with subprocess.Popen(

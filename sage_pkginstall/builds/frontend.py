@@ -87,7 +87,11 @@ class Backend:
 
         Raises BuildError.
         """
-        found = self._call(place, f"get_requires_for_build_{product}")
+        hook = f"get_requires_for_build_{product}"
+        found = self._call(place, hook)
+        if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+            reason = f"{hook} of its backend {self.system.backend} returned no list of strings"
+            raise BuildError(self.source, reason)
         return tuple(found)
 
     def build(self, product: Product, directory: Path, place: BuildEnvironment) -> Path:
@@ -95,8 +99,13 @@ class Backend:
 
         Raises BuildError.
         """
-        name: str = self._call(place, f"build_{product}", os.fspath(directory))
-        return directory / name
+        hook = f"build_{product}"
+        name = self._call(place, hook, os.fspath(directory))
+        made = {path.name: path for path in directory.iterdir()}
+        if not isinstance(name, str) or name not in made:
+            reason = f"{hook} of its backend {self.system.backend} did not make the file it named"
+            raise self.programs.failure(self.source, f"{reason}, {name!r}")
+        return made[name]
 
     def _call(self, place: BuildEnvironment, hook: str, *arguments: str) -> Any:  # noqa: ANN401
         def run(
@@ -131,7 +140,8 @@ class Backend:
             reason = f"its backend {self.system.backend} refuses {hook}"
             raise self.programs.failure(self.source, reason) from error
         except ValueError as error:  # backend-path leaves the source
-            raise BuildError(self.source, str(error)) from error
+            reason = f"backend-path of its pyproject.toml cannot be used: {error}"
+            raise BuildError(self.source, reason) from error
 
     @contextmanager
     def _warnings_to_log(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -157,7 +158,12 @@ class Once:
 
     def _keep(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> None:
         around = self.surroundings
-        foreign = embedded_words(wheel, around.foreign)
+        try:
+            foreign = embedded_words(wheel, around.foreign)
+            is_bound = embedded_paths(wheel, around.places, around.dead)
+        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            log.write(f"Warning: {wheel.name} cannot be read ({error}), so it is not kept")
+            return
         if foreign:
             found = ", ".join(f"{name} of {around.foreign[name]}" for name in sorted(foreign))
             log.write(
@@ -168,7 +174,6 @@ class Once:
         free, bound = keys
         size = wheel.stat().st_size
         about = About(wheel.name, hash_file(wheel), size, _now(), inputs.digests())
-        is_bound = embedded_paths(wheel, around.places, around.dead)
         self.shelf.keep(bound if is_bound else free, wheel, about)
 
     def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:

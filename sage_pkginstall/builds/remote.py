@@ -224,7 +224,7 @@ class Remote:
 
     def _give_up(self, reason: str) -> None:
         self._is_given_up = True
-        self._warn(f"the remote cache {self.url} is not used: {reason}")
+        self._warn(f"the remote cache {self.url} is not used: {reason}; the build goes on")
 
     def _rests(self) -> bool:
         """Tell whether the server failed so recently, here or elsewhere, that it is not asked."""
@@ -275,7 +275,7 @@ def _authorization(
     except FileNotFoundError:
         return {}
     except (OSError, netrc.NetrcParseError) as error:
-        warn(f"{path} is not read: {error}")
+        warn(f"{path} is not read: {error}; the remote cache is asked without a password")
         return {}
     if known is None:
         return {}

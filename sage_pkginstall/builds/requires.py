@@ -120,7 +120,8 @@ def _parse(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement as error:
-        raise RequirementError(text, f"it is no requirement ({error})") from error
+        why = str(error).partition("\n")[0]
+        raise RequirementError(text, f"it is no requirement ({why})") from error
 
 
 def _extras(requirement: Requirement) -> tuple[str, ...]:

@@ -126,7 +126,8 @@ class Shelf:
         try:
             requires = _requires(data)
         except ValueError as error:
-            self.warn(f"{self.remote.url}ac/{_key_of_note(key)} is damaged ({error})")
+            note = f"{self.remote.url}ac/{_key_of_note(key)}"
+            self.warn(f"{note} is damaged ({error}): the backend is asked")
             return None
         write_cached(self._note(key), data)
         return requires
@@ -214,7 +215,8 @@ class Shelf:
                 entry.parent.mkdir(exist_ok=True)
                 self._publish(root, entry)
         except (OSError, TransactionError) as error:
-            self.warn(f"{about.wheel} is not kept in {self.cache}: {error}")
+            remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
+            self.warn(f"{about.wheel} is not kept in {self.cache}: {_cause(error)}; {remedy}")
 
     def _publish(self, root: Path, entry: Path) -> None:
         try:
@@ -264,3 +266,8 @@ def _requires(data: bytes) -> tuple[str, ...]:
     if not isinstance(requires, list) or not all(isinstance(one, str) for one in requires):
         raise ValueError("it is no list of requirements")
     return tuple(requires)
+
+
+def _cause(error: OSError | TransactionError) -> str:
+    """Return why the cache could not be written; what is said of a prefix does not matter here."""
+    return error.reason if isinstance(error, TransactionError) else str(error)

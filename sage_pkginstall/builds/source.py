@@ -74,7 +74,7 @@ def unpacked(source: Path, directory: Path) -> Path:
         raise BuildError(source, f"it is neither a directory nor an sdist ({why})") from error
     tops = list(directory.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
-        raise BuildError(source, "an sdist holds one directory, this file does not")
+        raise BuildError(source, "an sdist holds one directory, and nothing beside it")
     return tops[0]
 
 

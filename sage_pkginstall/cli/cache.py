@@ -30,8 +30,8 @@ def cache(arguments: Sequence[str]) -> int:
     options.add_argument("--days", type=float, default=_DAYS, help="prune: unused for so long")
     _add_output(options)
     given = options.parse_args(arguments)
-    if given.days < 0:
-        raise UsageError(f"cannot prune what was not used for {given.days} days: it is negative")
+    if not given.days >= 0:  # nan, too
+        raise UsageError(f"cannot prune what was not used for {given.days} days: that is no time")
     talk = Talk("sage-pkginstall cache", quiet=given.quiet, as_json=given.json)
     if given.action == "dir":
         where = os.fspath(cache_directory())
@@ -71,7 +71,7 @@ def _prune(talk: Talk, days: float) -> None:
 def why_rebuilt(arguments: Sequence[str]) -> int:
     """Tell what changed since the wheel of the package or source NAME was built before."""
     options = parser("sage-pkginstall why-rebuilt", why_rebuilt.__doc__ or "")
-    options.add_argument("name", metavar="NAME", help="a distribution")
+    options.add_argument("name", metavar="NAME", help="a package, or a source")
     options.add_argument("--all", action="store_true", help="name all that changed")
     _add_output(options)
     given = options.parse_args(arguments)
@@ -79,7 +79,7 @@ def why_rebuilt(arguments: Sequence[str]) -> int:
 
     found = known_builds(cache_directory(), given.name)
     if not found:
-        reason = f"{cache_directory()} knows of no build of it"
+        reason = f"{cache_directory()} knows of no build of it; name the package, or the source"
         raise UsageError(f"cannot tell why {given.name} was built: {reason}")
     subject, builds = next(iter(found.items()))
     talk = Talk("sage-pkginstall why-rebuilt", quiet=given.quiet, as_json=given.json)

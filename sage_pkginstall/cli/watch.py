@@ -17,9 +17,11 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.cli.target import parser
+from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.events import EVENTS, logs_directory, new_event_file
 from sage_pkginstall.spkg.logger import WATCHED
 from sage_pkginstall.spkg.programs import exit_status
@@ -51,6 +53,8 @@ def watch(arguments: Sequence[str]) -> int:
     )
     given = options.parse_args(arguments)
     command = [given.command, *given.arguments]
+    if which(given.command) is None:
+        raise UsageError(f"cannot run {given.command}: there is no such command")
     if not _can_show(os.environ, command):
         os.execvp(command[0], command)  # noqa: S606 - nothing is to be watched
     from sage_pkginstall.cli.display import Display  # noqa: PLC0415 - loads rich

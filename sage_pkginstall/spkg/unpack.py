@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.errors import PackageError
+from sage_pkginstall.errors import PkgInstallError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def unpack(archive: Path, destination: Path) -> None:
     """Unpack ``archive`` into the directory ``destination``, which is made.
 
     If all that it holds is one directory, ``destination`` is that directory.  Raises
-    PackageError for an archive that is damaged or leaves its directory.
+    PkgInstallError for an archive that is damaged or leaves its directory.
     """
     scratch = destination.with_name(f".{destination.name}.unpacking")
     scratch.mkdir()
@@ -35,7 +35,9 @@ def unpack(archive: Path, destination: Path) -> None:
         else:
             _unpack_tar(archive, scratch)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise PackageError(archive.name, f"it cannot be unpacked: {error}") from error
+        why = str(error).partition("\n")[0].removesuffix(":")
+        remedy = "if it is not what upstream offers, delete it and mend checksums.ini"
+        raise PkgInstallError(f"cannot unpack {archive}: {why}; {remedy}") from error
     tops = list(scratch.iterdir())
     if len(tops) == 1 and tops[0].is_dir() and not tops[0].is_symlink():
         tops[0].rename(destination)

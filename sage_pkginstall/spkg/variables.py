@@ -163,7 +163,8 @@ class PackageVariables:
 def read_variables(environ: Mapping[str, str]) -> Variables:
     """Return what the environment of the process says, with Sage's defaults.
 
-    An empty variable counts as one that is not set.  Raises UsageError without a SAGE_ROOT.
+    An empty variable counts as one that is not set.  Raises UsageError without a SAGE_ROOT,
+    and for a SAGE_SUDO with a quote too few.
     """
     root = _directory(environ, "SAGE_ROOT")
     if root is None:
@@ -178,13 +179,20 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
         distfiles=_directory(environ, "SAGE_DISTFILES") or root / "upstream",
         logs=_directory(environ, "SAGE_LOGS") or root / "logs" / "pkgs",
         build=_directory(environ, "SAGE_BUILD_DIR"),
-        sudo=tuple(shlex.split(environ.get("SAGE_SUDO", ""))),
+        sudo=_sudo(environ.get("SAGE_SUDO", "")),
         check=_check(environ.get("SAGE_CHECK", "")),
         keep_build=environ.get("SAGE_KEEP_BUILT_SPKGS") == "yes",
         debug=environ.get("SAGE_DEBUG", "no") == "yes",
         python_disabled=environ.get("SAGE_VENV_FLAGS") == "DISABLED",
         staged_python=environ.get("SAGE_STAGED_PYTHON") == "warn",
     )
+
+
+def _sudo(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"cannot use SAGE_SUDO={text}: {error}") from error
 
 
 def _directory(environ: Mapping[str, str], name: str) -> Path | None:

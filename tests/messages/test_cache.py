@@ -1,0 +1,158 @@
+"""Messages of the cache of built wheels, of why-rebuilt, and of the cache that machines share."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT, START
+from tests.lyingserver import liar
+from tests.messages.desk import produces
+from tests.sageworld import SageWorld
+from tests.sources import make_source, source_files
+from tests.test_built_once import learn_tools, package_files
+from tests.trees import plant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.messages.desk import Desk
+
+pytest.importorskip("urllib3")
+
+
+def build(desk: Desk, source: Path, *options: str, status: int = 0, **variables: str) -> str:
+    """What a build says, with a cache of its own."""
+    if not (desk.directory / "cache").exists():
+        learn_tools(desk.directory / "cache")
+    goal = ("--wheel-dir", desk.directory / "dist")
+    env = {"SAGE_PKGINSTALL_CACHE": str(desk.directory / "cache"), **variables}
+    return desk.run("build", *goal, *options, source, status=status, env=env)
+
+
+@produces("cannot prune what was not used for {number} days: that is no time")
+def test_pruning_by_no_time(desk: Desk) -> str:
+    return "".join(
+        desk.cli("cache", "prune", f"--days={days}", status=2).stderr for days in ("-1", "nan")
+    )
+
+
+@produces(
+    "cannot tell why {name} was built: {cache} knows of no build of it; name the package, or the"
+    " source",
+    "{wheel} ({place}) was built, {time}: no build before that is known",
+    "{wheel} ({place}) was taken from the cache, {time}",
+    "{wheel} ({place}) was built again, {time}, because that was asked for: {option}",
+    "{wheel} ({place}) was built again, {time}: nothing changed, but its entry in the cache was"
+    " pruned, damaged, or never kept",
+    "{wheel} ({place}) was built again, {time}, because of",
+    "Taken from the cache: {wheel}, built {time}",
+)
+def test_why_a_wheel_was_built(desk: Desk) -> str:
+    source, cache = desk.directory / "source", desk.directory / "cache"
+    env = {"SAGE_PKGINSTALL_CACHE": str(cache)}
+
+    def why(status: int = 0) -> str:
+        told = desk.cli("why-rebuilt", "source", status=status, env=env)
+        return told.stdout + told.stderr
+
+    said = why(2)
+    make_source(source)
+    for option in ([], [], ["--rebuild"]):
+        said += build(desk, source, *option) + why()
+    shutil.rmtree(cache / "built")
+    said += build(desk, source) + why()
+    make_source(source, code="0")
+    return said + build(desk, source) + why()
+
+
+@produces(
+    "Built without looking into the cache: {reason}",
+    "Warning: {wheel} is not kept in {cache}: {reason}; SAGE_PKGINSTALL_CACHE may name another"
+    " directory",
+    "Warning: {entry} is damaged ({reason}): the wheel is built anew",
+)
+def test_cache_that_is_of_no_use(desk: Desk) -> str:
+    source = make_source(desk.directory / "source")
+    plant(desk.directory, {"file": b""})
+    said = build(desk, source, SAGE_PKGINSTALL_CACHE=str(desk.directory / "file"))
+    build(desk, source)
+    (entry,) = (desk.directory / "cache/built").iterdir()
+    (entry / "about.json").write_text("{}")
+    said += build(desk, source)
+    (source / "out").symlink_to(desk.directory)
+    return said + build(desk, source)
+
+
+@produces("Waiting for another process that builds the same wheel")
+def test_two_builds_of_one_wheel(desk: Desk) -> str:
+    source = make_source(desk.directory / "source", code="__import__('time').sleep(2)")
+    command = [sys.executable, "-I", "-c", START, str(ROOT), "build", "--prefix", str(desk.prefix)]
+    running = [
+        subprocess.Popen(
+            [*command, "-w", str(desk.directory / str(n)), str(source)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(2)
+    ]
+    said = "".join(process.communicate()[1] for process in running)
+    assert [process.returncode for process in running] == [0, 0]
+    return said
+
+
+@produces(
+    "cannot use SAGE_PKGINSTALL_REMOTE='{text}': it is no URL that begins with http:// or https://",
+    "cannot use SAGE_PKGINSTALL_REMOTE_MODE='{text}': it is neither read nor read-write",
+)
+def test_remote_cache_that_cannot_be(desk: Desk) -> str:
+    source = make_source(desk.directory / "source")
+    remote, mode = "SAGE_PKGINSTALL_REMOTE", "SAGE_PKGINSTALL_REMOTE_MODE"
+    said = build(desk, source, status=2, **{remote: "ftp://localhost/"})
+    return said + build(desk, source, status=2, **{remote: "http://localhost/", mode: "write"})
+
+
+@produces(
+    "Warning: the remote cache {url} is not used: {reason}; the build goes on",
+    "Warning: {file} is not read: {reason}; the remote cache is asked without a password",
+)
+def test_remote_cache_that_refuses(desk: Desk) -> str:
+    plant(desk.directory, {"netrc": b"nonsense"})
+    source = make_source(desk.directory / "source")
+    with liar(lambda request: request.answer(b"", 403)) as url:
+        netrc = str(desk.directory / "netrc")
+        return build(desk, source, SAGE_PKGINSTALL_REMOTE=url, NETRC=netrc)
+
+
+@produces(
+    "Warning: {url} is damaged ({reason}): the wheel is built",
+    "Warning: {url} is damaged ({reason}): the backend is asked",
+)
+def test_remote_cache_that_lies(desk: Desk) -> str:
+    source = make_source(desk.directory / "source")
+    with liar(lambda request: request.answer(b"{}")) as url:
+        return build(desk, source, SAGE_PKGINSTALL_REMOTE=url)
+
+
+@produces(
+    "Warning: {wheel} is linked with {libraries}, which its package does not depend on, so it is"
+    " not kept; its 'dependencies' file needs mending"
+)
+def test_library_that_is_found_by_chance(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    learn_tools(desk.directory / "cache")
+    world.env["SAGE_PKGINSTALL_CACHE"] = str(desk.directory / "cache")
+    text = 'echo > libx.so.1 && sdh_install libx.so.1 "$SAGE_LOCAL/lib"\n'
+    world.package("library", "1", {"spkg-install.in": text})
+    world.spkg("library")
+    files = source_files()
+    files["backend.py"] = files["backend.py"].replace(
+        'f"{name}.json": json.dumps(report)', 'f"{name}.so": "\\x7fELF libc\\0libx.so.1\\0"'
+    )
+    world.package("tiny", "1.0", package_files(), source=files)
+    said = world.spkg("tiny")
+    return said.stdout + said.stderr
