@@ -103,7 +103,9 @@ def _require_closed(directory: Path, prefix: Path) -> None:
         if status.st_uid not in trusted_users(prefix):
             raise PermissionError(errno.EPERM, _foreign(status, prefix), os.fspath(directory))
     mode = stat.S_IMODE(status.st_mode)
-    if not mode & _WRITE or mode & stat.S_ISVTX or not stat.S_ISDIR(status.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.ENOTDIR, "it is no directory; remove it", os.fspath(directory))
+    if not mode & _WRITE or mode & stat.S_ISVTX:
         return
     try:
         os.chmod(directory, mode & ~_WRITE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.conftest import ROOT, START
 from tests.messages.desk import produces
@@ -79,3 +82,36 @@ def test_something_to_recover(desk: Desk) -> str:
 def test_damaged_journal(desk: Desk) -> str:
     plant(desk.prefix, {"var/tmp/sage/journal": b"{damaged"})
     return desk.run("recover", status=1) + desk.run("recover", "--discard")
+
+
+@produces(
+    "cannot lock {path}: it is a symbolic link, which is not followed; remove it",
+    "cannot lock {path}: it is no regular file; remove it",
+    "cannot change {prefix}: its staging area {directory} cannot be used: {reason}; nothing was"
+    " changed",
+)
+def test_what_lies_in_the_way(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    lock = desk.prefix / "var/lock/pip3.lock"
+    lock.parent.mkdir(parents=True)
+    lock.symlink_to("/dev/null")
+    said = desk.run("install", wheel, status=1)
+    lock.unlink()
+    os.mkfifo(lock)
+    said += desk.run("install", wheel, status=1)
+    lock.unlink()
+    (desk.prefix / "var/tmp/sage").rmdir()
+    plant(desk.prefix, {"var/tmp/sage": b""})
+    return said + desk.run("install", wheel, status=1)
+
+
+@produces(
+    "cannot lock {path}: it belongs to user {owner}, and only {user}, to whom {prefix} belongs,"
+    " root and whoever runs this are obeyed there; look what it is, and remove it"
+)
+def test_what_others_planted(desk: Desk) -> str:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    plant(desk.prefix, {"var/lock/pip3.lock": b""})
+    os.chown(desk.prefix / "var/lock/pip3.lock", 12345, -1)
+    return desk.run("install", make_wheel(desk.directory, "foo", "1"), status=1)

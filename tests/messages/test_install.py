@@ -105,3 +105,15 @@ def test_what_cannot_be_merged(desk: Desk) -> str:
     os.mkfifo(desk.directory / "staged" / "pipe")
     said = desk.run("merge", desk.directory / "none", status=2)
     return said + desk.run("merge", desk.directory / "staged", status=1)
+
+
+@produces(
+    "cannot install {wheel}: it is for {tags}; {python} is {implementation} {version} and takes"
+    " wheels like {tag}",
+    "cannot install {wheel}: it requires Python {versions}; {python} is Python {version}",
+)
+def test_wheels_for_others(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1", tag="cp27-cp27m-win32")
+    said = desk.run("install", wheel, status=1)
+    wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Python: <3"])
+    return said + desk.run("install", wheel, status=1)
