@@ -123,3 +123,29 @@ def test_requirements_files_at_fault(desk: Desk) -> str:
         file.write_text(f"{line}\n")
         said += desk.cli("pip-install", "-r", file, status=3, env=sage).stderr
     return said
+
+
+@produces(
+    "cannot handle package {name}: its script {script} failed (exit status {status}); nothing was"
+    " removed",
+    "Warning: {name} is uninstalled, but its script {script} failed (exit status {status})",
+)
+def test_scripts_fail_while_uninstalling(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    said = ""
+    for name, status in (("prerm", 4), ("postrm", 0)):
+        world.package(name, "1", {**NOTHING, f"spkg-{name}.in": "exit 4"})
+        world.spkg(name)
+        said += world.clean(name, status=status).stderr
+    return said
+
+
+@produces(
+    "Warning: {name} needs {requirement}, which is not installed; add the package that provides it"
+    " to {file}"
+)
+def test_dependency_that_is_not_named(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar"])
+    world.package("foo", "1", {}, wheel=wheel)
+    return world.spkg("foo").stderr
