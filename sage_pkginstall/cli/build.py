@@ -48,7 +48,7 @@ def build(arguments: Sequence[str]) -> int:
         sdist_first=given.sdist_first,
         editable=given.editable,
     )
-    echo = None if talk.quiet else sys.stderr.buffer.write
+    echo = None if talk.quiet else _show
     log = BuildLog(_log_file(given.log), echo, _tell_of_cache, _tell_of_wheel)
     environment = target.python_environment()
     wheel = build_wheel(
@@ -61,6 +61,11 @@ def build(arguments: Sequence[str]) -> int:
     )
     talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
     return 0
+
+
+def _show(data: bytes) -> None:
+    sys.stderr.buffer.write(data)
+    sys.stderr.buffer.flush()  # now, not when the build has ended
 
 
 def _tell_of_cache(hits: int, misses: int) -> None:

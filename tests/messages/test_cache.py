@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -90,19 +91,23 @@ def test_cache_that_is_of_no_use(desk: Desk) -> str:
 
 @produces("Waiting for another process that builds the same wheel")
 def test_two_builds_of_one_wheel(desk: Desk) -> str:
-    source = make_source(desk.directory / "source", code="__import__('time').sleep(2)")
+    begun, go = desk.directory / "begun", desk.directory / "go"
+    for fifo in (begun, go):
+        os.mkfifo(fifo)
+    code = f"open({str(begun)!r}, 'w').close(); open({str(go)!r}).close()"
+    source = make_source(desk.directory / "source", code=code)
     command = [sys.executable, "-I", "-c", START, str(ROOT), "build", "--prefix", str(desk.prefix)]
-    running = [
-        subprocess.Popen(
-            [*command, "-w", str(desk.directory / str(n)), str(source)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(2)
-    ]
-    said = "".join(process.communicate()[1] for process in running)
-    assert [process.returncode for process in running] == [0, 0]
-    return said
+    first = [*command, "-q", "-w", str(desk.directory / "first"), str(source)]
+    second = [*command, "-w", str(desk.directory / "second"), str(source)]
+    with subprocess.Popen(first) as one:
+        begun.read_bytes()
+        with subprocess.Popen(second, stderr=subprocess.PIPE) as two:
+            assert two.stderr is not None
+            said = two.stderr.readline()  # while it waits
+            go.write_bytes(b"")
+            said += two.stderr.read()
+    assert (one.returncode, two.returncode) == (0, 0)
+    return said.decode()
 
 
 @produces(
