@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.trees import Link, plant
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.trees import Entry
 
 __all__ = ["NAMES", "Scene", "make_scene"]
@@ -63,6 +64,18 @@ def staged(directory: Path, version: str) -> str:
     return str(plant(directory / f"staged-{version}", entries))
 
 
+def mixed(directory: Path, version: str) -> str:
+    """Return a staged tree that also has a Python distribution, with its RECORD."""
+    tree = staged(directory / "mixed", version)
+    site = f"{tree}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    with zipfile.ZipFile(foo(directory, version)) as wheel:
+        wheel.extractall(site, [name for name in wheel.namelist() if ".data/" not in name])
+    info = Path(site, f"foo-{version}.dist-info", "RECORD")
+    rows = info.read_text().splitlines(keepends=True)
+    info.write_text("".join(row for row in rows if ".data/" not in row))
+    return tree
+
+
 def _fresh(d: Path) -> Scene:
     return Scene((("install", part(d, "backports.one")),), ("install", foo(d, "1")))
 
@@ -88,6 +101,11 @@ def _merge(d: Path) -> Scene:
     return Scene((("merge", "--package", "z", old),), ("merge", "--package", "z", new))
 
 
+def _mixed(d: Path) -> Scene:
+    old, new = mixed(d, "1"), mixed(d, "2")
+    return Scene((("merge", "--package", "z", old),), ("merge", "--package", "z", new))
+
+
 def _several(d: Path) -> Scene:
     other = str(make_wheel(d, "other", "1", {"ns/other.py": "", "other/__init__.py": ""}))
     return Scene((("install", foo(d, "1")),), ("install", foo(d, "2"), other))
@@ -110,6 +128,7 @@ _SCENES = {
     "downgrade": _downgrade,
     "uninstall": _uninstall,
     "staged merge": _merge,
+    "mixed package": _mixed,
     "several wheels": _several,
     "shared namespace": _pair,
     "shared namespace, one goes": _pair_half_gone,
