@@ -29,8 +29,8 @@ from sage_pkginstall.operations import uninstall as uninstalling
 from sage_pkginstall.operations.change import Change, Outcome
 from sage_pkginstall.operations.install import Installation, InstallOptions
 from sage_pkginstall.operations.managed import refuse_managed
-from sage_pkginstall.operations.pip import pip_runner
 from sage_pkginstall.operations.requests import requests_of_arguments
+from sage_pkginstall.operations.run_pip import pip_runner
 from sage_pkginstall.operations.uninstall import Uninstallation
 
 if TYPE_CHECKING:

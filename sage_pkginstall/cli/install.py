@@ -139,7 +139,7 @@ def uninstall(arguments: Sequence[str]) -> int:
     add_options(options, changes=True)
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
-    from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
+    from sage_pkginstall.operations.run_pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import (  # noqa: PLC0415
         require_installed,
     )

@@ -16,7 +16,8 @@ from sage_pkginstall.cli.pip_options import Split, split
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.managed import refuse_managed
-from sage_pkginstall.operations.pip import PipError, choose_wheels, pip_command, pip_runner
+from sage_pkginstall.operations.pip import PipError, choose_wheels
+from sage_pkginstall.operations.run_pip import pip_command, pip_runner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

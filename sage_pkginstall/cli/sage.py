@@ -18,6 +18,7 @@ from sage_pkginstall.cli.install import (
 from sage_pkginstall.cli.target import Talk, parser, sage_target, tree_settings
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
+from sage_pkginstall.wheels.names import canonical_name, is_name
 
 if TYPE_CHECKING:
     import argparse
@@ -143,21 +144,29 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     options.add_argument("-q", "--quiet", action="count", default=0, help="say less")
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
-    from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
+    from sage_pkginstall.operations.run_pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
-    from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
 
     talk = Talk("sage-pip-uninstall", quiet=given.quiet > 0)
     target = sage_target(talk)
     environment = target.python_environment()
     if not given.break_system_packages:
         refuse_managed(environment)
-    names = [requirement_name(word) for word in given.names]
+    names = [_name(word) for word in given.names]
     names += [line.name for line in _requirements(given.requirement)]
     result = uninstall(target.tree, environment, names, pip_runner(environment))
     if result.distributions or result.by_pip:
         tell_uninstallation(result, talk, dry_run=False)
     return 0
+
+
+def _name(word: str) -> str:
+    """Return the canonical name of what a user wants to be uninstalled."""
+    if is_name(word):
+        return canonical_name(word)
+    from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415 - slow
+
+    return requirement_name(word)
 
 
 def _requirements(files: Sequence[str]) -> list[RequirementLine]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sage_pkginstall.environment import Environment
 
-__all__ = ["PipError", "choose_wheels", "pip_command", "pip_runner"]
+__all__ = ["PipError", "choose_wheels"]
 
 
 class PipError(PkgInstallError):
@@ -34,29 +31,6 @@ class PipError(PkgInstallError):
     def __init__(self, command: str, status: int) -> None:
         super().__init__(f"cannot go on: pip {command} ended with status {status}")
         self.status = status
-
-
-def pip_command(environment: Environment) -> list[str]:
-    """Return the words that run pip for the target.
-
-    That is the target's own pip; where it has none, the tool's, told to work on the
-    target (``--python``).
-    """
-    options = ["--disable-pip-version-check"]
-    site = environment.prefix / environment.schemes["purelib"]
-    if (site / "pip" / "__main__.py").exists():
-        return [os.fspath(environment.interpreter), "-m", "pip", *options]
-    return [sys.executable, "-m", "pip", "--python", os.fspath(environment.interpreter), *options]
-
-
-def pip_runner(environment: Environment) -> Callable[[Sequence[str]], int]:
-    """Return a function that runs pip with arguments and returns its status."""
-
-    def run(arguments: Sequence[str]) -> int:
-        command = [*pip_command(environment), *arguments]
-        return subprocess.run(command, check=False).returncode
-
-    return run
 
 
 @dataclass(frozen=True)

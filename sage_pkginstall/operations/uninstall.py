@@ -6,8 +6,7 @@ then runs while we hold the lock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError, RecordError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Uninstallation", "uninstall"]
 
 
-@dataclass(frozen=True)
-class Uninstallation:
+class Uninstallation(NamedTuple):
     """What was uninstalled; ``by_pip`` was left to pip, ``missing`` was not installed."""
 
     distributions: tuple[Installed, ...]

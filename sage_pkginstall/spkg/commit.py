@@ -237,7 +237,7 @@ def _kept_files(request: CommitRequest) -> Iterable[str]:
 
 def _leave_to_pip(tree: Tree, environment: Environment, names: Iterable[str]) -> None:
     """Have pip uninstall those distributions of which nothing lists the files (egg-link)."""
-    from sage_pkginstall.operations.pip import pip_runner  # noqa: PLC0415
+    from sage_pkginstall.operations.run_pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
     from sage_pkginstall.wheels.installed import find_installed  # noqa: PLC0415
     from sage_pkginstall.wheels.records import recorded_files  # noqa: PLC0415

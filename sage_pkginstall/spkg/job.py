@@ -107,7 +107,7 @@ class Job:
         import sys  # noqa: PLC0415 -- rarely
         from importlib.util import find_spec  # noqa: PLC0415
 
-        from sage_pkginstall.operations.pip import pip_command  # noqa: PLC0415
+        from sage_pkginstall.operations.run_pip import pip_command  # noqa: PLC0415
 
         if self.environment is not None and find_spec("pip") is None:
             return tuple(pip_command(self.environment))

@@ -1,0 +1,39 @@
+"""How the target's pip is run: as a program, never imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["pip_command", "pip_runner"]
+
+
+def pip_command(environment: Environment) -> list[str]:
+    """Return the words that run pip for the target.
+
+    That is the target's own pip; where it has none, the tool's, told to work on the
+    target (``--python``).
+    """
+    options = ["--disable-pip-version-check"]
+    site = environment.prefix / environment.schemes["purelib"]
+    if (site / "pip" / "__main__.py").exists():
+        return [os.fspath(environment.interpreter), "-m", "pip", *options]
+    return [sys.executable, "-m", "pip", "--python", os.fspath(environment.interpreter), *options]
+
+
+def pip_runner(environment: Environment) -> Callable[[Sequence[str]], int]:
+    """Return a function that runs pip with arguments and returns its status."""
+
+    def run(arguments: Sequence[str]) -> int:
+        import subprocess  # noqa: PLC0415 -- pip is seldom needed
+
+        command = [*pip_command(environment), *arguments]
+        return subprocess.run(command, check=False).returncode
+
+    return run
