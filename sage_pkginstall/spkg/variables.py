@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +165,7 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
     """Return what the environment of the process says, with Sage's defaults.
 
     An empty variable counts as one that is not set.  Raises UsageError without a SAGE_ROOT,
-    and for a SAGE_SUDO with a quote too few.
+    and for a SAGE_SUDO with a quote too few or without a program.
     """
     root = _directory(environ, "SAGE_ROOT")
     if root is None:
@@ -179,7 +180,7 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
         distfiles=_directory(environ, "SAGE_DISTFILES") or root / "upstream",
         logs=_directory(environ, "SAGE_LOGS") or root / "logs" / "pkgs",
         build=_directory(environ, "SAGE_BUILD_DIR"),
-        sudo=_sudo(environ.get("SAGE_SUDO", "")),
+        sudo=_sudo(environ.get("SAGE_SUDO", ""), environ.get("PATH")),
         check=_check(environ.get("SAGE_CHECK", "")),
         keep_build=environ.get("SAGE_KEEP_BUILT_SPKGS") == "yes",
         debug=environ.get("SAGE_DEBUG", "no") == "yes",
@@ -188,11 +189,14 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
     )
 
 
-def _sudo(text: str) -> tuple[str, ...]:
+def _sudo(text: str, path: str | None) -> tuple[str, ...]:
     try:
-        return tuple(shlex.split(text))
+        words = tuple(shlex.split(text))
     except ValueError as error:
         raise UsageError(f"cannot use SAGE_SUDO={text}: {error}") from error
+    if words and shutil.which(words[0], path=path) is None:
+        raise UsageError(f"cannot use SAGE_SUDO={text}: there is no program {words[0]}")
+    return words
 
 
 def _directory(environ: Mapping[str, str], name: str) -> Path | None:

@@ -47,6 +47,7 @@ def test_sudo_at_fault(desk: Desk) -> str:
     world = SageWorld.make(desk.directory, desk.prefix)
     world.package("foo", "1", NOTHING)
     said = world.spkg("foo", status=2, SAGE_SUDO='"').stderr
+    said += world.spkg("foo", status=2, SAGE_SUDO="no-such-sudo -n").stderr
     return said + world.spkg("foo", status=1, SAGE_SUDO="false").stderr
 
 
