@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine.lock import record_holder
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.errors import JournalError
 from tests import engine_tree
@@ -35,7 +36,14 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def fresh(prefix: Path) -> Path:
+    """Make a prefix whose last holder of the lock died.
+
+    So every run plans twice, and makes the same steps; else that would be a matter of time.
+    """
     write(prefix, {**OLD, **OTHERS})
+    lock = prefix / "var" / "lock" / "pip3.lock"
+    lock.parent.mkdir(parents=True)
+    record_holder(lock, "killed")
     return prefix
 
 
