@@ -36,18 +36,27 @@ _STAGED = "staged"
 def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> Iterator[None]:
     """Keep others out of the package's build directory, waiting until they are.
 
-    The area of all build directories is made, by SAGE_SUDO where we may not.  Raises
-    PackageError if it cannot be.
+    The area of all build directories is made, by SAGE_SUDO where we may not, and removed
+    again if it is the tree's own and nothing is left there.  Raises PackageError if it cannot
+    be made.
     """
-    _make_area(place, run)
     path = place.build_area / f".{place.full_name}.lock"
-    descriptor = _locked(path, lambda: say(f"waiting for another build of {place.full_name}"))
+    descriptor = None
+    while descriptor is None:
+        _make_area(place, run)
+        with contextlib.suppress(FileNotFoundError):  # others have just removed the area
+            descriptor = _locked(
+                path, lambda: say(f"waiting for another build of {place.full_name}")
+            )
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
+        if place.common.build is None:
+            with contextlib.suppress(OSError):
+                place.build_area.rmdir()
 
 
 def make_fresh(place: PackageVariables, run: Run) -> None:
