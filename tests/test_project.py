@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 from typing import TYPE_CHECKING
@@ -68,6 +69,18 @@ def test_ci_runs_the_commands_of_the_readme_and_nothing_else() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_environments_can_be_made_alone(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "build").mkdir(parents=True)
+    (checkout / "build" / "setup").symlink_to(ROOT / "build" / "setup")
+    for name in ("Makefile", "pyproject.toml"):
+        (checkout / name).symlink_to(ROOT / name)
+    command = ["make", "--dry-run", ".tool/bench/ready"]
+    run = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "build/setup/environment .tool/bench" in run.stdout
 
 
 def test_readme_fits_a_page() -> None:
