@@ -1,8 +1,7 @@
 """The target: a prefix with the interpreter that will run what is installed there.
 
-The facts (schemes, tags, markers, byte-code) come from running the target interpreter
-once, without its ``site``: nothing from its site-packages is imported, no ``.pth`` file
-and no ``sitecustomize`` runs, nothing is written.  They are kept in the user's cache:
+The facts (schemes, tags, markers, byte-code) come from `interpreter`, once, and are kept in
+the user's cache:
 
     $SAGE_PKGINSTALL_CACHE/targets/HASH-OF-THE-INTERPRETER'S-PATH.json
 
@@ -19,20 +18,20 @@ import os
 import posixpath
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from sage_pkginstall import __version__
 from sage_pkginstall.errors import EnvironmentFactsError
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
+
+    from sage_pkginstall.interpreter import Runner
 
 __all__ = [
     "CanonicalPaths",
     "Environment",
-    "Runner",
     "cache_directory",
     "canonical_directory",
     "find_interpreter",
@@ -41,55 +40,8 @@ __all__ = [
     "write_cached",
 ]
 
-Runner: TypeAlias = "Callable[[Sequence[str]], subprocess.CompletedProcess[bytes]]"
-"""Runs a program to its end with nothing on stdin, and returns what it wrote."""
-
-_MARKER = "-----sage-pkginstall target facts-----"
 _SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
 _INTERPRETERS = ("bin/python3", "bin/python", "bin/pypy3")
-_SECONDS = 120
-
-_SCRIPT = r"""
-import os, sys
-if sys.version_info < (3, 8):
-    sys.exit("it is Python %d.%d, and 3.8 or newer is needed" % sys.version_info[:2])
-sys.path.append(sys.argv[1])
-
-# What site.py does for a virtual environment (PEP 405); -S skips it before Python 3.14.
-binaries = os.path.dirname(os.path.abspath(sys.executable))
-above = os.path.dirname(binaries)
-if any(os.path.isfile(os.path.join(d, "pyvenv.cfg")) for d in (binaries, above)):
-    sys.prefix = sys.exec_prefix = above
-
-import importlib.util, json, sysconfig
-from packaging.markers import default_environment
-from packaging.tags import sys_tags
-
-paths = sysconfig.get_paths()
-version = "%d.%d" % sys.version_info[:2]
-in_venv = sys.prefix != sys.base_prefix
-schemes = {name: paths[name] for name in ("purelib", "platlib", "scripts", "data")}
-schemes["headers"] = paths["include"]
-if in_venv:
-    schemes["headers"] = os.path.join(sys.prefix, "include", "site", "python" + version)
-elif not (paths["include"] + "/").startswith(paths["data"].rstrip("/") + "/"):
-    # Debian: data is /usr/local, include is /usr/include.
-    schemes["headers"] = os.path.join(paths["data"], "include", "python" + version)
-notice = None if in_venv else os.path.join(paths["stdlib"], "EXTERNALLY-MANAGED")
-facts = {
-    "executable": sys.executable,
-    "schemes": schemes,
-    "implementation": sys.implementation.name,
-    "version": "%d.%d.%d" % sys.version_info[:3],
-    "cache_tag": sys.implementation.cache_tag,
-    "magic": importlib.util.MAGIC_NUMBER.hex(),
-    "tags": [str(tag) for tag in sys_tags()],
-    "markers": default_environment(),
-    "notice": notice,
-    "sysconfig": sysconfig.__file__,
-}
-print("\n" + sys.argv[2] + json.dumps(facts) + sys.argv[2])
-"""
 
 
 class Environment(NamedTuple):
@@ -133,7 +85,9 @@ def target_environment(python: Path, *, run: Runner | None = None) -> Environmen
     identity = _identity(interpreter)
     facts = _cached_facts(interpreter, identity)
     if facts is None:
-        facts = _ask(interpreter, run or _run)
+        from sage_pkginstall.interpreter import interpreter_facts  # noqa: PLC0415 -- once
+
+        facts = interpreter_facts(interpreter, run)
         _keep_facts(interpreter, identity, facts)
     try:
         return _environment(interpreter, facts)
@@ -270,46 +224,6 @@ def _on_path(python: Path) -> Path:
     return python.absolute()
 
 
-def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
-    """Run the target interpreter; whatever else it writes does not matter."""
-    import packaging  # noqa: PLC0415 -- only its place is needed, and only here
-
-    above = os.path.dirname(packaging.__path__[0])  # noqa: PTH120 -- may be a zipapp
-    command = [os.fspath(interpreter), "-I", "-S", "-B", "-c", _SCRIPT, above, _MARKER]
-    try:
-        finished = run(command)
-    except OSError as error:
-        raise EnvironmentFactsError(interpreter, error.strerror or str(error)) from error
-    parts = finished.stdout.split(_MARKER.encode())
-    if finished.returncode != 0 or len(parts) < 3:  # noqa: PLR2004
-        said = finished.stderr.decode(errors="replace").strip().splitlines()
-        reason = said[-1] if said else "it says nothing"
-        status = f"exit status {finished.returncode}"
-        raise EnvironmentFactsError(interpreter, f"{reason} ({status})")
-    try:
-        facts: dict[str, Any] = json.loads(parts[1])
-    except ValueError as error:
-        raise EnvironmentFactsError(interpreter, "its facts are no JSON") from error
-    return facts
-
-
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    import subprocess  # noqa: PLC0415 -- not needed when the cache knows
-
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-            cwd="/",
-        )
-    except subprocess.TimeoutExpired as error:
-        message = f"it did not answer within {_SECONDS} s"
-        raise OSError(0, message) from error
-
-
 def _environment(interpreter: Path, facts: Mapping[str, Any]) -> Environment:
     executable = Path(facts["executable"])
     if os.path.realpath(executable) != os.path.realpath(interpreter):
@@ -369,13 +283,19 @@ def _file_identity(path: str) -> list[int] | None:
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
 
 
+def _our_code() -> str:
+    """Return the file that holds `introspection`: itself, or the one file that we are."""
+    beside = os.path.join(os.path.dirname(__file__), "introspection.py")  # noqa: PTH118, PTH120
+    return str(getattr(__spec__.loader, "archive", beside))
+
+
 def _identity(interpreter: Path) -> list[Any]:
     """Return what the facts depend on; JSON returns it as it is."""
     above = interpreter.parent
     machine = os.uname()
     return [
         __version__,
-        crc32(_SCRIPT.encode()),
+        _file_identity(_our_code()),
         os.fspath(interpreter),
         os.path.realpath(interpreter),
         _file_identity(os.fspath(interpreter)),
