@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from tests.trees import Link, plant, tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -45,6 +45,40 @@ def test_directories_are_made_where_they_are_missing(path: Path, root: StagedRoo
     for name in ("a/b/c", "a/b/d", "e", "a/f"):
         assert write(root, name, name.encode()) is None
     assert tree(path) == {name: name.encode() for name in ("a/b/c", "a/b/d", "e", "a/f")}
+
+
+def test_going_up_and_down_ends_in_the_right_directory(path: Path, root: StagedRoot) -> None:
+    deep = "/".join("abcdefghijklmnopqrstuvwxyz" * 2)
+    names = ["a/b/c/1", "a/b/2", "3", "a/b/c/4", "a/c/b/5", f"{deep}/6", "a/b/c/d/e/7", f"{deep}/8"]
+    names += [f"{deep[:-4]}/x/9", "b/10"]
+    for name in names:
+        assert write(root, name, name.encode()) is None
+    assert tree(path) == {name: name.encode() for name in names}
+
+
+def test_no_more_directories_are_open_for_a_deep_tree_and_none_afterwards(path: Path) -> None:
+    before = open_files()
+    root = StagedRoot(path)
+    root.open()
+    for depth in (10, 400, 3, 200):
+        write(root, "d/" * depth + f"file{depth}", b"")
+        assert len(open_files() - before) < 20
+    root.close()
+    assert open_files() == before
+
+
+def open_files() -> set[str]:
+    """Descriptors that are open; the listing's own is not among them any more."""
+    return {entry.name for entry in Path("/dev/fd").iterdir() if entry.exists()}
+
+
+def test_after_a_failure_the_next_file_goes_where_it_belongs(path: Path, root: StagedRoot) -> None:
+    plant(path, {"a/link": Link("..")})
+    write(root, "a/b/x", b"1")
+    with pytest.raises(NotADirectoryError):
+        root.create("a/link/y", 0o644)
+    write(root, "a/z", b"2")
+    assert tree(path) == {"a/link": Link(".."), "a/b/x": b"1", "a/z": b"2"}
 
 
 def test_file_that_was_there_is_told_and_not_written_through(path: Path, root: StagedRoot) -> None:

@@ -19,13 +19,16 @@ from sage_pkginstall.wheels.content import PIECE, EntryStream
 from sage_pkginstall.wheels.packs import PackedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Content", "StagedRoot", "copy_content"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_MOST_OPEN = 16
+"""Directories kept open; deeper trees are rare, and a process may have 256 files open on macOS."""
 
 
 class Content(NamedTuple):
@@ -52,25 +55,25 @@ class _Modes(NamedTuple):
 
 
 class StagedRoot:
-    """The root of the staged tree, and the directory below it that was used last.
+    """The root of the staged tree, and the directories that lead to the one used last.
 
-    A wheel's entries come directory by directory, so one kept open is enough.
+    A wheel's entries come directory by directory, so most of them are open already.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.modes = _Modes.of_this_process()
         self._descriptor = -1
-        self._last = ("", -1)
+        self._last: str | None = None
+        self._entered: list[tuple[str, int]] = []  # name and descriptor, -1 if closed again
 
     def open(self) -> None:
         """Open the root, which must be there; nothing is made before."""
         self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._last = ("", self._descriptor)
 
     def close(self) -> None:
         """Close all directories that are open."""
-        self._leave()
+        self._leave(())
         os.close(self._descriptor)
         self._descriptor = -1
 
@@ -103,19 +106,17 @@ class StagedRoot:
 
     def _enter(self, directory: str) -> int:
         """Return a descriptor of ``directory``, which is made if it is not there."""
-        if directory == self._last[0]:
-            return self._last[1]
-        self._leave()
-        current = self._descriptor
-        for part in directory.split("/") if directory else ():
-            try:
-                below = self._enter_one(part, current)
-            finally:
-                if current != self._descriptor:
-                    os.close(current)
-            current = below
-        self._last = (directory, current)
-        return current
+        if directory != self._last:
+            parts = directory.split("/") if directory else []
+            self._leave(parts)
+            for part in parts[len(self._entered) :]:
+                self._entered.append((part, self._enter_one(part, self._current())))
+                self._close(len(self._entered) - 1 - _MOST_OPEN)
+            self._last = directory
+        return self._current()
+
+    def _current(self) -> int:
+        return self._entered[-1][1] if self._entered else self._descriptor
 
     def _enter_one(self, name: str, parent: int) -> int:
         try:
@@ -130,10 +131,19 @@ class StagedRoot:
                 raise NotADirectoryError(errno.ENOTDIR, error.strerror, name) from error
             raise
 
-    def _leave(self) -> None:
-        descriptor = self._last[1]
-        self._last = ("", self._descriptor)
-        if descriptor != self._descriptor:
+    def _leave(self, parts: Sequence[str]) -> None:
+        """Go back to what leads to ``parts``; to the root, if that is not open any more."""
+        self._last = None
+        names = [name for name, _ in self._entered]
+        while names != [*parts[: len(names)]] or (names and self._current() < 0):
+            self._close(len(names) - 1)
+            self._entered.pop()
+            names.pop()
+
+    def _close(self, number: int) -> None:
+        if number >= 0 and self._entered[number][1] >= 0:
+            name, descriptor = self._entered[number]
+            self._entered[number] = (name, -1)
             os.close(descriptor)
 
 
