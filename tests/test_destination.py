@@ -14,6 +14,7 @@ from installer.utils import Scheme
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import ConflictError, WheelError
+from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.destination import StagedDestination
 from sage_pkginstall.wheels.staged_wheel import StagedWheel, WheelIdentity
 from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
@@ -21,7 +22,7 @@ from tests.trees import modes, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +47,9 @@ def umask() -> Iterator[None]:
     os.umask(before)
 
 
-def no_bytecode(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
-    del root, sources, environment
-    return ()
-
-
 def stage(path: Path, environment: Environment, root: Path) -> None:
-    stage_wheel(WheelRequest(path), environment, root, compiler=no_bytecode)
+    request = WheelRequest(path, compile=False)
+    stage_wheel(request, environment, root, compiler=staged_compiler)
 
 
 def refusal(path: Path, environment: Environment, root: Path) -> str:

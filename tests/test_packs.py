@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import venv
 from typing import TYPE_CHECKING
@@ -11,15 +12,17 @@ import pytest
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels import packs
-from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.packs import PackedFile, Piece, open_pack, write_pack
 from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
 from tests.trees import Entry, modes, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sage_pkginstall.wheels.bytecode import SourceCompiler
 
 FILES: dict[str, str | bytes] = {
     "foo/__init__.py": "VALUE = 1\n",
@@ -61,6 +64,31 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
+class Noting:
+    """Compiles, and notes what."""
+
+    def __init__(self, compiler: SourceCompiler, noted: list[str]) -> None:
+        self.compiler = compiler
+        self.noted = noted
+
+    def add(self, source: str) -> None:
+        self.noted.append(source)
+        self.compiler.add(source)
+
+    def finish(self) -> tuple[str, ...]:
+        return self.compiler.finish()
+
+
+class Refusing:
+    """Compiles nothing."""
+
+    def add(self, source: str) -> None:
+        raise OSError(0, f"asked to compile {source}")
+
+    def finish(self) -> tuple[str, ...]:
+        return ()
+
+
 class Staging:
     """Stages one wheel again and again, each time into a new tree."""
 
@@ -77,7 +105,7 @@ class Staging:
         root = self.directory / f"staged{self.number}"
         root.mkdir()
         self.compiled = []
-        staged = stage_wheel(self.request, environment, root, compiler=self._compile, cache=cache)
+        staged = stage_wheel(self.request, environment, root, compiler=self._compiler, cache=cache)
         found = tree(root)
         for path in (path for path in staged.paths if path.endswith(".pyc")):
             data = (root / path).read_bytes()
@@ -85,11 +113,10 @@ class Staging:
         assert modes(root) == modes(self.directory / "staged1")
         return found, staged
 
-    def _compile(
-        self, root: Path, sources: Sequence[str], environment: Environment
-    ) -> Sequence[str]:
-        self.compiled += sources
-        return compile_staged(root, sources, environment)
+    @contextlib.contextmanager
+    def _compiler(self, root: Path, environment: Environment) -> Iterator[SourceCompiler]:
+        with staged_compiler(root, environment) as compiler:
+            yield Noting(compiler, self.compiled)
 
 
 @pytest.fixture
@@ -132,12 +159,15 @@ def test_files_are_kept_for_every_python_and_byte_code_for_one(
 
 
 def stage_other(stage: Staging, environment: Environment, cache: Path) -> None:
-    def compiler(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
-        raise OSError(0, "asked to compile")
-
     root = stage.directory / "other"
     root.mkdir()
-    stage_wheel(stage.request, environment, root, compiler=compiler, cache=cache)
+    stage_wheel(
+        stage.request,
+        environment,
+        root,
+        compiler=lambda _root, _environment: contextlib.nullcontext(Refusing()),
+        cache=cache,
+    )
 
 
 def test_packed_wheel_must_fit_the_environment(

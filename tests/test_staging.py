@@ -16,7 +16,7 @@ import pytest
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import ConflictError, WheelError
-from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
 from tests.trees import Link, modes, plant, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
@@ -52,7 +52,7 @@ def stage(
     path: Path, environment: Environment, root: Path, *, compile_: bool = False
 ) -> StagedDistribution:
     request = WheelRequest(path, compile=compile_)
-    return stage_wheel(request, environment, root, compiler=compile_staged)
+    return stage_wheel(request, environment, root, compiler=staged_compiler)
 
 
 def site(environment: Environment) -> str:
@@ -142,7 +142,7 @@ def test_info_tells_how_the_distribution_came(
 ) -> None:
     path = make_wheel(tmp_path, "foo", "1.0", metadata=["Requires-Dist: bar >=2"])
     request = WheelRequest(path, requested=False, direct_url='{"url": "x"}', compile=False)
-    staged = stage_wheel(request, environment, root, compiler=compile_staged)
+    staged = stage_wheel(request, environment, root, compiler=staged_compiler)
     found = {
         name.rpartition("/")[2]: data
         for name, data in tree(root / staged.info).items()

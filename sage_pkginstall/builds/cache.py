@@ -28,9 +28,11 @@ from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.bytecode import SourceCompiler
 
 __all__ = ["SCRIPT_INTERPRETER", "held", "site_packages", "unpacked_wheels"]
 
@@ -155,12 +157,12 @@ def _publish(root: Path, entry: Path) -> None:
 
 def _unpack(wheel: Path, root: Path, entry: Path, target: Environment) -> None:
     # Most builds find all they need in the cache, and these cost 20 ms to import.
-    from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415
+    from sage_pkginstall.wheels.bytecode import staged_compiler  # noqa: PLC0415
     from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel  # noqa: PLC0415
 
-    def compiler(root: Path, sources: Sequence[str], environment: Environment) -> Sequence[str]:
+    def compiler(root: Path, environment: Environment) -> AbstractContextManager[SourceCompiler]:
         runnable = environment._replace(interpreter=target.interpreter)
-        return compile_staged(root, sources, runnable)
+        return staged_compiler(root, runnable)
 
     request = WheelRequest(wheel, requested=False)
     stage_wheel(request, _as_entry(target, entry), root, compiler=compiler)

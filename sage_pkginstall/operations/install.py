@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
-from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.staging import stage_wheel
@@ -78,7 +78,7 @@ def _stage(
     cache = cache_directory()
     for request in requests:
         yield stage_wheel(
-            request, environment, workspace.tree, compiler=compile_staged, cache=cache
+            request, environment, workspace.tree, compiler=staged_compiler, cache=cache
         )
         options.staged(request.path.name)
 

@@ -62,7 +62,7 @@ def _lay_out_wheels(job: Job) -> Path | None:
     wheels = queued_wheels(job.place.private_directory)
     if not wheels or job.environment is None or job.package.script("check") is None:
         return None
-    from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415
+    from sage_pkginstall.wheels.bytecode import staged_compiler  # noqa: PLC0415
     from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel  # noqa: PLC0415
 
     root = job.place.private_directory / "checked"
@@ -71,6 +71,6 @@ def _lay_out_wheels(job: Job) -> Path | None:
     for wheel in wheels:
         request = WheelRequest(wheel.path, compile=False)
         stage_wheel(
-            request, job.environment, root, compiler=compile_staged, cache=cache_directory()
+            request, job.environment, root, compiler=staged_compiler, cache=cache_directory()
         )
     return root

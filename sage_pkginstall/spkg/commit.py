@@ -173,7 +173,7 @@ def _refuse_links(root: Path) -> None:
 def _stage_wheels(
     request: CommitRequest, environment: Environment, workspace: Workspace
 ) -> tuple[StagedDistribution, ...]:
-    from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- Python only
+    from sage_pkginstall.wheels.bytecode import staged_compiler  # noqa: PLC0415 -- Python only
     from sage_pkginstall.wheels.staging import stage_wheel  # noqa: PLC0415
 
     return tuple(
@@ -181,7 +181,7 @@ def _stage_wheels(
             _wheel_request(request, wheel, workspace),
             environment,
             workspace.tree,
-            compiler=compile_staged,
+            compiler=staged_compiler,
             cache=cache_directory(),
         )
         for wheel in queued_wheels(Path(request.private))

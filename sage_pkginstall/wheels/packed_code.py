@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from sage_pkginstall.wheels.bytecode import Task, header_of, make_directories, write_new
+from sage_pkginstall.wheels.compiling import Task, header_of, make_directory, write_new
 from sage_pkginstall.wheels.packs import Piece
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def lay_code(
     """
     tasks = dict(_tasks(staged, environment))
     rows = [row for row in pack.index["code"] if row[0] in tasks]
-    make_directories([tasks[row[0]] for row in rows if len(row) > 1])
+    for directory in {os.path.dirname(tasks[row[0]].target) for row in rows if len(row) > 1}:  # noqa: PTH120
+        make_directory(directory)
     written = []
     for number, *row in rows:
         task = tasks.pop(number)

@@ -22,7 +22,7 @@ from sage_pkginstall.wheels.shebang import with_interpreter
 from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import NoReturn
 
@@ -77,6 +77,8 @@ class StagedWheel:
         self._scripts: set[str] = set()
         self._replaced: set[str] = set()
         self._record = ""
+        self.on_source: Callable[[str], object] = lambda _path: None
+        """Told of each source that came out of the wheel (see `sources`) when it is there."""
         self.files: list[StagedFile] = []
         self.scripts: list[tuple[str, str]] = []
 
@@ -96,9 +98,10 @@ class StagedWheel:
     @property
     def sources(self) -> tuple[str, ...]:
         """The Python sources among them that came out of the wheel: those to be compiled."""
-        return tuple(
-            sorted(p for p in self._written if p.endswith(".py") and p not in self._scripts)
-        )
+        return tuple(sorted(filter(self._is_source, self._written)))
+
+    def _is_source(self, path: str) -> bool:
+        return path.endswith(".py") and path not in self._scripts
 
     @property
     def replaced(self) -> frozenset[str]:
@@ -123,8 +126,8 @@ class StagedWheel:
 
     def _add_script(self, name: str, content: bytes) -> str:
         path = self._path("scripts", name)
-        self._write(path, io.BytesIO(content), self._root.modes.script)
         self._scripts.add(path)
+        self._write(path, io.BytesIO(content), self._root.modes.script)
         return path
 
     def add_file(
@@ -249,6 +252,8 @@ class StagedWheel:
         if before is not None and before != content:
             self._replaced.add(path)
         self._written[path] = content
+        if self._is_source(path):
+            self.on_source(path)
 
     def _refuse_clash(self, path: str, error: OSError) -> NoReturn:
         """A file is where a directory is needed, or the other way round, or a link."""

@@ -10,34 +10,29 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.wheels.fitness import check_fits
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
 from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import TypeAlias
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.archive import WheelArchive
+    from sage_pkginstall.wheels.bytecode import SourceCompiler
     from sage_pkginstall.wheels.packed_wheel import PackedWheel
+    from sage_pkginstall.wheels.packs import Pack
     from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
-__all__ = ["StagedDistribution", "StagingCompiler", "WheelRequest", "stage_wheel"]
+    MakeCompiler: TypeAlias = Callable[[Path, Environment], AbstractContextManager[SourceCompiler]]
+    """Makes what compiles in a staged tree: `sage_pkginstall.wheels.bytecode.staged_compiler`."""
 
-
-class StagingCompiler(Protocol):
-    """Compiles staged sources; `sage_pkginstall.wheels.bytecode.compile_staged` is one."""
-
-    def __call__(
-        self, root: Path, sources: Sequence[str], environment: Environment
-    ) -> Sequence[str]:
-        """Write byte-code of ``sources`` below ``root``; return the paths of what is there.
-
-        All paths are relative to the prefix.  What does not compile is left out.
-        """
+__all__ = ["StagedDistribution", "WheelRequest", "stage_wheel"]
 
 
 class WheelRequest(NamedTuple):
@@ -74,7 +69,7 @@ def stage_wheel(
     environment: Environment,
     root: Path,
     *,
-    compiler: StagingCompiler,
+    compiler: MakeCompiler,
     cache: Path | None = None,
 ) -> StagedDistribution:
     """Lay the wheel out below ``root``, compile it and write its RECORD.
@@ -90,15 +85,17 @@ def stage_wheel(
         return _stage_archive(request, environment, root, packs, compiler)
     with contextlib.closing(packed):
         check_fits(request.path, packed.needs, environment)
-        with _staged(packed.identity, environment, root) as staged:
+        with (
+            _staged(packed.identity, environment, root) as staged,
+            _compiling(request, environment, staged, packs, compiler) as compiled,
+        ):
             packed.lay(staged, os.fspath(environment.interpreter))
             info = packed.identity.dist_info_dir
             for name, content in _additional_metadata(request).items():
                 stream = io.BytesIO(content)
                 staged.add_file(packed.root_scheme, f"{info}/{name}", stream, executable=False)
             staged.set_record(packed.root_scheme, f"{info}/RECORD")
-            compiled = _compile(request, environment, staged, packs, compiler)
-            return _finished(staged, compiled, packed)
+            return _finished(staged, compiled(), packed)
 
 
 def _packs(cache: Path | None, wheel: Path) -> WheelPacks | None:
@@ -125,7 +122,7 @@ def _stage_archive(
     environment: Environment,
     root: Path,
     packs: WheelPacks | None,
-    compiler: StagingCompiler,
+    compiler: MakeCompiler,
 ) -> StagedDistribution:
     import installer  # noqa: PLC0415 -- a packed wheel needs none of these
 
@@ -135,37 +132,65 @@ def _stage_archive(
     interpreter = os.fspath(environment.interpreter)
     with WheelArchive.open(request.path) as archive:
         check_fits(request.path, archive.needs, environment)
-        with _staged(archive.identity, environment, root) as staged:
+        with (
+            _staged(archive.identity, environment, root) as staged,
+            _compiling(request, environment, staged, packs, compiler) as compiled,
+        ):
             destination = StagedDestination(staged, interpreter)
             installer.install(archive, destination, _additional_metadata(request))
             if packs:
                 packs.keep(archive, staged, interpreter)
-            compiled = _compile(request, environment, staged, packs, compiler)
-            return _finished(staged, compiled, archive)
+            return _finished(staged, compiled(), archive)
 
 
-def _compile(
+@contextlib.contextmanager
+def _compiling(
     request: WheelRequest,
     environment: Environment,
     staged: StagedWheel,
     packs: WheelPacks | None,
-    compiler: StagingCompiler,
-) -> Sequence[str]:
-    root = staged.place("")
-    if not request.compile or not staged.sources:
-        return ()
-    if packs is None:
-        return compiler(root, staged.sources, environment)
-    from sage_pkginstall.wheels.packed_code import lay_code, take_code  # noqa: PLC0415
+    make_compiler: MakeCompiler,
+) -> Iterator[Callable[[], Sequence[str]]]:
+    """Give what returns all byte-code of the wheel that is laid out meanwhile.
 
-    pack = packs.find_code(environment)
-    if pack is not None:
-        with contextlib.closing(pack):
-            laid, rest = lay_code(pack, staged, environment)
-        return (*laid, *compiler(root, rest, environment))
-    compiled = compiler(root, staged.sources, environment)
-    packs.keep_code(*take_code(staged, compiled, environment), environment)
+    It comes out of a pack, or is compiled as soon as its source is there.
+    """
+    if not request.compile:
+        yield tuple
+        return
+    pack = packs.find_code(environment) if packs else None
+    with make_compiler(staged.place(""), environment) as compiler:
+        if pack is None:
+            staged.on_source = compiler.add
+            yield lambda: _compiled(compiler, environment, staged, packs)
+        else:
+            with contextlib.closing(pack):
+                yield lambda: _unpacked(pack, compiler, environment, staged)
+
+
+def _compiled(
+    compiler: SourceCompiler,
+    environment: Environment,
+    staged: StagedWheel,
+    packs: WheelPacks | None,
+) -> Sequence[str]:
+    compiled = compiler.finish()
+    if packs and staged.sources:
+        from sage_pkginstall.wheels.packed_code import take_code  # noqa: PLC0415
+
+        packs.keep_code(*take_code(staged, compiled, environment), environment)
     return compiled
+
+
+def _unpacked(
+    pack: Pack, compiler: SourceCompiler, environment: Environment, staged: StagedWheel
+) -> Sequence[str]:
+    from sage_pkginstall.wheels.packed_code import lay_code  # noqa: PLC0415
+
+    laid, rest = lay_code(pack, staged, environment)
+    for source in rest:
+        compiler.add(source)
+    return (*laid, *compiler.finish())
 
 
 def _finished(

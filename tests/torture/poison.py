@@ -30,7 +30,7 @@ from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.spkg.checksums import read_tarballs
-from sage_pkginstall.wheels.bytecode import compile_staged
+from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
 from tests.foowheel import FILE, INFO
 from tests.trees import tree
@@ -190,7 +190,7 @@ def eat_wheel(ground: Ground, data: bytes) -> str:
         root.mkdir()
         try:
             staged = stage_wheel(
-                WheelRequest(path), ground.environment, root, compiler=compile_staged
+                WheelRequest(path), ground.environment, root, compiler=staged_compiler
             )
         except PkgInstallError as error:
             return refused(error)

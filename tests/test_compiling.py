@@ -1,0 +1,105 @@
+"""Sources are compiled while others are still to come, and no process outlives its work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.wheels.compiling import Compilation
+from tests.trees import plant, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = b"".join(b"def f%d(x):\n    return x + %d\n" % (i, i) for i in range(2000))
+PATIENCE = 60
+
+
+def planted(root: Path, count: int) -> list[str]:
+    files = {f"p{n % 3}/m{n}.py": TEXT for n in range(count)}
+    plant(root, files)
+    return sorted(files)
+
+
+def wait_for(root: Path, pattern: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not list(root.rglob(pattern)):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def add_all(root: Path, sources: list[str], *, pause: float = 0.0) -> None:
+    """Add all sources, and do not ask for a result."""
+    with Compilation(str(root), "/final", 2) as compilation:
+        for source in sources:
+            compilation.add(source)
+            time.sleep(pause)
+
+
+def test_byte_code_is_there_before_all_sources_are(tmp_path: Path) -> None:
+    sources = planted(tmp_path / "root", 30)
+    with Compilation(str(tmp_path / "root"), "/final", 2) as compilation:
+        for source in sources[:-1]:
+            compilation.add(source)
+        wait_for(tmp_path / "root", "*.pyc")
+        compilation.add(sources[-1])
+        written = compilation.finish()
+    assert len(written) == len(sources)
+    assert {path for path in tree(tmp_path / "root") if path.endswith(".pyc")} == set(written)
+
+
+def test_little_is_compiled_without_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
+    sources = planted(tmp_path, 2)
+    with Compilation(str(tmp_path), "/final", 8) as compilation:
+        for source in sources:
+            compilation.add(source)
+        assert len(compilation.finish()) == len(sources)
+
+
+def test_processes_are_ended_if_it_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        add_all(tmp_path, [*planted(tmp_path, 30), "missing.py"])
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    planted(tmp_path, 40)
+    program = """
+import os, sys
+from sage_pkginstall.wheels.compiling import Compilation
+with Compilation(sys.argv[1], "/final", 3) as compilation:
+    for source in sorted(os.listdir(sys.argv[1] + "/p0")):
+        compilation.add(f"p0/{source}")
+    print("added", flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"added\n"
+        wait_for(tmp_path, "*.pyc")
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        # Its end of the pipe is closed when the last process that has it is gone.
+        assert parent.stdout.read() == b""
+
+
+def test_an_error_is_told_at_once(tmp_path: Path) -> None:
+    """Long before the rest would have been compiled."""
+    sources = planted(tmp_path, 60)
+    tag = sys.implementation.cache_tag
+    for source in sources:
+        directory, _, name = source.rpartition("/")
+        (tmp_path / directory / "__pycache__" / f"{name[:-3]}.{tag}.pyc").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=r"\.pyc"):
+        add_all(tmp_path, sources, pause=0.02)
