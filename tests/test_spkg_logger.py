@@ -101,6 +101,13 @@ def test_many_lines_are_neither_lost_nor_mixed(tmp_path: Path) -> None:
     assert ended.stdout.splitlines() == [f"[log] {'y' * 200}"] * 4000
 
 
+def test_output_without_any_newline_comes_in_pieces(tmp_path: Path) -> None:
+    command = "head -c 5000000 /dev/zero | tr '\\0' z"
+    pieces = logger(command, tmp_path / "log", "-p").stdout.splitlines()
+    assert len(pieces) > 1
+    assert "".join(piece.removeprefix("[log] ") for piece in pieces) == "z" * 5_000_000
+
+
 def test_what_was_written_before_a_kill_is_logged(tmp_path: Path) -> None:
     code = f"""
 import os, signal, sys

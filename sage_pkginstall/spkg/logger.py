@@ -1,8 +1,9 @@
 """Lines under a prefix, on the terminal and in a log file.
 
 `LineCopier` copies what comes through pipes, line by line: each line is written whole,
-so that lines of jobs that run at once do not mix.  `logged_command` runs a command under
-it (sage-logger), `logged` takes over the output of this very process (sage-spkg).
+so that lines of jobs that run at once do not mix.  What is longer than a megabyte is no
+line, and comes in pieces.  `logged_command` runs a command under it (sage-logger), `logged`
+takes over the output of this very process (sage-spkg).
 
 A process that a command leaves behind may keep its end of the pipe for ever.  Nobody
 waits for it: what was written before the command ended is copied, and that is all.
@@ -35,6 +36,7 @@ WATCHED = "SAGE_PKGINSTALL_WATCHED"
 """Set by ``watch`` for what it runs: it shows what goes on, the log alone has the lines."""
 
 _CHUNK = 1 << 16
+_LONGEST = 1 << 20
 
 
 @dataclass
@@ -77,7 +79,11 @@ class LineCopier:
             return "nothing"
         if not data:
             return "end"
-        *lines, self._rests[pipe] = (self._rests.get(pipe, b"") + data).split(b"\n")
+        *lines, rest = (self._rests.get(pipe, b"") + data).split(b"\n")
+        if len(rest) > _LONGEST:
+            lines.append(rest)
+            rest = b""
+        self._rests[pipe] = rest
         if lines:
             self._write(pipe, lines)
         return "copied"
