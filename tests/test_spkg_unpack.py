@@ -112,6 +112,16 @@ def test_zip_is_unpacked_with_modes(tmp_path: Path) -> None:
     assert modes(tmp_path / "src") == {"run": 0o755, "data": 0o644}
 
 
+def test_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
+    inner = tmp_path / "inner.zip"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("x", "x")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(inner, "foo/inner.zip")
+    unpack(tmp_path / "a.tar", tmp_path / "src")
+    assert tree(tmp_path / "src") == {"inner.zip": inner.read_bytes()}
+
+
 @pytest.mark.parametrize("name", ["../evil", "d/../../evil"])
 def test_zip_that_leaves_its_directory_is_refused(tmp_path: Path, name: str) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:

@@ -30,7 +30,8 @@ def unpack(archive: Path, destination: Path) -> None:
     scratch = destination.with_name(f".{destination.name}.unpacking")
     scratch.mkdir()
     try:
-        if zipfile.is_zipfile(archive):
+        # A zip file is known by its end, so a tar whose last member is one looks like one.
+        if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
             _unpack_zip(archive, scratch)
         else:
             _unpack_tar(archive, scratch)
