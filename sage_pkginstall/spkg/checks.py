@@ -54,7 +54,7 @@ def _variables(job: Job) -> dict[str, str]:
         variables["PYTHONPATH"] = prepended(given, "PYTHONPATH", sites)
         binaries.insert(0, python / job.environment.schemes["scripts"])
     variables["PATH"] = prepended(given, "PATH", binaries)
-    return variables
+    return {**given, **variables}
 
 
 def _lay_out_wheels(job: Job) -> Path | None:

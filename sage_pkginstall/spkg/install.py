@@ -184,8 +184,8 @@ def _finish(job: Job) -> None:
     job.effects.say(f"installed {job.package.full_name} into {job.place.tree}")
     with job.effects.progress.phase("finish"):
         try:
-            for name in ("pipinst", "postinst"):
-                phases.run_phase(job, name, sudo=True)
+            for name in phases.FINAL_SCRIPTS:
+                phases.run_phase(job, name, sudo=True, variables=job.final_variables())
         except phases.ScriptError as error:
             reason = f"it is installed in {job.place.tree}, but {error.reason}"
             raise PackageError(job.package.name, reason) from error
@@ -206,7 +206,7 @@ def _is_needed(job: Job) -> bool:
 def _install_with_pip(job: Job) -> None:
     """Install a package of kind pip: no record is kept, pip's own are enough."""
     build_directory.make_fresh(job.place, job.effects.run)
-    phases.wrap_scripts(job)
+    phases.bring_package_files(job)
     phases.run_phase(job, "preinst")
     requirements = os.fspath(job.package.directory / "requirements.txt")
     tool = os.fspath(job.tools / "sage-pkginstall")

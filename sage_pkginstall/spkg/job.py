@@ -10,7 +10,7 @@ from sage_pkginstall.spkg.scripts import Wrapper
 from sage_pkginstall.spkg.search_paths import search_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from sage_pkginstall.engine.tree import TreeSettings
@@ -77,12 +77,17 @@ class Job:
             **self.place.staging_exports(),
         }
 
-    def build_wrapper(self) -> Wrapper:
+    def final_variables(self) -> dict[str, str]:
+        """Return what scripts see once the package is installed: nothing is staged any more."""
+        variables = {**self.build_variables(), **self.place.final_exports()}
+        return {name: value for name, value in variables.items() if value is not None}
+
+    def build_wrapper(self, variables: Mapping[str, str]) -> Wrapper:
         """Return how scripts that run in the build directory are wrapped."""
         given = self.place.common.environ
         exports = {
             name: value
-            for name, value in self.build_variables().items()
+            for name, value in variables.items()
             if given.get(name) != value or name.startswith(("SAGE_", "PKG_"))
         }
         return Wrapper(exports, self.tools, self.place.build_directory)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import scripts, staged
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
-from sage_pkginstall.spkg.programs import Program
+from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.sources import Sources, choose_tarball
 from sage_pkginstall.spkg.unpack import unpack
 
@@ -22,10 +22,20 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.spkg.job import Job
 
-__all__ = ["ScriptError", "build", "fetch", "prepare", "run_phase", "wrap_scripts"]
+__all__ = [
+    "FINAL_SCRIPTS",
+    "ScriptError",
+    "bring_package_files",
+    "build",
+    "fetch",
+    "prepare",
+    "run_phase",
+]
 
 _DEFAULT_OF_WHEELS = "sdh_store_and_pip_install_wheel .\n"
-_BUILD_SCRIPTS = ("preinst", "build", "install", "check", "pipinst", "postinst")
+FINAL_SCRIPTS = ("pipinst", "postinst")
+"""The scripts that run when the package is installed, and change the tree itself."""
+_BUILD_SCRIPTS = ("preinst", "build", "install", "check", *FINAL_SCRIPTS)
 
 
 class ScriptError(PackageError):
@@ -59,9 +69,11 @@ def prepare(job: Job) -> None:
     with job.effects.progress.phase("unpack"):
         make_fresh(job.place, job.effects.run)
         _lay_out(job, tarball)
-        for patch in job.package.patches:
-            _apply(job, patch)
-        wrap_scripts(job)
+        source = job.place.build_directory / "src"
+        if source.is_dir() and not source.is_symlink():  # what is linked is not ours to change
+            for patch in job.package.patches:
+                _apply(job, patch)
+        bring_package_files(job)
 
 
 def _lay_out(job: Job, tarball: Path | None) -> None:
@@ -69,7 +81,10 @@ def _lay_out(job: Job, tarball: Path | None) -> None:
     if tarball is None:
         own = job.package.directory / "src"
         source = own if own.exists() else job.place.common.root
-        (directory / "src").symlink_to(source.resolve(), target_is_directory=True)
+        if own.is_dir() and job.package.patches:
+            shutil.copytree(own, directory / "src", symlinks=True)
+        else:
+            (directory / "src").symlink_to(source.resolve(), target_is_directory=True)
     elif tarball.suffix == ".whl":
         (directory / "dist").mkdir()
         shutil.copyfile(tarball, directory / "dist" / tarball.name)
@@ -80,18 +95,43 @@ def _lay_out(job: Job, tarball: Path | None) -> None:
 def _apply(job: Job, patch: Path) -> None:
     job.effects.say(f"applying {patch.name}")
     directory = job.place.build_directory / "src"
-    command = ["patch", "-p1", "--forward", "--input", os.fspath(patch)]
+    command = ["patch", "-p1", "--forward", "--batch", "--input", os.fspath(patch)]
     status = job.effects.run(Program(command, directory, job.build_variables()))
     if status != 0:
         raise PackageError(job.package.name, f"{patch.name} does not apply (exit status {status})")
 
 
-def wrap_scripts(job: Job) -> None:
-    """Write the scripts that run in the build directory, wrapped."""
-    wrapper = job.build_wrapper()
+def bring_package_files(job: Job) -> None:
+    """Put what the package directory holds into the build directory, scripts wrapped.
+
+    So a script finds what lies beside it, ``patches/Makefile`` say, and may change it.
+    """
+    directory = job.place.build_directory
+    for entry in sorted(job.package.directory.iterdir()):
+        copy = directory / entry.name
+        if os.path.lexists(copy):  # src, dist, and what is ours
+            continue
+        if entry.is_dir():
+            shutil.copytree(entry, copy, ignore_dangling_symlinks=True)
+        elif entry.is_file():
+            shutil.copyfile(entry, copy)
+            copy.chmod(0o755 if _is_program(entry) else 0o644)
+    _wrap_scripts(job)
+
+
+def _is_program(path: Path) -> bool:
+    """Tell whether a file is one to be run, also where a download has lost its mode."""
+    is_script = path.name.startswith("spkg-") and not path.suffix
+    return is_script or os.access(path, os.X_OK)
+
+
+def _wrap_scripts(job: Job) -> None:
     for name in _BUILD_SCRIPTS:
         text = _wrapped_text(job, name)
         if text is not None:
+            is_final = name in FINAL_SCRIPTS
+            variables = job.final_variables() if is_final else job.build_variables()
+            wrapper = job.build_wrapper(variables)
             title = f"spkg-{name} of {job.package.full_name}"
             path = job.place.build_directory / f"spkg-{name}"
             scripts.write_script(path, wrapper.wrap(title, text))
@@ -111,8 +151,7 @@ def build(job: Job) -> None:
 
     Raises ScriptError if one fails, PackageError if there is nothing to run.
     """
-    install = job.place.build_directory / "spkg-install"
-    if not install.exists() and job.package.script("install") is None:
+    if not (job.place.build_directory / "spkg-install").exists():
         raise PackageError(job.package.name, "it has no script spkg-install")
     mark_staged(job.place, staged=False)
     with job.effects.progress.phase("build"):
@@ -120,6 +159,9 @@ def build(job: Job) -> None:
         run_phase(job, "preinst")
         has_build = run_phase(job, "build")
         run_phase(job, "install", sudo=has_build)
+        if not job.place.private_directory.is_dir():
+            gone = job.place.build_directory
+            raise PackageError(job.package.name, f"its scripts deleted {gone}, where it is staged")
         staged.finish(job.place)
         _stage_records(job)
     mark_staged(job.place, staged=True)
@@ -130,31 +172,19 @@ def run_phase(
 ) -> bool:
     """Run the script ``spkg-NAME`` in the build directory; return False if there is none.
 
-    ``variables`` are put before those that all scripts see.  Raises ScriptError.
+    It sees ``variables``, by default those of the build.  Raises ScriptError.
     """
-    path = _script_path(job, name)
-    if path is None:
+    directory = job.place.build_directory
+    path = directory / f"spkg-{name}"
+    if not path.exists():
         return False
     job.effects.say(f"running {path.name}")
-    before = job.place.common.sudo if sudo else ()
-    status = job.effects.run(
-        Program(
-            [*before, os.fspath(path)],
-            job.place.build_directory,
-            {**job.build_variables(), **(variables or {})},
-        )
-    )
+    seen = job.build_variables() if variables is None else variables
+    command = by_sudo(job.place.common.sudo if sudo else (), [os.fspath(path)], seen)
+    status = job.effects.run(Program(command, directory, seen))
     if status != 0:
         raise ScriptError(job.package.name, path.name, status)
     return True
-
-
-def _script_path(job: Job, name: str) -> Path | None:
-    wrapped = job.place.build_directory / f"spkg-{name}"
-    if wrapped.exists():
-        return wrapped
-    script = job.package.script(name)
-    return script.path if script is not None and not script.wrapped else None
 
 
 def _stage_records(job: Job) -> None:

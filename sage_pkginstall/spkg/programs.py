@@ -29,11 +29,12 @@ def by_sudo(
 ) -> tuple[str, ...]:
     """Return ``command``, to be run by ``sudo`` (SAGE_SUDO) if that is set.
 
-    Sudo does not hand on variables: those called SAGE_... come by ``env``.
+    Sudo does not hand on variables: those called SAGE_... and PKG_... come by ``env``.
     """
     if not sudo:
         return tuple(command)
-    own = [f"{name}={value}" for name, value in variables.items() if name.startswith("SAGE_")]
+    ours = ("SAGE_", "PKG_")
+    own = [f"{name}={value}" for name, value in variables.items() if name.startswith(ours)]
     return (*sudo, "env", *own, *command)
 
 

@@ -1,6 +1,7 @@
 """The wheels that a package's scripts asked to have installed, in the order of asking.
 
     $SAGE_PKGINSTALL_PACKAGE_DIR/wheels.jsonl    {"wheel": PATH, "options": [...]} a line
+    $SAGE_PKGINSTALL_PACKAGE_DIR/editable/       editable wheels, which no store keeps
 
 The helpers of install scripts add lines with ``sage-pkginstall stage-wheel``; sage-spkg
 stages the wheels when the script has succeeded.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["QueuedWheel", "queue_wheel", "queued_wheels"]
 
 _QUEUE = "wheels.jsonl"
+_EDITABLE = "editable"
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,17 @@ class QueuedWheel:
 
 
 def queue_wheel(directory: Path, wheel: Path, options: Sequence[str]) -> None:
-    """Add a wheel to the queue in ``directory``.  Raises WheelError if there is no such file."""
+    """Add a wheel to the queue in ``directory``.  Raises WheelError if there is no such file.
+
+    An editable one, which is not stored, is kept there: what the script builds next empties
+    ``dist/``.
+    """
     if not wheel.is_file():
         raise WheelError(wheel, f"there is no file {wheel}")
+    if "--editable" in options:
+        kept = directory / _EDITABLE / wheel.name
+        kept.parent.mkdir(exist_ok=True)
+        wheel = shutil.copyfile(wheel, kept)
     line = json.dumps({"wheel": os.fspath(wheel.absolute()), "options": list(options)})
     with (directory / _QUEUE).open("a", encoding="ascii") as file:
         file.write(line + "\n")  # one write of one line: jobs of a script may do this at once

@@ -160,6 +160,14 @@ class PackageVariables:
             "SAGE_PKGINSTALL_PACKAGE_DIR": os.fspath(self.private_directory),
         }
 
+    def final_exports(self) -> dict[str, str | None]:
+        """Return what those variables are once there is no staged tree; None for none."""
+        return {
+            "SAGE_DESTDIR": "",
+            "SAGE_DESTDIR_LOCAL": os.fspath(self.tree),
+            "SAGE_PKGINSTALL_PACKAGE_DIR": None,
+        }
+
 
 def read_variables(environ: Mapping[str, str]) -> Variables:
     """Return what the environment of the process says, with Sage's defaults.

@@ -25,6 +25,7 @@ NOTHING = {"spkg-install.in": "true"}
     "cannot unpack {archive}: {reason}; if it is not what upstream offers, delete it and mend"
     " checksums.ini",
     "cannot handle package {name}: {patch} does not apply (exit status {status})",
+    "cannot handle package {name}: its scripts deleted {directory}, where it is staged",
 )
 def test_more_package_directories_at_fault(desk: Desk) -> str:
     world = SageWorld.make(desk.directory, desk.prefix)
@@ -36,7 +37,8 @@ def test_more_package_directories_at_fault(desk: Desk) -> str:
     world.package("e", "1", {**NOTHING, "checksums.ini": f"tarball=e.gz\nsha256={digest}\n"})
     (world.root / "upstream/e.gz").write_bytes(b"junk")
     world.package("f", "1", {**NOTHING, "patches/a.patch": "nonsense"}, source={"x": ""})
-    return "".join(world.spkg("-n", name, status=1).stderr for name in "abcdef")
+    world.package("g", "1", {"spkg-install.in": 'rm -r "$SAGE_BUILD_DIR/$PKG_NAME"'})
+    return "".join(world.spkg("-n", name, status=1).stderr for name in "abcdefg")
 
 
 @produces(

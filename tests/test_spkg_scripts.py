@@ -1,0 +1,129 @@
+"""What the scripts of package directories may count on, in the styles of many years."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sageworld import SageWorld
+from tests.sources import make_source, source_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATCH = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-one\n+two\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path, venv: Path) -> SageWorld:
+    return SageWorld.make(tmp_path, venv)
+
+
+# ---------------------------------------------------------------- what lies beside a script
+
+
+def test_script_finds_what_lies_beside_it_in_the_package_directory(world: SageWorld) -> None:
+    directory = world.package(
+        "foo",
+        "1",
+        {
+            "patches/Makefile": "install:\n",
+            "data/with blank": "d",
+            "spkg-install.in": (
+                "cp patches/Makefile src/ && rm -r patches && echo more >>data/'with blank'\n"
+                'cd src && sdh_install Makefile ../data "$SAGE_SHARE/foo"'
+            ),
+        },
+        source={"f": ""},
+    )
+    world.spkg("foo")
+    assert world.tree()["share/foo/Makefile"] == b"install:\n"
+    assert world.tree()["share/foo/data/with blank"] == b"dmore\n"
+    assert (directory / "data" / "with blank").read_text() == "d"
+
+
+@pytest.mark.parametrize("shebang", ["#!/bin/sh\n. ./part\n", "#!/usr/bin/env bash\nsource part\n"])
+def test_executable_script_runs_beside_its_other_files(world: SageWorld, shebang: str) -> None:
+    script = shebang + 'mkdir -p "$SAGE_DESTDIR_LOCAL" && echo "$TEXT" >"$SAGE_DESTDIR_LOCAL/foo"\n'
+    world.package("foo", "1", {"spkg-install": script, "part": "TEXT=part\n"}, source={"f": ""})
+    world.spkg("foo")
+    assert world.tree()["foo"] == b"part\n"
+
+
+def test_executable_script_may_be_python_and_may_have_lost_its_mode(world: SageWorld) -> None:
+    script = (
+        "#!/usr/bin/env python3\nimport os\nfrom pathlib import Path\n"
+        "to = Path(os.environ['SAGE_DESTDIR_LOCAL'], 'share')\n"
+        "to.mkdir(parents=True)\n(to / 'foo').write_text(Path('src/f').read_text())\n"
+    )
+    directory = world.package("foo", "1", {"spkg-install": script}, source={"f": "x"})
+    (directory / "spkg-install").chmod(0o644)
+    world.spkg("foo")
+    assert world.tree()["share/foo"] == b"x"
+
+
+def test_patches_never_change_what_is_only_linked(world: SageWorld) -> None:
+    install = 'sdh_install src/f "$SAGE_SHARE"'
+    world.package(
+        "foo", "1", {"patches/a.patch": PATCH, "src/f": "one\n", "spkg-install.in": install}
+    )
+    for _ in range(2):
+        world.spkg("foo")
+        assert world.tree()["share/f"] == b"two\n"
+    (world.root / "f").write_text("one\n")
+    world.package("bar", "1", {"patches/a.patch": PATCH, "spkg-install.in": install})
+    world.spkg("bar")
+    assert (world.root / "f").read_text() == "one\n"
+
+
+def test_script_that_deletes_its_build_directory_is_told_so(world: SageWorld) -> None:
+    world.package("foo", "1", {"spkg-install.in": 'cd / && rm -r "$SAGE_BUILD_DIR/$PKG_NAME"'})
+    before = world.tree()
+    assert "its scripts deleted" in world.spkg("foo", status=1).stderr
+    assert world.tree() == before
+
+
+# ------------------------------------------------------------ scripts after the transaction
+
+
+def test_postinst_changes_the_tree_itself(world: SageWorld) -> None:
+    install = 'sdh_install src/f "$SAGE_SHARE/foo"'
+    postinst = (
+        'set -u\nsdh_install src/g "$SAGE_SHARE/foo"\necho "$SAGE_DESTDIR" >"$SAGE_DESTDIR_LOCAL/h"'
+    )
+    files = {"spkg-install.in": install, "spkg-postinst.in": postinst}
+    world.package("foo", "1", files, source={"f": "f", "g": "g"})
+    world.spkg("foo")
+    assert world.tree()["share/foo/g"] == b"g"
+    assert world.tree()["h"] == b"\n"
+
+
+@pytest.mark.parametrize("name", ["spkg-pipinst.in", "spkg-postinst.in"])
+def test_wheel_of_a_script_after_the_transaction_is_installed(world: SageWorld, name: str) -> None:
+    before = world.tree()
+    files = {"spkg-install.in": ":", name: "cd src && sdh_pip_install .\n"}
+    files["version_requirements.txt"] = "tiny\n"
+    world.package("tiny", "1.0", files, source=source_files("tiny", "1.0"))
+    for _ in range(2):
+        world.spkg("tiny")
+        assert [path for path in world.paths() if path.endswith("tiny-1.0.dist-info/RECORD")]
+    world.clean("tiny")
+    stored = "var/lib/sage/wheels/tiny-1.0-py3-none-any.whl"  # by hand: no record has it
+    assert world.paths() - before.keys() == {stored}
+
+
+# --------------------------------------------------------------------------- Python packages
+
+
+def test_editable_package_may_store_a_wheel_too(world: SageWorld) -> None:
+    before = world.tree()
+    script = "cd src && sdh_pip_editable_install . && sdh_build_and_store_wheel --no-isolation ."
+    directory = world.package("tiny", "1.0", {"spkg-install.in": script})
+    make_source(directory / "src", "tiny")
+    world.spkg("tiny")
+    (url,) = [path for path in world.paths() if path.endswith("direct_url.json")]
+    assert b'"editable": true' in world.tree()[url]  # type: ignore[operator]
+    assert "var/lib/sage/wheels/tiny-1.0-py3-none-any.whl" in world.paths()
+    world.clean("tiny")
+    assert world.tree() == before
