@@ -3,10 +3,12 @@
 python engine_tree.py upgrade PREFIX     what `upgrade` does, e.g. under a fail point
 python engine_tree.py recover PREFIX
 python engine_tree.py remove PREFIX FILE...   removal of what a record lists
+python engine_tree.py replace PREFIX FILE SECONDS   by a new one of that time
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,12 +74,23 @@ def commit_staged(
     )
 
 
+def replace(tree: Tree, file: str, seconds: int) -> None:
+    """Put a file that was last modified at ``seconds`` in place of another."""
+    with tree.workspace() as workspace:
+        write(workspace.tree, {file: b"new"})
+        os.utime(workspace.tree / file, (seconds, seconds))
+        wanted = PlanRequest(replaced=frozenset({file}))
+        commit_staged(tree, workspace, wanted, exchange=tree.can_exchange(workspace))
+
+
 def main(action: str, prefix: Path, *listed: str) -> None:
     tree = Tree(prefix)
     if action == "recover":
         tree.recover()
     elif action == "remove":
         commit(tree, {}, PlanRequest(replaced=frozenset(listed)))
+    elif action == "replace":
+        replace(tree, listed[0], int(listed[1]))
     else:
         commit(tree, NEW, request())
 

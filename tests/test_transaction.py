@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,13 +22,15 @@ from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
 from tests.trees import Entry, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BEFORE: dict[str, Entry] = {**OLD, **OTHERS}
 AFTER: dict[str, Entry] = {**NEW, **OTHERS}
 FEW_PATHS = {"SAGE_PKGINSTALL_RENAMEAT2": "0"}
 MOST_STEPS = 200
-SLOT_ROW = '["remove", "lib/foo", "PATH", 0, 0]'
+NOW = 1_700_000_000
+LATER = 4_000_000_000
+SLOT_ROW = '["remove", "lib/foo", "PATH", 0, 0, 0, 0]'
 
 
 @pytest.fixture
@@ -137,6 +140,86 @@ def test_failing_at_any_step_leaves_the_old_state(
     assert contents(prefix) == AFTER
 
 
+def copied_at_once(prefix: Path, copy: Path) -> None:
+    subprocess.run(["cp", "-a", str(prefix), str(copy)], check=True)
+
+
+def copied_in_whole_seconds(prefix: Path, copy: Path) -> None:
+    """As tar and image layers do it."""
+    shutil.copytree(prefix, copy, symlinks=True)
+    for path in (copy, *copy.rglob("*")):
+        status = path.lstat()
+        os.utime(path, (status.st_atime, int(status.st_mtime)), follow_symlinks=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+@pytest.mark.parametrize("copy", [copied_at_once, copied_in_whole_seconds])
+def test_copy_of_a_prefix_that_was_left_half_done_recovers_to_old_or_new(
+    tmp_path: Path, settings: dict[str, str], copy: Callable[[Path, Path], None]
+) -> None:
+    """Its inodes are others than those that the journal names."""
+    states = []
+    for step in range(1, MOST_STEPS):
+        prefix, other = fresh(tmp_path / str(step)), tmp_path / f"copy-{step}"
+        for path in prefix.rglob("*"):
+            os.utime(path, (NOW, NOW))
+        ended = run("upgrade", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if ended.returncode == 0:
+            break
+        copy(prefix, other)
+        recovered = run("recover", other, settings)
+        assert recovered.returncode == 0, recovered.stderr
+        assert contents(other) in (BEFORE, AFTER), f"step {step}"
+        assert_no_debris(other)
+        states.append(contents(other) == AFTER)
+    assert states == sorted(states)
+    assert {True, False} <= set(states)
+
+
+def test_swap_within_a_second_is_told_in_a_copy_that_keeps_seconds(tmp_path: Path) -> None:
+    """What is new never has the second of what it replaces."""
+    states = []
+    for step in range(1, MOST_STEPS):
+        prefix, other = tmp_path / str(step), tmp_path / f"copy-{step}"
+        write(prefix, {"lib/data": b"1", "lib/keep": b"k"})
+        os.utime(prefix / "lib/data", (LATER, LATER))
+        settings = {"SAGE_PKGINSTALL_FAIL": f"kill@{step}"}
+        if run("replace", prefix, settings, "lib/data", str(LATER)).returncode == 0:
+            break
+        copied_in_whole_seconds(prefix, other)
+        assert run("recover", other, {}).returncode == 0
+        states.append(contents(other)["lib/data"] == b"new")
+    assert states == sorted(states)
+    assert {True, False} <= set(states)
+
+
+def test_copy_without_times_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    prefix, other = fresh(tmp_path / "prefix"), tmp_path / "copy"
+    for step in range(1, MOST_STEPS):
+        run("upgrade", prefix, {"SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if contents(prefix)["lib/foo/__init__.py"] == b"new":
+            break
+    subprocess.run(["cp", "-r", str(prefix), str(other)], check=True)
+    before = tree(other, ignore=("var/lock",))
+    with pytest.raises(JournalError, match="is a copy, made without the times of its files"):
+        Tree(other).recover()
+    assert tree(other, ignore=("var/lock",)) == before
+    Tree(prefix).recover()
+    assert contents(prefix) == AFTER
+
+
+def test_copy_leaves_the_directories_of_the_original_alone(tmp_path: Path, elsewhere: Path) -> None:
+    """On another file system, where the copy has its links lead as well."""
+    prefix = linked(tmp_path / "deep" / "prefix", elsewhere / "lib")
+    with Tree(prefix).workspace() as workspace:
+        volume = workspace.volume_of(prefix / "lib")
+        shutil.copytree(tmp_path / "deep" / "prefix", tmp_path / "copy", symlinks=True)
+        assert Tree(tmp_path / "copy").area.collect() == (workspace.name,)
+        assert volume.is_dir()
+    assert not volume.exists()
+
+
 def test_persistent_fault_keeps_the_journal_and_the_next_command_undoes(prefix: Path) -> None:
     ended = run("upgrade", prefix, {"SAGE_PKGINSTALL_FAIL": "EIO@8+"})
     assert "JournalError" in ended.stderr
@@ -156,25 +239,29 @@ def test_damaged_journal_is_reported_and_nothing_touched(prefix: Path) -> None:
 @pytest.mark.parametrize(
     ("workspace", "row"),
     [
-        ("T-1-00000000", '["place", "\\u0000", "", 0, 0]'),
-        ("T-1-00000000", '["prune", "lib/\\ud800", "", 0, 0]'),
-        ("T-1-00000000", '["swap", "lib/a", "x", Infinity, 0]'),
-        ("", '["remove", "lib/a", "/./etc", 0, 0]'),
-        ("../../x", '["remove", "lib/a", "x", 0, 0]'),
+        ("T-1-00000000", '["place", "\\u0000", "", 0, 0, 0, 0]'),
+        ("T-1-00000000", '["prune", "lib/\\ud800", "", 0, 0, 0, 0]'),
+        ("T-1-00000000", '["swap", "lib/a", "x", Infinity, 0, 0, 0]'),
+        ("", '["remove", "lib/a", "/./etc", 0, 0, 0, 0]'),
+        ("../../x", '["remove", "lib/a", "x", 0, 0, 0, 0]'),
     ],
 )
 def test_journal_of_what_cannot_be_is_damaged(prefix: Path, workspace: str, row: str) -> None:
-    text = f'{{"format": 1, "label": "x", "workspace": "{workspace}", "operations": [{row}]}}'
-    write(prefix / "var" / "tmp" / "sage", {"journal": text.encode()})
+    write(prefix / "var" / "tmp" / "sage", {"journal": journal_of(workspace, row)})
     with pytest.raises(JournalError, match="damaged"):
         Tree(prefix, TreeSettings(durable=False)).recover()
     assert contents(prefix) == BEFORE
 
 
 def test_journal_of_another_format_is_quoted_in_one_line(prefix: Path) -> None:
-    write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "2\\u001b[2J\\n"}'})
-    with pytest.raises(JournalError, match=r"its format is '2\\x1b\[2J\\n', not 1"):
+    write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "3\\u001b[2J\\n"}'})
+    with pytest.raises(JournalError, match=r"its format is '3\\x1b\[2J\\n', not 2"):
         Tree(prefix, TreeSettings(durable=False)).recover()
+
+
+def journal_of(workspace: str, row: str) -> bytes:
+    head = f'"format": 2, "label": "x", "workspace": "{workspace}", "identity": [0, 0]'
+    return f'{{{head}, "operations": [{row}]}}'.encode()
 
 
 @pytest.fixture
@@ -224,12 +311,11 @@ def test_killed_with_a_directory_on_another_file_system(tmp_path: Path, elsewher
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b"])
-@pytest.mark.parametrize("row", ['["remove", "PATH", "var/tmp/sage/x", 0, 0]', SLOT_ROW])
+@pytest.mark.parametrize("row", ['["remove", "PATH", "var/tmp/sage/x", 0, 0, 0, 0]', SLOT_ROW])
 def test_journal_that_leaves_the_prefix_is_refused(prefix: Path, path: str, row: str) -> None:
     area = prefix / "var" / "tmp" / "sage"
     row = row.replace("PATH", path)
-    text = f'{{"format": 1, "label": "x", "workspace": "T-1-00000000", "operations": [{row}]}}'
-    write(area, {"journal": text.encode()})
+    write(area, {"journal": journal_of("T-1-00000000", row)})
     with pytest.raises(JournalError, match="leaves the prefix"):
         Tree(prefix, TreeSettings(durable=False)).recover()
     assert contents(prefix) == BEFORE

@@ -40,6 +40,7 @@ __all__ = [
     "remove_if_empty",
     "rename",
     "rename_new",
+    "same_content",
     "unlink",
     "write_new",
 ]
@@ -242,6 +243,16 @@ def lstat(path: StrPath) -> os.stat_result | None:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def same_content(first: str, second: str) -> bool:
+    """Tell whether two files, or two links, have the same content."""
+    if os.path.islink(first) or os.path.islink(second):
+        same_kind = os.path.islink(first) and os.path.islink(second)
+        return same_kind and os.readlink(first) == os.readlink(second)
+    import filecmp  # noqa: PLC0415 - where others have had such a file only
+
+    return filecmp.cmp(first, second, shallow=False)
 
 
 def inode(path: StrPath) -> int | None:

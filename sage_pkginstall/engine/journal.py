@@ -23,28 +23,33 @@ from sage_pkginstall.errors import JournalError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Journal", "JournalFile"]
+__all__ = ["NO_IDENTITY", "Journal", "JournalFile", "identity_of"]
 
-_FORMAT = 1
+NO_IDENTITY = (0, 0)
+_FORMAT = 2
 _WORKSPACE = re.compile(r"T-[0-9]+-[0-9a-f]{8}")  # see workspace.py
 
 
 class Journal(NamedTuple):
-    """What is to be carried out (or undone), for whom, from which workspace."""
+    """What is to be carried out (or undone), for whom, from which workspace.
+
+    ``identity`` is that of the workspace, which a copy of it does not have.
+    """
 
     label: str
     workspace: str
     operations: tuple[Operation, ...]
+    identity: tuple[int, int] = NO_IDENTITY
     undoing: bool = False
 
     def to_bytes(self) -> bytes:
         """Return the journal as it stands on disk; odd bytes in names survive."""
-        rows = [[o.kind, o.path, o.slot, o.inode, o.mode] for o in self.operations]
         document = {
             "format": _FORMAT,
             "label": self.label,
             "workspace": self.workspace,
-            "operations": rows,
+            "identity": self.identity,
+            "operations": self.operations,
         }
         return json.dumps(document).encode()
 
@@ -56,11 +61,21 @@ class Journal(NamedTuple):
             if document["format"] != _FORMAT:
                 raise JournalError(path, f"its format is {document['format']!r}, not {_FORMAT}")
             workspace = _workspace(document["workspace"])
+            inode, changed = map(int, document["identity"])
             operations = tuple(_operation(row, workspace) for row in document["operations"])
-            return cls(str(document["label"]), workspace, operations, undoing)
+            return cls(str(document["label"]), workspace, operations, (inode, changed), undoing)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             reason = f"it is damaged ({error}); see 'sage-pkginstall recover --help'"
             raise JournalError(path, reason) from error
+
+
+def identity_of(workspace: Path) -> tuple[int, int]:
+    """Return what tells a workspace from a copy: inode and time of change of its lock file.
+
+    That file is never written nor renamed, and no program can set the time of change.
+    """
+    status = files.lstat(f"{workspace}.lock")
+    return NO_IDENTITY if status is None else (status.st_ino, status.st_ctime_ns)
 
 
 def _workspace(name: object) -> str:
@@ -71,7 +86,7 @@ def _workspace(name: object) -> str:
 
 
 def _operation(row: list[Any], workspace: str) -> Operation:
-    kind, path, slot, inode, mode = row
+    kind, path, slot, *numbers = row
     if kind not in KINDS:
         message = f"unknown operation {kind!r}"
         raise ValueError(message)
@@ -83,7 +98,8 @@ def _operation(row: list[Any], workspace: str) -> Operation:
         if b"\0" in os.fsencode(name):  # which raises ValueError for what no name can hold
             message = f"path {name!r} has a NUL"
             raise ValueError(message)
-    return Operation(cast("Kind", kind), str(path), str(slot), int(inode), int(mode))
+    inode, mode, time, size = map(int, numbers)
+    return Operation(cast("Kind", kind), str(path), str(slot), inode, mode, time, size)
 
 
 class JournalFile:
@@ -115,6 +131,10 @@ class JournalFile:
                 data = file.read()
             return Journal.from_bytes(data, path, undoing=path == self.undo_path)
         return None
+
+    def is_copied(self, journal: Journal) -> bool:
+        """Tell whether the journal lies in a copy of the prefix that it was written for."""
+        return identity_of(self.path.parent / journal.workspace) != journal.identity
 
     def draft(self, journal: Journal, *, durable: bool) -> None:
         """Write what `publish` puts in place; an earlier draft of the workspace goes.

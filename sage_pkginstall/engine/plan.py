@@ -23,8 +23,10 @@ class Operation(NamedTuple):
 
     ``path`` and ``slot`` are relative to the prefix; a slot on a volume of the workspace that
     lies elsewhere is absolute.  ``inode`` is that of the staged
-    entry of a swap, by which "already done" is told from the disk; ``mode`` is that of a
-    directory to be pruned, so that it can be made again.
+    entry of a swap, by which "already done" is told from the disk; ``time`` (of modification,
+    in nanoseconds) and ``size`` (-1: a directory) tell it in a copy of the prefix, where
+    inodes are others.  ``mode`` is that of a directory to be pruned, so that it can be made
+    again.
     """
 
     kind: Kind
@@ -32,6 +34,8 @@ class Operation(NamedTuple):
     slot: str = ""
     inode: int = 0
     mode: int = 0
+    time: int = 0
+    size: int = 0
 
 
 class Evidence(NamedTuple):

@@ -6,7 +6,6 @@ exists; what the user should know becomes a notice of the plan.
 
 from __future__ import annotations
 
-import filecmp
 import os
 import stat
 from pathlib import Path
@@ -189,7 +188,7 @@ class _Planner:
     def _note_foreign(self, entry: os.DirEntry[str], path: str, owners: frozenset[str]) -> None:
         """Say that a file which is not (only) ours is about to be overwritten."""
         source = bytecode_source(path)
-        if source is not None or _same_content(entry.path, self._absolute(path)):
+        if source is not None or files.same_content(entry.path, self._absolute(path)):
             return
         if owners and self.request.conflicts == "error":
             names = ", ".join(sorted(owners))
@@ -204,7 +203,22 @@ class _Planner:
             # The layers of an overlay may be file systems with inode numbers of their own;
             # by its number a swap tells from the disk whether it is done.
             self.workspace.renew(Path(staged))
-        self.incoming.append(Operation("swap", path, slot, os.lstat(staged).st_ino))
+        self._tell_apart(staged, self._absolute(path))
+        new = os.lstat(staged)
+        size = -1 if stat.S_ISDIR(new.st_mode) else new.st_size
+        self.incoming.append(
+            Operation("swap", path, slot, new.st_ino, time=new.st_mtime_ns, size=size)
+        )
+
+    def _tell_apart(self, staged: str, existing: str) -> None:
+        """Let no staged entry have the second of the one that it replaces.
+
+        A copy of the prefix tells them apart by that.  (Sources: see freshness.py.)
+        """
+        new, old = os.lstat(staged), os.lstat(existing)
+        if int(new.st_mtime) == int(old.st_mtime) and not staged.endswith(".py"):
+            seconds = int(old.st_mtime) + 1
+            os.utime(staged, (seconds, seconds), follow_symlinks=False)
 
     def _slot(self, entry: os.DirEntry[str], path: str) -> str:
         directory = os.path.dirname(self._absolute(path))
@@ -386,11 +400,3 @@ class _Planner:
 
 def _within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory + "/")
-
-
-def _same_content(first: str, second: str) -> bool:
-    """Tell whether two files, or two links, have the same content."""
-    if os.path.islink(first) or os.path.islink(second):
-        same_kind = os.path.islink(first) and os.path.islink(second)
-        return same_kind and os.readlink(first) == os.readlink(second)
-    return filecmp.cmp(first, second, shallow=False)

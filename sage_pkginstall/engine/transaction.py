@@ -6,6 +6,10 @@ the disk whether it is done already, so applying a journal twice equals applying
 once.  A reader sees, at each path, the old entry or the new one; without
 ``RENAME_EXCHANGE``, and only where a file takes the place of a directory (or the other
 way round) or hard links are missing, the path is absent for some microseconds.
+
+In a copy of the prefix (made after a kill, and before anybody recovered) inodes are others
+and hard links may be two files.  There the new entry of a swap is known by its time and
+size, and what cannot be told so is not touched.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import contextlib
 import errno
 import os
 import signal
+import stat
 import threading
 from typing import TYPE_CHECKING
 
@@ -29,21 +34,25 @@ if TYPE_CHECKING:
 
 __all__ = ["carry_out", "describe", "recover"]
 
+_SECOND = 1_000_000_000
 _DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Applier:
     """Applies the operations of a journal to a prefix, or their inverses."""
 
-    def __init__(self, prefix: Path, *, undoing: bool) -> None:
+    def __init__(self, prefix: Path, *, undoing: bool, copied: bool) -> None:
         self.below = os.path.join(prefix, "")
         self.undoing = undoing
+        self.copied = copied
 
     def apply(self, operation: Operation) -> None:
         path = self.below + operation.path
         slot = os.path.join(self.below, operation.slot)
+        if self.copied and operation.slot.startswith("/"):
+            raise _CopiedError(path)  # the slot is the original's
         if operation.kind == "swap":
-            self._swap(path, slot, operation.inode)
+            self._swap(path, slot, operation)
         elif operation.kind == "prune":
             self._prune(path, operation.mode)
         elif (operation.kind == "place") is not self.undoing:
@@ -67,30 +76,65 @@ class _Applier:
             if files.lstat(path) is None and not self.undoing:
                 message = f"neither {path} nor its staged entry {slot} exists"
                 raise FileNotFoundError(message)
-        elif _same_entry(path, slot):  # killed between link and unlink
+        elif self._is_linked(path, slot):  # killed between link and unlink
             files.unlink(slot)
         else:
             files.rename_new(slot, path)
 
-    @staticmethod
-    def _move_out(path: str, slot: str) -> None:
+    def _move_out(self, path: str, slot: str) -> None:
         if files.lstat(slot) is not None:
-            if _same_entry(path, slot):  # killed between link and unlink
+            if self._is_linked(path, slot):  # killed between link and unlink
                 files.unlink(path)
         elif files.lstat(path) is not None:
             files.rename(path, slot)
 
-    def _swap(self, path: str, slot: str, inode: int) -> None:
+    def _is_linked(self, path: str, slot: str) -> bool:
+        one, other = files.lstat(path), files.lstat(slot)
+        if one is None or other is None:
+            return False
+        if os.path.samestat(one, other):
+            return True
+        return self.copied and not _is_directory(path) and files.same_content(path, slot)
+
+    def _swap(self, path: str, slot: str, operation: Operation) -> None:
         """Exchange; the staged entry ends at ``path``, or at ``slot`` when undoing."""
         aside = slot + ".aside"
         _complete_steps(path, slot, aside)
-        if files.inode(slot if self.undoing else path) == inode:
+        if self._is_swapped(path, slot, operation):
             return
         for entry in (slot, path):
             if files.lstat(entry) is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
         if not files.exchange(slot, path):
             _exchange_by_steps(path, slot, aside)
+
+    def _is_swapped(self, path: str, slot: str, operation: Operation) -> bool:
+        if self.undoing:
+            path, slot = slot, path
+        if not self.copied:
+            return files.inode(path) == operation.inode
+        for unit in (1, _SECOND):  # many ways to copy keep times in whole seconds
+            found = [_is_staged(files.lstat(entry), operation, unit) for entry in (path, slot)]
+            if found[0] != found[1]:
+                return found[0]
+        raise _CopiedError(path)
+
+
+class _CopiedError(Exception):
+    """What is done in a copy of the prefix cannot be told at one path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def _is_staged(status: os.stat_result | None, operation: Operation, unit: int) -> bool:
+    """Tell whether an entry of a copy is the staged one of a swap, by its time and size."""
+    if status is None:
+        return False
+    size = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
+    same_time = status.st_mtime_ns // unit == operation.time // unit
+    return same_time and size == operation.size
 
 
 def _exchange_by_steps(path: str, slot: str, aside: str) -> None:
@@ -118,20 +162,22 @@ def _complete_steps(path: str, slot: str, aside: str) -> None:
         files.unlink(aside)
 
 
-def _same_entry(first: str, second: str) -> bool:
-    one, other = files.lstat(first), files.lstat(second)
-    return one is not None and other is not None and os.path.samestat(one, other)
-
-
 def _is_directory(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _apply(prefix: Path, journal: Journal, *, durable: bool) -> None:
-    applier = _Applier(prefix, undoing=journal.undoing)
+def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> None:
+    applier = _Applier(prefix, undoing=journal.undoing, copied=file.is_copied(journal))
     operations = journal.operations
-    for operation in reversed(operations) if journal.undoing else operations:
-        applier.apply(operation)
+    try:
+        for operation in reversed(operations) if journal.undoing else operations:
+            applier.apply(operation)
+    except _CopiedError as error:
+        reason = (
+            f"{prefix} is a copy, made without the times of its files, so that {error.path!r}"
+            " does not tell whether it is old or new; see 'sage-pkginstall recover --help'"
+        )
+        raise JournalError(file.path, reason) from error
     if durable:
         paths = [os.path.join(prefix, operation.path) for operation in operations]
         files.flush_directories(sorted({os.path.dirname(path) for path in paths}))
@@ -164,7 +210,7 @@ def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: boo
     with _signals_deferred():
         try:
             file.publish(journal, durable=durable)
-            _apply(prefix, journal, durable=durable)
+            _apply(prefix, file, journal, durable=durable)
         except OSError as error:
             _undo(prefix, file, durable=durable)
             raise TransactionError(prefix, describe(error)) from error
@@ -186,7 +232,7 @@ def _undo(prefix: Path, file: JournalFile, *, durable: bool) -> None:
 def _finish(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None:
     journal = file.read()
     if journal is not None:
-        _apply(prefix, journal, durable=durable)
+        _apply(prefix, file, journal, durable=durable)
         file.delete(durable=durable)
     return journal
 

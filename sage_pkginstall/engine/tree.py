@@ -117,7 +117,7 @@ class Tree:
         if self.settings.durable:
             workspace.flush_changes()
         if prepared.plan.operations:
-            journal = Journal(label, workspace.name, prepared.plan.operations)
+            journal = _journal(workspace, label, prepared.plan)
             try:
                 self.journal.draft(journal, durable=self.settings.durable)
             except OSError as error:
@@ -131,7 +131,7 @@ class Tree:
     def _carry_out(self, workspace: Workspace, label: str, plan: Plan) -> str | None:
         if not plan.operations:
             return None
-        journal = Journal(label, workspace.name, plan.operations)
+        journal = _journal(workspace, label, plan)
         return carry_out(self.prefix, self.journal, journal, durable=self.settings.durable)
 
     def recover(self) -> Journal | None:
@@ -148,3 +148,7 @@ class Tree:
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""
         return files.can_exchange(workspace.scratch)
+
+
+def _journal(workspace: Workspace, label: str, plan: Plan) -> Journal:
+    return Journal(label, workspace.name, plan.operations, workspace.identity)

@@ -8,7 +8,8 @@ On disk, below ``TREE/var/tmp/sage/``::
         tree/               the staged tree, laid out like the prefix
         old/                what the transaction took out of the prefix
         scratch/            whatever else the owner needs
-        volumes             directories of this workspace on other file systems
+        volumes             directories of this workspace on other file systems, each after
+                            the identity of the workspace
 
 The lock file is made and locked before the directory, and removed after it: so a
 workspace whose lock can be taken belongs to a dead process and is debris.
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
-from sage_pkginstall.engine.journal import JournalFile
+from sage_pkginstall.engine.journal import JournalFile, identity_of
 from sage_pkginstall.engine.trust import make_closed, open_trusted, trusted_users
 from sage_pkginstall.errors import JournalError, TransactionError
 
@@ -49,6 +50,7 @@ class Workspace:
         self.tree = path / "tree"
         self.old = path / "old"
         self.scratch = path / "scratch"
+        self.identity = identity_of(path)
         self._device = os.stat(path).st_dev
         self._volumes: dict[int, Path] = {self._device: path}
         self._removals = 0
@@ -76,7 +78,7 @@ class Workspace:
             root = root.parent
         volume = root / f".{self.name}"
         with (self.path / "volumes").open("ab") as listing:
-            listing.write(os.fsencode(volume) + b"\0")
+            listing.write(_mark(self.identity) + os.fsencode(volume) + b"\0")
         for path in (volume, volume / "tree", volume / "old"):
             path.mkdir(0o700)
         return volume
@@ -258,10 +260,17 @@ def _is_directory(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
+def _mark(identity: tuple[int, int]) -> bytes:
+    return b"%d %d " % identity
+
+
 def _delete_workspace(path: Path) -> None:
+    mark = _mark(identity_of(path))
     with contextlib.suppress(FileNotFoundError):
-        for volume in (path / "volumes").read_bytes().split(b"\0"):
+        for row in (path / "volumes").read_bytes().split(b"\0"):
+            volume = row.removeprefix(mark)
             # Only what _make_volume could have named: the list survives, names may not.
-            if volume and os.path.basename(volume) == b"." + os.fsencode(path.name):
+            # And a copy of the prefix has the list, but not the volumes.
+            if volume != row and os.path.basename(volume) == b"." + os.fsencode(path.name):
                 files.delete_tree(Path(os.fsdecode(volume)))
     files.delete_tree(path)

@@ -85,6 +85,18 @@ def test_damaged_journal(desk: Desk) -> str:
 
 
 @produces(
+    "cannot carry out journal {path}: {prefix} is a copy, made without the times of its files, so"
+    " that {path} does not tell whether it is old or new; see 'sage-pkginstall recover --help'"
+)
+def test_copy_without_times(desk: Desk) -> str:
+    desk.run("install", make_wheel(desk.directory, "dead", "0"))
+    desk.die_in_a_transaction()
+    copy = desk.directory / "copy"
+    subprocess.run(["cp", "-r", desk.prefix, copy], check=True)
+    return desk.cli("recover", "--prefix", copy, status=1).stderr
+
+
+@produces(
     "cannot lock {path}: it is a symbolic link, which is not followed; remove it",
     "cannot lock {path}: it is no regular file; remove it",
     "cannot change {prefix}: its staging area {directory} cannot be used: {reason}; nothing was"

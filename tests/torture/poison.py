@@ -339,7 +339,7 @@ GOOD_JOURNAL = Journal(
     WORKSPACE,
     (
         Operation("place", "lib/new", f"{SLOTS}/tree/lib/new"),
-        Operation("swap", "lib/old", f"{SLOTS}/tree/lib/old", 1, 0o644),
+        Operation("swap", "lib/old", f"{SLOTS}/tree/lib/old", 1, 0o644, 1, 0),
         Operation("remove", "lib/gone", f"{SLOTS}/old/1"),
         Operation("prune", "lib/empty", "", 0, 0o755),
     ),
@@ -352,9 +352,15 @@ SLOT = PATH | PATH.map(lambda path: f"{SLOTS}/{path}") | PATH.map(lambda path: f
 NUMBER = st.integers() | st.floats() | st.integers(0, 0o777)
 OPERATION = st.tuples(st.sampled_from(["place", "swap", "remove", "prune"]), PATH, SLOT)
 ODD_JOURNAL = st.builds(
-    lambda workspace, rows: {"format": 1, "label": "", "workspace": workspace, "operations": rows},
+    lambda workspace, rows: {
+        "format": 2,
+        "label": "",
+        "workspace": workspace,
+        "identity": [1, 1],
+        "operations": rows,
+    },
     st.just(WORKSPACE) | JSON_TEXT,
-    st.lists(st.tuples(OPERATION, NUMBER, NUMBER).map(lambda row: [*row[0], *row[1:]]), max_size=4),
+    st.lists(st.tuples(OPERATION, *[NUMBER] * 4).map(lambda row: [*row[0], *row[1:]]), max_size=4),
 ).map(lambda document: json.dumps(document).encode())
 
 
