@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import (
     Colours,
     add_colour,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import store_of
-from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PkgInstallError, UsageError
 

@@ -6,7 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.target import Talk, parser
+from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.target import Talk
 from sage_pkginstall.cli.terminal import aligned, size_text
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import UsageError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.manual import Argument, Command, commands
-from sage_pkginstall.cli.target import parser
+from sage_pkginstall.cli.parser import parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

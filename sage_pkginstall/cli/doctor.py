@@ -7,7 +7,8 @@ import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import add_colour, colours_of, shown
 from sage_pkginstall.reports.doctor import examine
 from sage_pkginstall.reports.finding import Examination

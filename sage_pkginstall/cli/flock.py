@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.target import parser
+from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.engine.lock import (
     HELD_VARIABLE,
     describe,

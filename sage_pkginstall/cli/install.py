@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.builds.dependencies_file import dependencies_file
+from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
-from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.engine.tree import Tree
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = [
 
 def install(arguments: Sequence[str]) -> int:
     """Install wheels, all of them in one transaction."""
-    options = parser("sage-pkginstall install", install.__doc__ or "")
+    options = Options("sage-pkginstall install", install.__doc__ or "")
     options.add_argument(
         "wheels", nargs="+", metavar="WHEEL", help="a wheel, or NAME from the store"
     )
@@ -73,7 +73,7 @@ def install(arguments: Sequence[str]) -> int:
     return 0
 
 
-def add_managed(options: argparse.ArgumentParser) -> None:
+def add_managed(options: argparse.ArgumentParser | Options) -> None:
     """Add the option that overrides the refusal of `refuse_managed`, called as pip calls it."""
     options.add_argument(
         "--break-system-packages",
@@ -119,11 +119,8 @@ def store_of(given: str | None, prefix: Path) -> Path:
 def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> None:
     """Print what was installed, and warn of what it lacks."""
     talk.warn(result.outcome.warnings)
-    talk.warn(
-        f"{name} needs {requirement}, which is not installed; install it, or add the package that"
-        f" provides it to {dependencies_file(os.environ)}"
-        for name, requirement in result.unmet
-    )
+    if result.unmet:
+        _tell_unmet(result, talk)
     names = [f"{d.name} {d.version}" for d in result.distributions]
     document = {"installed": [{"name": d.name, "version": d.version} for d in result.distributions]}
     lines = plan_lines(result.outcome) if dry_run else (f"installed {n}" for n in names)
@@ -131,9 +128,19 @@ def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> Non
         talk.result(lines, {**document, "dry_run": dry_run, **outcome_document(result.outcome)})
 
 
+def _tell_unmet(result: Installation, talk: Talk) -> None:
+    from sage_pkginstall.builds.dependencies_file import dependencies_file  # noqa: PLC0415 - rare
+
+    talk.warn(
+        f"{name} needs {requirement}, which is not installed; install it, or add the package that"
+        f" provides it to {dependencies_file(os.environ)}"
+        for name, requirement in result.unmet
+    )
+
+
 def uninstall(arguments: Sequence[str]) -> int:
     """Uninstall distributions, all of them in one transaction."""
-    options = parser("sage-pkginstall uninstall", uninstall.__doc__ or "")
+    options = Options("sage-pkginstall uninstall", uninstall.__doc__ or "")
     options.add_argument("names", nargs="+", metavar="NAME", help="a distribution")
     add_managed(options)
     add_options(options, changes=True)

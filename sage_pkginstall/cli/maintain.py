@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import add_managed, store_of
-from sage_pkginstall.cli.target import add_options, parser, talk_of, target_of
+from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import add_colour, aligned, colours_of, shown
 
 if TYPE_CHECKING:

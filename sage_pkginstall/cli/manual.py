@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
 from sage_pkginstall.cli.main import COMMANDS, find_function
-from sage_pkginstall.cli.target import PARSER_PLEASE, ParserAsked, parser
+from sage_pkginstall.cli.parser import PARSER_PLEASE, ParserAsked, parser
 from sage_pkginstall.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.summary import summary_line
-from sage_pkginstall.cli.target import Talk, parser, tree_settings
+from sage_pkginstall.cli.target import Talk, tree_settings
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job

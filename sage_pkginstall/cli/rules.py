@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.target import parser
+from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.errors import UsageError
 
 if TYPE_CHECKING:

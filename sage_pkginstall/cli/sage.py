@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,13 @@ from sage_pkginstall.cli.install import (
     tell_installation,
     tell_uninstallation,
 )
-from sage_pkginstall.cli.target import Talk, parser, sage_target, tree_settings
+from sage_pkginstall.cli.options import Options
+from sage_pkginstall.cli.target import Talk, sage_target, tree_settings
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.wheels.names import canonical_name, is_name
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from sage_pkginstall.wheels.requirements import RequirementLine
@@ -32,7 +31,7 @@ __all__ = ["pip_install", "pip_uninstall"]
 
 def pip_install(arguments: Sequence[str]) -> int:
     """Install wheels into $SAGE_VENV, under its lock, in one transaction; no index is asked."""
-    options = parser("sage-pip-install", pip_install.__doc__ or "")
+    options = Options("sage-pip-install", pip_install.__doc__ or "")
     options.add_argument(
         "wheels", nargs="*", metavar="WHEEL", help="a wheel, or NAME from the store"
     )
@@ -87,6 +86,10 @@ def pip_install(arguments: Sequence[str]) -> int:
 
 
 def _flags(text: str) -> list[str]:
+    if not text:
+        return []
+    import shlex  # noqa: PLC0415 - for flags only
+
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -102,7 +105,7 @@ def _editable(requests: tuple[WheelRequest, ...], source: Path) -> tuple[WheelRe
     return (requests[0]._replace(direct_url=editable_url(source)),)
 
 
-def _add_pip_options(options: argparse.ArgumentParser) -> None:
+def _add_pip_options(options: Options) -> None:
     """Options of pip that describe what we do anyway, and are accepted for that reason."""
     for flag in (
         "--no-deps",
@@ -128,7 +131,7 @@ def _add_pip_options(options: argparse.ArgumentParser) -> None:
 
 def pip_uninstall(arguments: Sequence[str]) -> int:
     """Uninstall distributions from $SAGE_VENV; what is not installed is passed over."""
-    options = parser("sage-pip-uninstall", pip_uninstall.__doc__ or "")
+    options = Options("sage-pip-uninstall", pip_uninstall.__doc__ or "")
     options.add_argument("names", nargs="*", metavar="NAME", help="a distribution")
     options.add_argument(
         "-r",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
@@ -15,15 +14,15 @@ from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import UsageError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Mapping
 
+    from sage_pkginstall.cli.options import Options
+
 __all__ = [
-    "PARSER_PLEASE",
-    "ParserAsked",
     "Talk",
     "Target",
     "add_options",
-    "parser",
     "sage_target",
     "talk_of",
     "target_of",
@@ -33,39 +32,7 @@ __all__ = [
 _LOCK_TIMEOUT = 3600.0  # seconds; a commit takes milliseconds, a pip run under the lock minutes
 
 
-PARSER_PLEASE = "--\0parser"
-"""The word to which every parser answers with itself; no command line can hold a NUL."""
-
-
-class ParserAsked(Exception):  # noqa: N818 - nothing is wrong
-    """The answer to `PARSER_PLEASE`."""
-
-    def __init__(self, options: argparse.ArgumentParser) -> None:
-        super().__init__(options.prog)
-        self.options = options
-
-
-class _Answer(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        raise ParserAsked(parser)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Exits with 2 and one line for a bad command line."""
-
-    def error(self, message: str) -> Any:  # noqa: ANN401 - never returns
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
-        sys.exit(2)
-
-
-def parser(program: str, description: str) -> argparse.ArgumentParser:
-    """Return an argument parser in our manner."""
-    options = _Parser(prog=program, description=description, allow_abbrev=False)
-    options.add_argument(PARSER_PLEASE, action=_Answer, nargs=0, help=argparse.SUPPRESS)
-    return options
-
-
-def add_options(options: argparse.ArgumentParser, *, changes: bool) -> None:
+def add_options(options: argparse.ArgumentParser | Options, *, changes: bool) -> None:
     """Add the options of a command that reads, or also changes, a prefix."""
     options.add_argument("--prefix", metavar="DIR", help="the prefix (default: $SAGE_VENV)")
     options.add_argument("--python", metavar="EXE", help="the target interpreter")

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.cli.target import Talk, parser
+from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.target import Talk
 from sage_pkginstall.operations.events import logs_directory
 
 if TYPE_CHECKING:

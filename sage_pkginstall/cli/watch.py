@@ -20,7 +20,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, NamedTuple
 
-from sage_pkginstall.cli.target import parser
+from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.events import EVENTS, logs_directory, new_event_file
 from sage_pkginstall.spkg.logger import WATCHED

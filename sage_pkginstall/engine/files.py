@@ -317,13 +317,27 @@ def delete_tree(path: StrPath) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
-    import shutil  # noqa: PLC0415 -- not before it is needed: with it come bz2 and lzma
-
     with contextlib.suppress(OSError):
-        shutil.rmtree(path)
+        _delete_directory(path)
     if os.path.lexists(path):
         _open_directories(path)
-        shutil.rmtree(path)
+        _delete_directory(path)
+
+
+def _delete_directory(path: StrPath) -> None:
+    """Delete a directory; no link is followed, whoever puts one there meanwhile.
+
+    `shutil.rmtree` does the same, but `shutil` comes with bz2 and lzma.
+    """
+    for _, directories, names, descriptor in os.fwalk(path, topdown=False):
+        for name in names:
+            os.unlink(name, dir_fd=descriptor)
+        for name in directories:
+            if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
+                os.unlink(name, dir_fd=descriptor)
+            else:
+                os.rmdir(name, dir_fd=descriptor)
+    os.rmdir(path)
 
 
 def _open_directories(path: StrPath) -> None:

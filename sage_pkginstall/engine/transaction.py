@@ -19,7 +19,7 @@ import errno
 import os
 import signal
 import stat
-import threading
+import sys
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
@@ -186,7 +186,8 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
 @contextlib.contextmanager
 def _signals_deferred() -> Iterator[None]:
     """Let Ctrl-C and friends wait for the few milliseconds that applying takes."""
-    if threading.current_thread() is not threading.main_thread():
+    threading = sys.modules.get("threading")  # without it there is the main thread only
+    if threading and threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)

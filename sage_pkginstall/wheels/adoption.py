@@ -9,14 +9,9 @@ fits the disk then, whoever came first and whoever goes first (pip #4689).
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import io
 import os
 from typing import TYPE_CHECKING
-
-from sage_pkginstall.wheels.bytecode import compile_staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +69,8 @@ def _content_to_adopt(staged: Path, existing: Path) -> bytes | None:
 def _take_over(
     staged: StagedDistribution, root: Path, environment: Environment, adopted: dict[str, bytes]
 ) -> None:
+    from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- seldom needed
+
     for path, content in adopted.items():
         mode = (root / path).stat().st_mode
         (root / path).unlink()  # it may be a link into a cache
@@ -91,6 +88,9 @@ def _has_bytecode(staged: StagedDistribution, path: str) -> bool:
 
 def _rows(staged: StagedDistribution, adopted: dict[str, bytes]) -> dict[str, list[str]]:
     """Return the new RECORD rows, by their first field."""
+    import base64  # noqa: PLC0415 -- see `same_code`
+    import hashlib  # noqa: PLC0415
+
     site = os.path.dirname(staged.info)  # noqa: PTH120 - relative to the prefix
     rows = {}
     for path, content in adopted.items():
@@ -101,6 +101,8 @@ def _rows(staged: StagedDistribution, adopted: dict[str, bytes]) -> dict[str, li
 
 
 def _update_record(record: Path, rows: dict[str, list[str]]) -> None:
+    import csv  # noqa: PLC0415 -- see `same_code`
+
     with record.open(encoding="utf-8", newline="") as file:
         table = [rows.get(row[0], row) for row in csv.reader(file) if row]
     text = io.StringIO(newline="")
