@@ -12,7 +12,9 @@ import pytest
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels import packs
+from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.bytecode import staged_compiler
+from sage_pkginstall.wheels.packed_wheel import WheelPacks
 from sage_pkginstall.wheels.packs import PackedFile, Piece, open_pack, write_pack
 from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
 from tests.trees import Entry, modes, tree
@@ -289,3 +291,16 @@ def test_least_used_packs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     os.utime(tmp_path / "killed.new", (1, 1))
     write_pack(tmp_path / "0", {}, [bytes(100)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "a"]
+
+
+def test_wheel_that_took_the_place_of_the_one_looked_up_is_not_kept_as_that(
+    wheel: Path, tmp_path: Path
+) -> None:
+    """As a build beside us does, between the look into the cache and opening the wheel."""
+    looked_up = WheelPacks(tmp_path / "cache", wheel)
+    with WheelArchive.open(wheel) as archive:
+        assert looked_up.is_of(archive)
+    (tmp_path / "other").mkdir()
+    make_wheel(tmp_path / "other", "foo", "1.0", {"foo.py": ""}).replace(wheel)
+    with WheelArchive.open(wheel) as archive:
+        assert not looked_up.is_of(archive)

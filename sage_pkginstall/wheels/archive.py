@@ -28,6 +28,7 @@ from sage_pkginstall.wheels.metadata import (
     read_metadata,
 )
 from sage_pkginstall.wheels.names import WheelFileName, canonical_name
+from sage_pkginstall.wheels.packs import file_state
 from sage_pkginstall.wheels.refusal import RefusalError
 from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
@@ -114,6 +115,11 @@ class WheelArchive(WheelSource):
     def needs(self) -> Needs:
         """What it asks of an environment; see `check_fits`."""
         return Needs(self.tags, self.metadata.requires_python)
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """What tells the open file from another one; see `packs.file_state`."""
+        return file_state(self._descriptor)
 
     @property
     def requires(self) -> tuple[str, ...]:

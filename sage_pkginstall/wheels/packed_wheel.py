@@ -39,7 +39,7 @@ class WheelPacks:
     def __init__(self, directory: Path, wheel: Path) -> None:
         self._wheel = wheel
         self._directory = directory / "packs"
-        self._digest = digest_of(wheel)
+        self._digest, self._state = digest_of(wheel)
 
     def find(self) -> PackedWheel | None:
         """Return the wheel if it was kept; close it after use."""
@@ -50,6 +50,13 @@ class WheelPacks:
             pack.close()
             return None
         return PackedWheel(self._wheel, pack)
+
+    def is_of(self, archive: WheelArchive) -> bool:
+        """Tell whether ``archive`` is open on the wheel as it was when it was looked up.
+
+        Another build may have put another one in its place.
+        """
+        return archive.state == self._state
 
     def keep(self, archive: WheelArchive, staged: StagedWheel, interpreter: str) -> None:
         """Keep a wheel that has just been staged from ``archive`` for ``interpreter``."""

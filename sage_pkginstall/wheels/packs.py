@@ -17,6 +17,7 @@ together are kept below `LIMIT` bytes: those that were not used for longest go.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["LIMIT", "Pack", "PackedFile", "Piece", "digest_of", "open_pack", "write_pack"]
+__all__ = [
+    "LIMIT",
+    "Pack",
+    "PackedFile",
+    "Piece",
+    "digest_of",
+    "file_state",
+    "open_pack",
+    "write_pack",
+]
 
 LIMIT = 4 << 30
 """Bytes of all packs of a user."""
@@ -122,16 +132,29 @@ class PackedFile(io.BufferedIOBase):
         return self._known
 
 
-def digest_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
+def file_state(descriptor: int) -> tuple[int, ...]:
+    """Return what tells an open file from others, and from itself after a change."""
+    status = os.fstat(descriptor)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *times
+
+
+def digest_of(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Return the sha256 of a file, in hexadecimal, and its `file_state` before that.
+
+    Raises OSError, also for what is no regular file.
+    """
     digest = hashlib.sha256()
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        state = file_state(descriptor)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), os.fspath(path))
         while block := os.read(descriptor, _BLOCK):
             digest.update(block)
     finally:
         os.close(descriptor)
-    return digest.hexdigest()
+    return digest.hexdigest(), state
 
 
 def open_pack(path: Path) -> Pack | None:

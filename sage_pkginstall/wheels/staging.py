@@ -132,6 +132,8 @@ def _stage_archive(
     interpreter = os.fspath(environment.interpreter)
     with WheelArchive.open(request.path) as archive:
         check_fits(request.path, archive.needs, environment)
+        if packs and not packs.is_of(archive):
+            packs = None
         with (
             _staged(archive.identity, environment, root) as staged,
             _compiling(request, environment, staged, packs, compiler) as compiled,
