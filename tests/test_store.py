@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,35 @@ def test_building_leaves_exactly_one_wheel(tmp_path: Path) -> None:
     make_wheel(dist, "foo-2.0-py3-none-any.whl")
     with pytest.raises(BuildError, match="more than one wheel found"):
         only_wheel(dist, source)
+
+
+@pytest.mark.parametrize("change", ["name", "method", "encrypted", "large", "cut"])
+def test_wheel_that_cannot_be_read_is_refused_in_one_line(
+    store: Path, environment: Environment, change: str
+) -> None:
+    wheel = make_wheel(store, "foo-1.0-py3-none-any.whl")
+    data = wheel.read_bytes()
+    at = data.rindex(b"PK\x01\x02", 0, data.rindex(b"METADATA"))
+    name = data.rindex(b"METADATA")
+    patches = {
+        "name": (name, b"\xff"),
+        "method": (at + 10, b"\x63"),
+        "encrypted": (at + 8, b"\x01"),
+        "large": (at + 24, b"\xff\xff\xff\x7f"),
+        "cut": (len(data), b""),
+    }
+    place, patch = patches[change]
+    changed = bytearray(data[:place] + patch + data[place + len(patch) :])
+    if change == "name":
+        changed[at + 9] |= 0x08  # UTF-8, it says
+    wheel.write_bytes(changed[:-9] if change == "cut" else changed)
+    with pytest.raises(WheelError) as caught:
+        best(store, "foo", environment)
+    assert str(caught.value).isprintable()
+
+
+def test_pipe_in_the_store_is_not_waited_for(store: Path, environment: Environment) -> None:
+    store.mkdir()
+    os.mkfifo(store / "foo-1.0-py3-none-any.whl")
+    with pytest.raises(WheelError, match="no regular file"):
+        best(store, "foo", environment)

@@ -8,7 +8,10 @@ Files that are not named like a wheel do not exist for it.
 
 from __future__ import annotations
 
+import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
@@ -22,6 +25,7 @@ from packaging.utils import (
 )
 
 from sage_pkginstall.errors import WheelError
+from sage_pkginstall.wheels.container import Limits, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +44,13 @@ __all__ = [
     "stored_wheels",
     "wheel_needs",
 ]
+
+
+_METADATA = Limits().text
+_UNREADABLE = (
+    OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error
+)  # fmt: skip
+"""What ``zipfile`` raises for a damaged, encrypted or unknown file."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +147,13 @@ def _parse(path: Path) -> StoredWheel | None:
 
 def _metadata_text(path: Path) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                directory, _, rest = name.partition("/")
+        with os.fdopen(open_regular(path), "rb") as file, zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                directory, _, rest = entry.filename.partition("/")
                 if directory.endswith(".dist-info") and rest == "METADATA":
-                    return archive.read(name).decode("utf-8", "replace")
-    except (OSError, zipfile.BadZipFile) as error:
-        raise WheelError(path, str(error)) from error
+                    if entry.file_size > _METADATA:
+                        raise WheelError(path, f"its METADATA has {entry.file_size} bytes")
+                    return archive.read(entry).decode("utf-8", "replace")
+    except _UNREADABLE as error:
+        raise WheelError(path, f"it cannot be read: {error}") from error
     raise WheelError(path, "it holds no METADATA")

@@ -84,6 +84,8 @@ def direct_url(wheel: Path, *, kept_at: Path | None = None) -> str:
     ``kept_at`` is where the wheel will lie, if that is somewhere else.
     """
     try:
+        if not wheel.is_file() and wheel.exists():
+            raise WheelError(wheel, "it is no regular file")  # a pipe would make us wait
         with wheel.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):

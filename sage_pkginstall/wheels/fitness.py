@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,7 @@ class Needs(NamedTuple):
 
 def check_fits(wheel: Path, needs: Needs, environment: Environment) -> None:
     """Raise WheelError unless ``wheel`` can be installed into ``environment``."""
+    _check_nameable(wheel, os.fspath(environment.interpreter))
     if needs.tags.isdisjoint(environment.tags):
         tags = ", ".join(sorted(needs.tags)[:_SHOWN]) + (", …" if len(needs.tags) > _SHOWN else "")
         reason = (
@@ -44,6 +46,15 @@ def check_fits(wheel: Path, needs: Needs, environment: Environment) -> None:
             f"Python {environment.version}"
         )
         raise WheelError(wheel, reason)
+
+
+def _check_nameable(wheel: Path, interpreter: str) -> None:
+    """Refuse an interpreter that no script can name: Python reads scripts as UTF-8."""
+    try:
+        interpreter.encode()
+    except UnicodeEncodeError:
+        reason = f"scripts cannot name {quoted(interpreter)}, which is not UTF-8"
+        raise WheelError(wheel, f"{reason}; use an environment of another name") from None
 
 
 def python_fits(requires: str, version: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 from tests.messages.desk import produces
@@ -27,6 +28,9 @@ def test_prefix_without_python(desk: Desk) -> str:
     "cannot install {file}: it is not a wheel (NAME-VERSION-TAGS.whl); build it first, with"
     " 'sage-pkginstall build'",
     "cannot install {wheel}: there is no file {path}",
+    "cannot install {wheel}: it is no regular file",
+    "cannot install {wheel}: scripts cannot name '{path}', which is not UTF-8; use an"
+    " environment of another name",
     "cannot install {wheel}: {other} is of the same distribution; give one of them",
     "cannot meet requirement '{text}': there is no fitting wheel in {store}",
     "cannot meet requirement '{text}': it cannot be read: {reason}",
@@ -35,6 +39,12 @@ def test_prefix_without_python(desk: Desk) -> str:
 def test_what_cannot_be_installed(desk: Desk) -> str:
     one, two = (make_wheel(desk.directory, "foo", version) for version in "12")
     said = desk.run("install", one, two, status=1)
+    pipe = desk.directory / "pipe-1-py3-none-any.whl"
+    os.mkfifo(pipe)
+    said += desk.run("install", pipe, status=1)
+    odd = desk.directory / os.fsdecode(b"\xff")
+    shutil.copytree(desk.prefix, odd, symlinks=True)
+    said += desk.cli("install", "--prefix", odd, one, status=1).stderr
     for word in (
         "none-1-py3-none-any.whl",
         "bar",
