@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import venv
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -241,9 +243,9 @@ def _link(path: Path) -> None:
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: os.truncate(path, path.stat().st_size - 1),
     "empty": lambda path: path.write_bytes(b""),
-    "another index": lambda path: _flip(path, 60),
-    "another content": lambda path: _flip(path, -1),
-    "another length": lambda path: _flip(path, 43),
+    "another index": lambda path: _flip(path, -60),
+    "another content": lambda path: _flip(path, 60),
+    "another length": lambda path: _flip(path, -1),
     "writable for others": lambda path: path.chmod(0o666),
     "of another wheel": lambda path: path.write_bytes(_other_pack(path)),
     "a directory": _directory,
@@ -277,6 +279,32 @@ def test_pieces_are_read_and_copied(tmp_path: Path) -> None:
         assert PackedFile(pack, Piece(5, len(large)), "x").copy_to(copy.fileno()) == len(large)
     assert (tmp_path / "copy").read_bytes() == large
     pack.close()
+
+
+def test_a_wheel_that_is_refused_half_way_is_not_kept(
+    stage: Staging, environment: Environment, cache: Path, wheel: Path
+) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content["foo/module.py"] = content["foo/module.py"].replace(b"1", b"2")
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    with pytest.raises(WheelError, match="does not have the sha256 hash"):
+        stage(environment, cache)
+    assert list((cache / "packs").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [0, 5 << 20])
+def test_full_disk_is_done_without(tmp_path: Path, size: int) -> None:
+    """A limit on the size of files, which fails like a full disk, reached early or at the end."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        write_pack(tmp_path / "0", ["index" * 300_000], [bytes(size), b"second"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_least_used_packs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from sage_pkginstall.wheels.refusal import RefusalError
 from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import NoReturn
@@ -67,6 +67,10 @@ class WheelArchive(WheelSource):
         self._entries = checked_files(entries)
         self._layout = Layout.find(self._entries, file_name)
         self._expected: Mapping[str, Expected] = {}
+        self.on_piece: Callable[[bytes], object] | None = None
+        """Given all content of `get_contents` while it is read, piece by piece."""
+        self.on_entry: Callable[[EntryStream], object] | None = None
+        """Given each entry of `get_contents` that was read to its end."""
         rows = record_rows(self._text("RECORD"))
         self._expected = check_record(rows, entries, self._layout)
         self._purelib = check_wheel_file(self._text("WHEEL"), self.tags)
@@ -127,6 +131,11 @@ class WheelArchive(WheelSource):
         return self.metadata.requires_dist
 
     @property
+    def count(self) -> int:
+        """Number of its files."""
+        return len(self._entries)
+
+    @property
     def root_scheme(self) -> str:
         """The scheme of what is not below ``*.data``."""
         return "purelib" if self._purelib else "platlib"
@@ -181,7 +190,11 @@ class WheelArchive(WheelSource):
                 continue
             expected = self._expected.get(name)
             row = (name, expected.text, str(entry.size)) if expected else (name, "", "")
-            yield row, cast("BinaryIO", self._stream(name)), entry.executable
+            stream = self._stream(name)
+            stream.on_piece = self.on_piece
+            yield row, cast("BinaryIO", stream), entry.executable
+            if self.on_entry is not None:
+                self.on_entry(stream)
 
     def _is_left_out(self, name: str) -> bool:
         """Tell whether ``name`` is no part of what an install leaves behind.

@@ -78,6 +78,8 @@ class EntryStream(io.BufferedIOBase):
         self._left = entry.size
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.deflated else None
         self._verified: str | None = None
+        self.on_piece: Callable[[bytes], object] | None = None
+        """Given each piece that is read."""
         if not entry.size:
             self._finish()
 
@@ -98,6 +100,8 @@ class EntryStream(io.BufferedIOBase):
             piece = self._piece(wanted)
             self._crc = zlib.crc32(piece, self._crc)
             self._hasher.update(piece)
+            if self.on_piece is not None:
+                self.on_piece(piece)
             self._left -= len(piece)
             wanted -= len(piece)
             pieces.append(piece)

@@ -8,10 +8,18 @@ prefix (interpreters in scripts, paths in byte-code, RECORD) is made anew, by th
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, cast
 
 from sage_pkginstall.wheels.fitness import Needs
-from sage_pkginstall.wheels.packs import PackedFile, Piece, digest_of, open_pack, write_pack
+from sage_pkginstall.wheels.packs import (
+    PackedFile,
+    PackWriter,
+    Piece,
+    digest_of,
+    open_pack,
+    write_pack,
+)
 from sage_pkginstall.wheels.shebang import bare_script, script_for
 from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
@@ -22,7 +30,6 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.archive import WheelArchive
-    from sage_pkginstall.wheels.content import EntryStream
     from sage_pkginstall.wheels.packs import Pack
     from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
@@ -30,7 +37,6 @@ __all__ = ["PackedWheel", "WheelPacks"]
 
 _FORMAT = 1
 _MOST_FILES = 20_000
-_BLOCK = 1 << 20
 
 
 class WheelPacks:
@@ -58,26 +64,25 @@ class WheelPacks:
         """
         return archive.state == self._state
 
-    def keep(self, archive: WheelArchive, staged: StagedWheel, interpreter: str) -> None:
-        """Keep a wheel that has just been staged from ``archive`` for ``interpreter``."""
-        if len(staged.files) > _MOST_FILES:
+    @contextlib.contextmanager
+    def keeping(
+        self, archive: WheelArchive, staged: StagedWheel, interpreter: str
+    ) -> Iterator[None]:
+        """Keep a wheel while it is staged from ``archive`` for ``interpreter``."""
+        if archive.count > _MOST_FILES:
+            yield
             return
-        content: list[bytes | Path] = []
-        scripts, files, offset = [], [], 0
-        for name, path in staged.scripts:
-            body = bare_script(staged.place(path).read_bytes(), interpreter)
-            scripts.append((name, offset, len(body)))
-            content.append(body)
-            offset += len(body)
-        for (_, stream, _), file in zip(archive.get_contents(), staged.files, strict=False):
-            entry = cast("EntryStream", stream)
-            content.append(staged.place(file.path) if file.as_it_is else entry.read())
-            known = staged.hash_of(file.path) if file.as_it_is else entry.verified_hash()
-            row = (file.scheme, file.name, file.executable, offset, entry.size, known)
-            files.append(row)
-            offset += entry.size
-        index = {**_facts(archive), "scripts": scripts, "files": files}
-        self._write(f"{self._digest}.files", index, _blocks(content))
+        name = f"{self._digest}.files"
+        with PackWriter(self._directory / name) as writer:
+            entries: list[tuple[int, str]] = []
+            archive.on_piece = writer.add
+            archive.on_entry = lambda stream: entries.append((stream.size, stream.verified_hash()))
+            yield
+            archive.on_piece = archive.on_entry = None
+            files = _file_rows(staged, entries)
+            scripts = _keep_scripts(writer, staged, interpreter)
+            index = {**_facts(archive), "scripts": scripts, "files": files}
+            writer.finish(self._index(name, index))
 
     def find_code(self, environment: Environment) -> Pack | None:
         """Return the pack of byte-code for the Python of ``environment``; close it after use."""
@@ -87,7 +92,8 @@ class WheelPacks:
         self, rows: Iterable[tuple[object, ...]], pieces: Iterable[bytes], environment: Environment
     ) -> None:
         """Keep what `packed_code.take_code` returned."""
-        self._write(self._code(environment), {"code": [*rows]}, pieces)
+        name = self._code(environment)
+        write_pack(self._directory / name, self._index(name, {"code": [*rows]}), pieces)
 
     def _code(self, environment: Environment) -> str:
         return f"{self._digest}-{environment.cache_tag}-{environment.magic.hex()}.code"
@@ -99,10 +105,9 @@ class WheelPacks:
             return None
         return pack
 
-    def _write(self, name: str, index: dict[str, object], content: Iterable[bytes]) -> None:
-        """Write a pack that says which it is: its name alone could have been changed."""
-        whole = {"format": _FORMAT, "name": name, **index}
-        write_pack(self._directory / name, whole, content)
+    def _index(self, name: str, index: dict[str, object]) -> dict[str, object]:
+        """Return the index of a pack that says which it is: its name could have been changed."""
+        return {"format": _FORMAT, "name": name, **index}
 
 
 class PackedWheel:
@@ -144,11 +149,23 @@ def _facts(archive: WheelArchive) -> dict[str, object]:
     }
 
 
-def _blocks(content: list[bytes | Path]) -> Iterator[bytes]:
-    for one in content:
-        if isinstance(one, bytes):
-            yield one
-            continue
-        with one.open("rb", buffering=0) as file:
-            while block := file.read(_BLOCK):
-                yield block
+def _file_rows(
+    staged: StagedWheel, entries: Iterable[tuple[int, str]]
+) -> list[tuple[str, str, bool, int, int, str]]:
+    """Return a row for each entry of the wheel, whose content is in the pack in their order."""
+    rows, offset = [], 0
+    for (size, known), file in zip(entries, staged.files, strict=False):  # metadata of ours follows
+        rows.append((file.scheme, file.name, file.executable, offset, size, known))
+        offset += size
+    return rows
+
+
+def _keep_scripts(
+    writer: PackWriter, staged: StagedWheel, interpreter: str
+) -> list[tuple[str, int, int]]:
+    rows = []
+    for name, path in staged.scripts:
+        body = bare_script(staged.place(path).read_bytes(), interpreter)
+        rows.append((name, writer.size, len(body)))
+        writer.add(body)
+    return rows

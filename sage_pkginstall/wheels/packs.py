@@ -5,8 +5,8 @@
 
 Each is one file, since thousands of small ones cost more to open than to copy:
 
-    magic (8 bytes), sha256 of what follows (32), length of the index (4, big-endian),
-    index (JSON), pieces one behind the other
+    magic (8 bytes), sha256 of what follows (32), pieces one behind the other,
+    index (JSON), length of the index (4, big-endian)
 
 A pack is read only after all of it was found to be what was written, and if nobody else
 can have written it (see `environment.read_cached`); any other one counts as missing.  It
@@ -28,11 +28,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from types import TracebackType
     from typing import BinaryIO
 
 __all__ = [
     "LIMIT",
     "Pack",
+    "PackWriter",
     "PackedFile",
     "Piece",
     "digest_of",
@@ -44,8 +46,9 @@ __all__ = [
 LIMIT = 4 << 30
 """Bytes of all packs of a user."""
 
-_MAGIC = b"sagepk1\n"
-_HEAD = len(_MAGIC) + 32 + 4
+_MAGIC = b"sagepk2\n"
+_HEAD = len(_MAGIC) + 32
+_TAIL = 4
 _BLOCK = 1 << 20
 _STALE = 3600.0  # seconds after which an unfinished pack belongs to nobody
 
@@ -60,10 +63,9 @@ class Piece(NamedTuple):
 class Pack:
     """An open pack that was found good; ``index`` is what its writer gave."""
 
-    def __init__(self, descriptor: int, index: Any, start: int) -> None:  # noqa: ANN401 -- JSON
+    def __init__(self, descriptor: int, index: Any) -> None:  # noqa: ANN401 -- JSON
         self.index = index
         self._descriptor = descriptor
-        self._start = start
 
     def close(self) -> None:
         """Close the file."""
@@ -71,7 +73,7 @@ class Pack:
 
     def read(self, piece: Piece) -> bytes:
         """Return a piece; raises OSError if it cannot be read."""
-        data = os.pread(self._descriptor, piece.size, self._start + piece.offset)
+        data = os.pread(self._descriptor, piece.size, _HEAD + piece.offset)
         if len(data) == piece.size:
             return data
         return b"".join(self._rest(piece, data))
@@ -81,14 +83,14 @@ class Pack:
         while data:
             yield data
             done += len(data)
-            where = self._start + piece.offset + done
+            where = _HEAD + piece.offset + done
             data = os.pread(self._descriptor, piece.size - done, where)
 
     def copy(self, piece: Piece, descriptor: int) -> None:
         """Write a piece to the open file ``descriptor``, within the kernel if it can."""
         done = 0
         while done < piece.size:
-            offset = self._start + piece.offset + done
+            offset = _HEAD + piece.offset + done
             done += _copy_some(self._descriptor, descriptor, piece.size - done, offset)
 
 
@@ -185,41 +187,94 @@ def _checked(descriptor: int) -> Pack | None:
     head = os.read(descriptor, _HEAD)
     if head[: len(_MAGIC)] != _MAGIC:
         return None
-    digest = hashlib.sha256(head[-4:])
+    digest = hashlib.sha256()
     while block := os.read(descriptor, _BLOCK):
         digest.update(block)
-    if digest.digest() != head[len(_MAGIC) : -4]:
+    if digest.digest() != head[len(_MAGIC) :]:
         return None
-    length = int.from_bytes(head[-4:], "big")
-    index = json.loads(os.pread(descriptor, length, _HEAD))
-    return Pack(descriptor, index, _HEAD + length)
+    end = status.st_size - _TAIL
+    length = int.from_bytes(os.pread(descriptor, _TAIL, end), "big")
+    return Pack(descriptor, json.loads(os.pread(descriptor, length, end - length)))
+
+
+class PackWriter:
+    """Writes a pack piece by piece; use ``with``, and nothing is left but what was finished.
+
+    Nothing happens where that is impossible, since a pack is never needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.size = 0
+        """Bytes of all pieces so far: the offset of the next one."""
+        self._path = path
+        self._temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+        self._file: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> PackWriter:  # noqa: PYI034 -- Self came with 3.11
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._temporary, flags, 0o600)
+            self._file = os.fdopen(descriptor, "wb", buffering=_BLOCK)
+            self._write(_MAGIC + bytes(_HEAD - len(_MAGIC)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._give_up()
+
+    def add(self, piece: bytes) -> None:
+        """Write the next piece, or a part of it."""
+        self.size += len(piece)
+        if self._file is not None:
+            self._digest.update(piece)
+            self._write(piece)
+
+    def finish(self, index: object) -> None:
+        """Write the index and let the pack appear."""
+        text = json.dumps(index).encode()
+        self.add(text + len(text).to_bytes(_TAIL, "big"))
+        if self._file is None:
+            return
+        try:
+            self._file.flush()
+            os.pwrite(self._file.fileno(), self._digest.digest(), len(_MAGIC))
+            self._temporary.replace(self._path)
+            self._file.close()
+            self._file = None
+            if self._path.name.startswith("0"):  # one in sixteen
+                _make_room(self._path.parent)
+        except OSError:
+            self._give_up()
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(data)
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            self._temporary.unlink()
+        with contextlib.suppress(OSError):  # it writes what it still holds
+            file.close()
 
 
 def write_pack(path: Path, index: object, pieces: Iterable[bytes]) -> None:
-    """Write a pack; nothing happens where that is impossible, since it is never needed."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, flags, 0o600), "wb", buffering=_BLOCK) as file:
-            _write(file, json.dumps(index).encode(), pieces)
-        temporary.replace(path)
-        if path.name.startswith("0"):  # one in sixteen
-            _make_room(path.parent)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def _write(file: BinaryIO, index: bytes, pieces: Iterable[bytes]) -> None:
-    length = len(index).to_bytes(4, "big")
-    digest = hashlib.sha256(length + index)
-    file.write(_MAGIC + bytes(32) + length + index)
-    for piece in pieces:
-        digest.update(piece)
-        file.write(piece)
-    file.flush()
-    os.pwrite(file.fileno(), digest.digest(), len(_MAGIC))
+    """Write a pack all at once."""
+    with PackWriter(path) as writer:
+        for piece in pieces:
+            writer.add(piece)
+        writer.finish(index)
 
 
 def _make_room(directory: Path) -> None:

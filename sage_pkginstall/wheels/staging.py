@@ -139,9 +139,9 @@ def _stage_archive(
             _compiling(request, environment, staged, packs, compiler) as compiled,
         ):
             destination = StagedDestination(staged, interpreter)
-            installer.install(archive, destination, _additional_metadata(request))
-            if packs:
-                packs.keep(archive, staged, interpreter)
+            keeping = packs.keeping(archive, staged, interpreter) if packs else None
+            with keeping or contextlib.nullcontext():
+                installer.install(archive, destination, _additional_metadata(request))
             return _finished(staged, compiled(), archive)
 
 
