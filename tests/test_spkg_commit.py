@@ -64,6 +64,24 @@ def test_wheels_of_a_package_of_another_tree_go_to_the_environment(
     assert not (local / "share").exists()
 
 
+def test_wheels_go_to_the_environment_though_sage_local_has_a_python_too(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    local = tmp_path / "local"
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=False).create(local)
+    world.env["SAGE_LOCAL"] = str(local)
+    install = 'echo "$SAGE_VENV" >v; sdh_install v "$SAGE_SHARE"; sdh_store_and_pip_install_wheel .'
+    wheel = make_wheel(tmp_path, "foo", "1.0")
+    world.package("foo", "1.0", {"spkg-install.in": install}, wheel=wheel)
+    before = world.tree()
+    world.spkg("foo")
+    assert (local / "share/v").read_text() == f"{world.prefix}\n"
+    assert any(path.endswith("/foo.py") for path in world.paths())
+    assert not list(local.glob("lib/python3*/site-packages/foo.py"))
+    world.clean("foo")
+    assert world.tree() == before
+
+
 def test_tree_with_an_interpreter_of_its_own_is_the_target(
     world: SageWorld, tmp_path: Path
 ) -> None:

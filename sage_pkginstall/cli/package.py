@@ -183,9 +183,14 @@ def _place(common: Variables, tree: str | None, package: Package) -> PackageVari
 def _target(place: PackageVariables) -> tuple[PackageVariables, Environment | None]:
     """Return the target of the package's wheels: the tree itself, else SAGE_VENV.
 
-    The scripts see that target as SAGE_VENV, so that they build for it.
+    SAGE_LOCAL may have an interpreter of its own, from which SAGE_VENV was made: its packages
+    go to SAGE_VENV all the same.  The scripts see the target as SAGE_VENV, so that they build
+    for it.
     """
-    for prefix in (place.tree, place.common.venv):
+    prefixes = (place.tree, place.common.venv)
+    if os.path.realpath(place.tree) == os.path.realpath(place.common.local):
+        prefixes = (place.common.venv, place.tree)
+    for prefix in prefixes:
         if (prefix / "bin" / "python3").exists():
             place = replace(place, common=replace(place.common, venv=prefix))
             try:

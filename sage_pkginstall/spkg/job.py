@@ -57,8 +57,8 @@ class Effects:
 class Job:
     """A package that goes to a tree.
 
-    ``environment`` is the target of its wheels: the tree's own interpreter, else that of
-    SAGE_VENV, None if there is neither.  ``tools`` is the directory of our commands.
+    ``environment`` is the target of its wheels, None if there is none.  ``tools`` is the
+    directory of our commands.
     """
 
     package: Package
