@@ -112,6 +112,26 @@ def test_stamp_without_manifest_has_a_legacy_uninstall(world: SageWorld, script:
     assert world.tree() == before
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_upgrade_from_a_stamp_without_manifest_leaves_no_stale_file(
+    world: SageWorld, status: int
+) -> None:
+    legacy = f'#!/bin/sh\nrm "$SAGE_LOCAL/share/old"; echo said; exit {status}\n'
+    install = 'echo >new && sdh_install new "$SAGE_SHARE"\n'
+    plant(world.prefix, {"share/old": b"", f"{INSTALLED}/foo-1": b"INSTALL DATE: then\n"})
+    files = {"spkg-legacy-uninstall": legacy, "spkg-install.in": install}
+    world.package("foo", "2", {**files, "spkg-install.in": f"{install}false"})
+    world.spkg("foo", status=1)
+    assert {"share/old", f"{INSTALLED}/foo-1"} <= world.paths()
+    world.package("foo", "2", files)
+    assert "said" in world.spkg("foo", status=status).stdout
+    assert (f"{INSTALLED}/foo-1" in world.paths()) == bool(status)
+    assert ("share/new" in world.paths()) != bool(status)
+    assert "share/old" not in world.paths()
+    if status == 0:
+        assert "said" not in world.spkg("foo").stdout
+
+
 def test_all_stamps_go(world: SageWorld) -> None:
     before = world.tree()
     names = ("foo-1", "foo-1.2.p1", "foo-none")

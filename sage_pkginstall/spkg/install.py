@@ -25,6 +25,7 @@ from sage_pkginstall.spkg.commit_request import CommitRequest
 from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.progress import Installed, told_job
 from sage_pkginstall.spkg.queue import queued_wheels
+from sage_pkginstall.spkg.uninstall import Removal, remove_unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +123,8 @@ def _inspect(job: Job) -> None:
 
 def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
     """Make the one change to the tree, by SAGE_SUDO if that is set."""
+    if not job.options.keep_existing:
+        _remove_unlisted(job)
     sudo = job.place.common.sudo
     request = CommitRequest(
         action="install",
@@ -155,6 +158,16 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
         job.effects.warn(warning)
     for one in committed.distributions:
         job.effects.say(f"installed distribution {one.name} {one.version}")
+
+
+def _remove_unlisted(job: Job) -> None:
+    """Remove files of a version so old that its record does not list them."""
+    legacy = job.package.script("legacy-uninstall")
+    if legacy is not None:
+        removal = Removal(
+            job.place, job.environment, job.tools, job.settings, job.effects, legacy=legacy
+        )
+        remove_unlisted(removal)
 
 
 def _counted(committed: Committed, built: float, took: float) -> Installed:

@@ -11,6 +11,7 @@ are never touched.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -29,13 +30,15 @@ from sage_pkginstall.spkg.search_paths import search_paths
 from sage_pkginstall.spkg.stamp import find_stamps, package_stamps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sage_pkginstall.engine.tree import TreeSettings
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.spkg.job import Effects
     from sage_pkginstall.spkg.package import Script
     from sage_pkginstall.spkg.variables import PackageVariables
 
-__all__ = ["Removal", "is_installed", "uninstall_package"]
+__all__ = ["Removal", "is_installed", "remove_unlisted", "uninstall_package"]
 
 _LEGACY = "legacy-uninstall"
 
@@ -79,14 +82,12 @@ def uninstall_package(removal: Removal) -> tuple[str, ...] | None:
         _uninstall_with_pip(removal, removal.requirements)
     if not is_installed(removal.place):
         return None
-    with tempfile.TemporaryDirectory(prefix="sage-spkg-uninstall-") as scratch:
-        if removal.place.common.sudo:
-            Path(scratch).chmod(0o755)  # SAGE_SUDO may lead to another user than root
-        postrm = Path(scratch) / "spkg-postrm"
+    with _scratch(removal) as scratch:
+        postrm = scratch / "spkg-postrm"
         if not removal.keep_files:
             _keep_aside(removal.place.own_scripts / "spkg-postrm", postrm)
-            _before(removal, Path(scratch))
-        removed = _remove(removal, Path(scratch))
+            _before(removal, scratch)
+        removed = _remove(removal, scratch)
         if postrm.exists():
             _run_postrm(removal, postrm)
     return removed
@@ -99,8 +100,30 @@ def _before(removal: Removal, scratch: Path) -> None:
     piprm = own / "spkg-piprm"
     if not is_generated_piprm(piprm):
         _run_script(removal, piprm)
+    _run_legacy(removal, scratch)
+
+
+def remove_unlisted(removal: Removal) -> None:
+    """Have the package's spkg-legacy-uninstall remove what no record lists.
+
+    For an upgrade, once all that is to come is staged.  Raises ScriptError.
+    """
+    with _scratch(removal) as scratch:
+        _run_legacy(removal, scratch)
+
+
+def _run_legacy(removal: Removal, scratch: Path) -> None:
     if removal.legacy is not None and _lacks_manifest(removal.place):
         _run_script(removal, _ready(removal, removal.legacy, scratch))
+
+
+@contextlib.contextmanager
+def _scratch(removal: Removal) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="sage-spkg-uninstall-") as name:
+        scratch = Path(name)
+        if removal.place.common.sudo:
+            scratch.chmod(0o755)  # SAGE_SUDO may lead to another user than root
+        yield scratch
 
 
 def _lacks_manifest(place: PackageVariables) -> bool:
