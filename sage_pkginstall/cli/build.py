@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PkgInstallError, UsageError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from sage_pkginstall.builds.log import BuildLog
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 _SETTING_OPTIONS = ("-C", "--config-settings", "--config-setting")
+_SETUPTOOLS_OPTIONS = ("--global-option", "--build-option")
+
+# Options of pip that ask for what is done anyway: scripts hand all that they have to helpers.
+_ACCEPTED_FLAGS = (
+    "--no-deps", "--no-index", "--upgrade", "--no-cache-dir", "--use-pep517",
+    "--ignore-requires-python", "--no-clean", "--disable-pip-version-check",
+)  # fmt: skip
+_ACCEPTED_OPTIONS = ("-f", "--find-links", "--no-binary", "--only-binary")
 
 
 def build(arguments: Sequence[str]) -> int:
@@ -116,13 +124,12 @@ def _reason_to_rebuild(*, asked: bool) -> str:
 
 
 def _add_build_options(options: argparse.ArgumentParser) -> None:
-    isolation = options.add_mutually_exclusive_group()
     for flag, value, text in (
         ("--build-isolation", "yes", "only the build requirements can be imported"),
         ("--no-build-isolation", "no", "the packages of the target can be imported"),
         ("--no-isolation", "no", "the same"),
     ):
-        isolation.add_argument(flag, dest="isolation", action="store_const", const=value, help=text)
+        options.add_argument(flag, dest="isolation", action="store_const", const=value, help=text)
     options.set_defaults(isolation="auto")
     options.add_argument(
         "--sdist-then-wheel",
@@ -132,7 +139,19 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument("--editable", action="store_true", help="PEP 660")
     options.add_argument("--rebuild", action="store_true", help="take no wheel from the cache")
-    options.add_argument("--no-deps", action="store_true", help="accepted; this is what is done")
+    for flag in _ACCEPTED_FLAGS:
+        options.add_argument(flag, action="store_true", help="accepted, as pip has it")
+    for option in _ACCEPTED_OPTIONS:
+        options.add_argument(option, metavar="X", help="accepted, as pip has it")
+    for option in _SETUPTOOLS_OPTIONS:
+        options.add_argument(
+            option,
+            dest="config_settings",
+            action=_Setting,
+            default=[],
+            metavar="WORD",
+            help=f"-C {option}=WORD",
+        )
     options.add_argument(
         *_SETTING_OPTIONS,
         action="append",
@@ -142,12 +161,25 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
     )
 
 
+class _Setting(argparse.Action):
+    """Adds an option's word as the setting of that name, which setuptools knows."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.config_settings = [*namespace.config_settings, f"{option_string}={values}"]
+
+
 def _with_joined_settings(arguments: Sequence[str]) -> list[str]:
     """Join ``-C`` with its value, which may start with dashes: ``-C --global-option=-q``."""
     words: list[str] = []
     rest = iter(arguments)
     for word in rest:
-        if word in _SETTING_OPTIONS:
+        if word in (*_SETTING_OPTIONS, *_SETUPTOOLS_OPTIONS):
             value = next(rest, None)
             joint = "" if word == "-C" else "="
             words.append(word if value is None else f"{word}{joint}{value}")
