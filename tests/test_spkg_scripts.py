@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,13 @@ def test_patches_never_change_what_is_only_linked(world: SageWorld) -> None:
     assert (world.root / "f").read_text() == "one\n"
 
 
+def test_script_may_ask_for_the_platform(world: SageWorld) -> None:
+    install = 'set -u\n[ "$UNAME" = "$(uname)" ] && sdh_install spkg-install "$SAGE_SHARE"'
+    world.package("foo", "1", {"spkg-install.in": install})
+    world.spkg("foo")
+    assert "share/spkg-install" in world.paths()
+
+
 def test_script_that_deletes_its_build_directory_is_told_so(world: SageWorld) -> None:
     world.package("foo", "1", {"spkg-install.in": 'cd / && rm -r "$SAGE_BUILD_DIR/$PKG_NAME"'})
     before = world.tree()
@@ -114,6 +122,35 @@ def test_wheel_of_a_script_after_the_transaction_is_installed(world: SageWorld, 
 
 
 # --------------------------------------------------------------------------- Python packages
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ("-v .", {}),
+        (". --no-build-isolation --no-deps", {}),
+        (
+            "-Cone=1 -C two='a b' --config-setting three=c .",
+            {"one": "1", "two": "a b", "three": "c"},
+        ),
+        ("--no-build-isolation --build-isolation --no-isolation ./", {}),
+        ("--no-index --find-links /nowhere --no-binary :all: --ignore-requires-python .", {}),
+        ("--upgrade --ignore-installed --force-reinstall --no-cache-dir --use-pep517 .", {}),
+        (
+            "--global-option build_ext --global-option='-I x' --build-option=-q .",
+            {"--global-option": ["build_ext", "-I x"], "--build-option": "-q"},
+        ),
+    ],
+)
+def test_helpers_take_the_options_of_pip(
+    world: SageWorld, options: str, settings: dict[str, object]
+) -> None:
+    files = {"spkg-install.in": f"cd src && sdh_pip_install {options}"}
+    files["version_requirements.txt"] = "tiny\n"
+    world.package("tiny", "1.0", files, source=source_files("tiny", "1.0"))
+    world.spkg("tiny", SAGE_PKGINSTALL_BUILT="no")
+    (report,) = [path for path in world.paths() if path.endswith("/tiny.json")]
+    assert json.loads((world.prefix / report).read_text())["settings"] == settings
 
 
 def test_editable_package_may_store_a_wheel_too(world: SageWorld) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def test_package_exports() -> None:
     build = "/v/var/tmp/sage/build"
     assert {**package.exports(), **package.staging_exports()} == {
         "X": "y",
+        "UNAME": os.uname().sysname,
         "SAGE_ROOT": "/r",
         "SAGE_LOCAL": "/r/local",
         "SAGE_VENV": "/v",

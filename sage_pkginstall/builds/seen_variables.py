@@ -47,7 +47,7 @@ _PLACES = (
 _TOOL = (
     "SAGE_SUDO", "SAGE_PIP_INSTALL_FLAGS", "SAGE_KEEP_BUILT_SPKGS", "SAGE_CHECK",
     "SAGE_REBUILD", "SAGE_SPKG", "SAGE_FLOCK_HELD", "SAGE_LOCK_TIMEOUT", "SAGE_WHEELS",
-    "OPTIONAL_PACKAGES", "SHARD", "V",
+    "OPTIONAL_PACKAGES", "SHARD", "UNAME", "V",
 )
 # What no build environment has; see composed.py.
 _REMOVED = (

@@ -69,6 +69,7 @@ class Variables:
     def exports(self) -> dict[str, str]:
         """Return what every script sees, the environment of the process included."""
         return {
+            "UNAME": os.uname().sysname,
             **self.environ,
             "SAGE_ROOT": os.fspath(self.root),
             "SAGE_LOCAL": os.fspath(self.local),
