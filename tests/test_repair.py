@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine import transaction
+from sage_pkginstall.engine.lock import TreeLock
+from sage_pkginstall.engine.tree import Tree
+from tests.conftest import ROOT, START
 from tests.trees import tree
 from tests.wheelmaker import make_wheel
 
@@ -15,6 +22,22 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunCli
 
+OVERTAKEN = """
+import subprocess, sys
+before, words = sys.argv[1:sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1:]
+sys.path.insert(0, before[before.index("install") - 1])
+def overtake(event, given):
+    if event == "open" and str(given[0]).endswith("foo-1.dist-info/RECORD") and before:
+        command, before[:] = list(before), []
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+sys.addaudithook(overtake)
+from sage_pkginstall.cli.main import main
+sys.exit(main(words))
+"""
+CLEAN = {
+    "verify": "1 verified: every file there, every recorded hash right\n",
+    "status": "nothing changed behind our back\n",
+}
 STATE = ("var/lock", "var/tmp")
 
 
@@ -132,6 +155,74 @@ def test_fix_of_an_intact_prefix_does_nothing(venv: Path, tmp_path: Path, run_cl
     before = tree(venv)
     assert run_cli("verify", "--fix", "--prefix", venv).stdout.startswith("1 verified")
     assert tree(venv) == before
+
+
+def test_fix_of_what_was_left_half_done_finishes_that_first(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """It is no damage of the old version, which would come back."""
+    one, two = (make_wheel(tmp_path, "foo", v, {"foo.py": v, "a.py": v}) for v in "12")
+    for step in range(5, 60):
+        run_cli("install", "--prefix", venv, one)
+        dies = {"SAGE_PKGINSTALL_FAIL": f"kill@{step}"}
+        run_cli("install", "--prefix", venv, two, status=-9, env=dies)
+        if (site(venv) / "a.py").read_text() == "2":
+            break
+    seen = run_cli("verify", "--prefix", venv, status=1)
+    began = "Warning: 'install foo 2' was begun by a process that died"
+    assert f"{began}; 'sage-pkginstall recover' finishes it" in seen.stderr
+    assert began in run_cli("status", "--prefix", venv).stderr
+    fixed = run_cli("verify", "--fix", "--prefix", venv)
+    assert fixed.stdout.startswith("1 verified")
+    assert fixed.stderr == ""
+    assert (site(venv) / "foo.py").read_text() == "2"
+    assert list(site(venv).glob("foo-1.dist-info")) == []
+
+
+@pytest.mark.parametrize("command", ["verify", "status"])
+def test_upgrade_while_it_is_looked_at_is_no_damage(
+    venv: Path, tmp_path: Path, run_cli: RunCli, command: str
+) -> None:
+    """The upgrade comes between listing what is installed and reading its records."""
+    one, two = (make_wheel(tmp_path, "foo", v, {"foo.py": f"x = {v}"}) for v in "12")
+    run_cli("install", "--prefix", venv, one)
+    upgrade = [sys.executable, "-I", "-c", START, str(ROOT), "install", "--prefix", venv, two]
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            OVERTAKEN,
+            *map(str, upgrade),
+            "--",
+            command,
+            "--prefix",
+            venv,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (site(venv) / "foo.py").read_text() == "x = 2"
+    assert ended.stderr == ""
+    assert ended.stdout == CLEAN[command]
+    assert ended.returncode == 0
+
+
+def test_recover_tells_what_it_did_and_not_what_others_did(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    kill_in_a_transaction(venv, tmp_path, run_cli)
+    tree_of = Tree(venv)
+    words = [sys.executable, "-I", "-c", START, str(ROOT), "recover", "--prefix", str(venv)]
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        stack.enter_context(TreeLock(tree_of.lock_path, "test", tree_of.settings.lock).hold())
+        waiting = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True)
+        assert waiting.stderr is not None
+        assert "waiting for the lock" in waiting.stderr.readline()
+        assert transaction.recover(venv, tree_of.journal, durable=False) is not None
+    assert waiting.communicate()[0] == "there was nothing to recover\n"
 
 
 # recover --discard

@@ -10,6 +10,7 @@ from sage_pkginstall.cli.install import add_managed, store_of
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import add_colour, aligned, colours_of, shown
+from sage_pkginstall.engine.quiet import begun_by_the_dead
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.operations.repair import Repair
     from sage_pkginstall.operations.verify import Verification
 
-__all__ = ["list_installed", "recover", "verify"]
+__all__ = ["list_installed", "recover", "unfinished", "verify"]
 
 
 # --------------------------------------------------------------------------------- recover
@@ -48,6 +49,14 @@ def recover(arguments: Sequence[str]) -> int:
         _log(tree, "recover", label)
     talk.result([_recovered(label)], {"recovered": label})
     return 0
+
+
+def unfinished(tree: Tree) -> Iterator[str]:
+    """Yield a warning if what is to be told of the prefix is half of a transaction."""
+    label = begun_by_the_dead(tree)
+    if label is not None:
+        began = f"{shown(label)!r} was begun by a process that died"
+        yield f"{began}; 'sage-pkginstall recover' finishes it"
 
 
 _GIVEN_UP = (
@@ -104,6 +113,9 @@ def verify(arguments: Sequence[str]) -> int:
     talk = talk_of("sage-pkginstall verify", given)
     target = target_of(given, talk)
     prefix, environment = target.tree.prefix, target.environment
+    if given.fix and begun_by_the_dead(target.tree):
+        target.tree.recover()  # what is half done is not damaged
+    talk.warn(unfinished(target.tree))
     found = verify_names(prefix, environment, given.names)
     repaired = None
     if given.fix and (found.problems or found.unowned):

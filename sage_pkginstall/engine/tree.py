@@ -139,9 +139,8 @@ class Tree:
 
         Returns the journal that was carried out, if there was one.
         """
-        journal = self.journal.read()
-        with self.locked("recover"):
-            pass
+        with TreeLock(self.lock_path, "recover", self.settings.lock).hold():
+            journal = recover(self.prefix, self.journal, durable=self.settings.durable)
         self.area.collect()
         return journal
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
+from sage_pkginstall.engine.quiet import begun_by_the_dead
 from sage_pkginstall.errors import PkgInstallError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def logged(
         "installed": tuple(f"{one.name} {one.version}" for one in change.staged),
         "dropped": _dropped(change),
         "package": change.package,
-        "recovered": _begun_by_the_dead(tree),
+        "recovered": begun_by_the_dead(tree),
     }
     try:
         committed = commit()
@@ -92,7 +93,7 @@ def logged(
 @contextlib.contextmanager
 def logged_lock(tree: Tree, label: str) -> Iterator[None]:
     """Hold the lock of the tree while another program changes it, and log that."""
-    facts: dict[str, Any] = {"label": label, "recovered": _begun_by_the_dead(tree)}
+    facts: dict[str, Any] = {"label": label, "recovered": begun_by_the_dead(tree)}
     asked = taken = time.monotonic()
     try:
         with tree.locked(label):
@@ -174,27 +175,6 @@ def _told(text: str) -> str:
 
         text = re.sub(r"://[^/@\s]*@", "://***@", text)
     return text[:_LONGEST]
-
-
-def _begun_by_the_dead(tree: Tree) -> str | None:
-    """Return the label of the journal that a dead process left, which a commit finishes."""
-    with contextlib.suppress(PkgInstallError, OSError):
-        journal = tree.journal.read()
-        if journal is not None and not _is_locked(tree.lock_path):
-            return journal.label
-    return None
-
-
-def _is_locked(lock: Path) -> bool:
-    """Tell whether somebody works on the tree: then its journal is not a dead one's."""
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _age(workspace: Workspace) -> float:

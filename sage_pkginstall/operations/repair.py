@@ -209,9 +209,10 @@ def _remove(
 
         def prepare() -> Prepared:
             facts = survey(tree.prefix, environment)
+            dead = [g for g in ghosts if all(_is_ghost(environment, i) for i in facts.named(g))]
             request = PlanRequest(
                 replaced=unwanted,
-                ownership=facts.without(ghosts, ()),
+                ownership=facts.without(dead, ()),  # one may have been installed since
                 lasting=lasting_directories(tree.prefix, environment),
             )
             return Prepared(make_plan(workspace, request, exchange=False), facts.is_current)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine.quiet import looks
+from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import NotInstalledError
 from sage_pkginstall.wheels.checking import Problem, check
 from sage_pkginstall.wheels.installed import installed_distributions
@@ -40,9 +42,26 @@ class Verification:
 def verify(prefix: Path, environment: Environment | None, names: Sequence[str]) -> Verification:
     """Check what is called ``names``, or everything, and then also for unowned files.
 
-    A name is that of a distribution or of a Sage package.  Raises `NotInstalledError`
-    for a name that is neither.
+    What others change meanwhile is no damage: that is what is found again and again (see
+    engine/quiet.py).  A name is that of a distribution or of a Sage package.  Raises
+    `NotInstalledError` for a name that is neither.
     """
+    found: Verification | None = None
+    for seen in looks(Tree(prefix).lock_path, partial(_look, prefix, environment, names)):
+        found = seen if found is None else _in_both(found, seen)
+        if not found.problems and not found.unowned:
+            break
+    assert found is not None  # it looks at least once
+    return found
+
+
+def _in_both(first: Verification, second: Verification) -> Verification:
+    unowned = tuple(path for path in second.unowned if path in set(first.unowned))
+    problems = tuple(problem for problem in second.problems if problem in set(first.problems))
+    return Verification(second.checked, problems, unowned)
+
+
+def _look(prefix: Path, environment: Environment | None, names: Sequence[str]) -> Verification:
     checks = [*_distribution_checks(environment), *_package_checks(prefix)]
     wanted = {canonical_name(name) for name in names}
     unknown = wanted - {check.canonical for check in checks}

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine.quiet import looks
+from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.reports.subjects import installer_of, package_files, packages
 from sage_pkginstall.spkg.variables import RECORDS
@@ -86,7 +89,16 @@ class Status:
 
 
 def status(prefix: Path, environment: Environment | None) -> Status:
-    """Return what changed in the prefix since we did something to it.  Raises RecordError."""
+    """Return what changed in the prefix since we did something to it.  Raises RecordError.
+
+    It is looked at again if it was changed by us meanwhile.
+    """
+    for found in looks(Tree(prefix).lock_path, partial(_look, prefix, environment)):  # noqa: B007
+        pass
+    return found
+
+
+def _look(prefix: Path, environment: Environment | None) -> Status:
     known = packages(prefix)
     files = [change for package in known for change in _of_package(prefix, package)]
     if environment is None:
@@ -171,7 +183,10 @@ def _is_suspect(environment: Environment, installed: Installed) -> bool:
 def _of_package(prefix: Path, package: PackageRecord) -> Iterator[FileChange]:
     """Yield what is wrong with the files of a package's own record, which has no hashes."""
     stamp = prefix / RECORDS / package.stamp.file_name
-    written = stamp.stat().st_mtime_ns
+    try:
+        written = stamp.stat().st_mtime_ns
+    except FileNotFoundError:  # just uninstalled
+        return
     for path in sorted(package_files(prefix, package)):
         try:
             found = os.lstat(f"{prefix}/{path}")

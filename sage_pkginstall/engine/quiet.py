@@ -1,0 +1,64 @@
+"""Reading a tree without its lock: whether somebody changed it meanwhile.
+
+Who only looks takes no lock, and may be overtaken by an upgrade: the records that were
+read are then those of the old version, the files those of the new one.  So what seems to
+be wrong counts only if nobody worked on the tree while it was looked at, or if it is found
+again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from sage_pkginstall.engine.lock import last_holder
+from sage_pkginstall.errors import PkgInstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sage_pkginstall.engine.tree import Tree
+
+__all__ = ["begun_by_the_dead", "looks"]
+
+_LOOKS = 10
+_Seen = TypeVar("_Seen")
+
+
+def looks(lock: Path, look: Callable[[], _Seen]) -> Iterator[_Seen]:
+    """Yield what ``look`` finds, again and again, until nobody changed the tree meanwhile.
+
+    After some times it ends all the same: a busy tree never rests.
+    """
+    for _ in range(_LOOKS):
+        before = last_holder(lock)
+        yield look()
+        if last_holder(lock) == before and (before is None or before.ended or not _is_locked(lock)):
+            return
+
+
+def begun_by_the_dead(tree: Tree) -> str | None:
+    """Return the label of the journal that a dead process left, which a commit finishes."""
+    with contextlib.suppress(PkgInstallError, OSError):
+        journal = tree.journal.read()
+        if journal is not None and not _is_locked(tree.lock_path):
+            return journal.label
+    return None
+
+
+def _is_locked(lock: Path) -> bool:
+    """Tell whether somebody works on the tree: then its journal is not a dead one's."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
