@@ -17,13 +17,13 @@ from sage_pkginstall.wheels import packs
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
-from sage_pkginstall.wheels.packs import PackedFile, Piece, open_pack, write_pack
+from sage_pkginstall.wheels.packs import PackedFile, PackWriter, Piece, open_pack
 from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
 from tests.trees import Entry, modes, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sage_pkginstall.wheels.bytecode import SourceCompiler
@@ -212,6 +212,13 @@ def test_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     cache.write_text("no directory")
     assert stage(environment, cache) == stage(environment, None)
+
+
+def write_pack(path: Path, index: object, pieces: Sequence[bytes]) -> None:
+    with PackWriter(path) as writer:
+        for piece in pieces:
+            writer.add(piece)
+        writer.finish(index)
 
 
 def _flip(path: Path, where: int) -> None:

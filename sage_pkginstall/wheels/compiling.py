@@ -275,8 +275,8 @@ def _remove_empty(directories: set[str]) -> None:
 
 def compile_one(task: Task) -> bool:
     """Write the byte-code of one source, or see to it that there is none; tell which."""
-    with open(task.source, "rb") as file:
-        source = file.read()
+    with open(task.source, "rb", buffering=0) as file:
+        source = file.readall()
         status = os.fstat(file.fileno())
     try:
         # The same call that importlib.machinery.SourceLoader.source_to_code makes.

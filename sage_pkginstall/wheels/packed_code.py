@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.packs import Pack
+    from sage_pkginstall.wheels.packs import Pack, PackWriter
     from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
 __all__ = ["PathlessCode", "lay_code", "take_code", "with_path", "without_path"]
@@ -80,29 +80,28 @@ def _marshalled(path: str) -> tuple[bytes, bytes]:
 
 
 def take_code(
-    staged: StagedWheel, compiled: Sequence[str], environment: Environment
-) -> tuple[list[tuple[int, ...]], list[bytes]]:
-    """Return what a pack of the byte-code of a staged wheel consists of.
+    writer: PackWriter, staged: StagedWheel, compiled: Sequence[str], environment: Environment
+) -> list[tuple[int, ...]]:
+    """Write the byte-code of a staged wheel to a pack; return what its index is to tell.
 
     That is a row for each source, (number of the file, offset, sizes of the two pieces,
-    referred, interned), or the number alone of one that does not compile; and the pieces.
+    referred, interned), or the number alone of one that does not compile.
     """
     made = frozenset(compiled)
+    start = len(os.path.join(staged.place(""), ""))  # noqa: PTH118
     rows: list[tuple[int, ...]] = []
-    pieces: list[bytes] = []
-    offset = 0
     for number, task in _tasks(staged, environment):
-        if os.path.relpath(task.target, staged.place("")) not in made:
+        if task.target[start:] not in made:
             rows.append((number,))
             continue
-        with open(task.target, "rb") as file:  # noqa: PTH123 -- thousands of files
-            code = without_path(file.read()[_HEADER:], task.final)
+        with open(task.target, "rb", buffering=0) as file:  # noqa: PTH123 -- thousands of files
+            code = without_path(file.readall()[_HEADER:], task.final)
         if code is not None:
             sizes = len(code.before), len(code.behind)
-            rows.append((number, offset, *sizes, code.referred, code.interned))
-            pieces += (code.before, code.behind)
-            offset += sum(sizes)
-    return rows, pieces
+            rows.append((number, writer.size, *sizes, code.referred, code.interned))
+            writer.add(code.before)
+            writer.add(code.behind)
+    return rows
 
 
 def lay_code(

@@ -18,13 +18,12 @@ from sage_pkginstall.wheels.packs import (
     Piece,
     digest_of,
     open_pack,
-    write_pack,
 )
 from sage_pkginstall.wheels.shebang import bare_script, script_for
 from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -89,11 +88,13 @@ class WheelPacks:
         return self._open(self._code(environment))
 
     def keep_code(
-        self, rows: Iterable[tuple[object, ...]], pieces: Iterable[bytes], environment: Environment
+        self, environment: Environment, take: Callable[[PackWriter], list[tuple[int, ...]]]
     ) -> None:
-        """Keep what `packed_code.take_code` returned."""
+        """Keep the byte-code that ``take`` writes; see `packed_code.take_code`."""
         name = self._code(environment)
-        write_pack(self._directory / name, self._index(name, {"code": [*rows]}), pieces)
+        with PackWriter(self._directory / name) as writer:
+            rows = take(writer)
+            writer.finish(self._index(name, {"code": rows}))
 
     def _code(self, environment: Environment) -> str:
         return f"{self._digest}-{environment.cache_tag}-{environment.magic.hex()}.code"

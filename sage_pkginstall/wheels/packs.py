@@ -40,7 +40,6 @@ __all__ = [
     "digest_of",
     "file_state",
     "open_pack",
-    "write_pack",
 ]
 
 LIMIT = 4 << 30
@@ -267,14 +266,6 @@ class PackWriter:
             self._temporary.unlink()
         with contextlib.suppress(OSError):  # it writes what it still holds
             file.close()
-
-
-def write_pack(path: Path, index: object, pieces: Iterable[bytes]) -> None:
-    """Write a pack all at once."""
-    with PackWriter(path) as writer:
-        for piece in pieces:
-            writer.add(piece)
-        writer.finish(index)
 
 
 def _make_room(directory: Path) -> None:

@@ -180,7 +180,9 @@ def _compiled(
     if packs and staged.sources:
         from sage_pkginstall.wheels.packed_code import take_code  # noqa: PLC0415
 
-        packs.keep_code(*take_code(staged, compiled, environment), environment)
+        packs.keep_code(
+            environment, lambda writer: take_code(writer, staged, compiled, environment)
+        )
     return compiled
 
 
