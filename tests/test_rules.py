@@ -314,6 +314,18 @@ def test_dependencies_may_hold_variables_files_and_functions(distribution: Distr
 # ----------------------------------------------------------------------------------- faults
 
 
+@pytest.mark.parametrize("chosen", ["gmp", "mpir"])
+def test_library_of_several_is_the_one_that_make_is_told(
+    distribution: Distribution, chosen: str
+) -> None:
+    distribution.script("gmp")
+    distribution.script("mpir")
+    distribution.script("a", "$(MP_LIBRARY) $(BLAS)")
+    distribution.script("b", "$(and $(MP_LIBRARY), a) $(and $(BLAS), no-such-package)")
+    given = [] if chosen == "gmp" else ["MP_LIBRARY=mpir"]
+    assert distribution.make("b", *given) == installed(f"{chosen}-1.0", "a-1.0", "b-1.0")
+
+
 def test_unknown_dependency_is_a_warning_and_fails_what_needs_it(
     distribution: Distribution,
 ) -> None:

@@ -111,6 +111,14 @@ def test_dependencies_are_the_first_line_without_comment(tmp_path: Path) -> None
     )
 
 
+def test_functions_of_make_are_one_word_each(tmp_path: Path) -> None:
+    first = "$(and $(filter-out no,$(X)), a)"
+    second = "$(and $(filter-out no,$(Y)), b)"
+    made = package(tmp_path, dependencies=f"{first} {second} c $(inst_d) | {second}x$(Z)")
+    assert made.dependencies.normal == (first, second, "c", "$(inst_d)")
+    assert made.dependencies.order_only == (f"{second}x$(Z)",)
+
+
 def test_scripts_to_be_wrapped_go_before_executables(tmp_path: Path) -> None:
     made = package(tmp_path, **{"spkg-install__in": "", "spkg-install": "", "spkg-check": ""})
     install, check = made.script("install"), made.script("check")

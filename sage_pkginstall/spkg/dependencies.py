@@ -7,11 +7,13 @@
     dependencies_optional     taken if they are enabled
 
 Only the first line of each counts, and what follows a ``#`` does not.  A word is the name
-of a package, or a variable of make, ``$(PYTHON)``, kept as it is.
+of a package, or a variable of make, ``$(PYTHON)``, or one of its functions, ``$(and $(x), y)``,
+kept as it is.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Dependencies", "read_dependencies"]
+
+_INNER = r"\([^()]*\)"
+_WORD = re.compile(rf"(?:\$\((?:[^()]|\((?:[^()]|{_INNER})*\))*\)|\S)+")
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def read_dependencies(directory: Path) -> Dependencies:
     """Read the ``dependencies`` files of a package directory; a missing one says nothing."""
     normal, _, order_only = _first_line(directory / "dependencies").partition("|")
     return Dependencies(
-        normal=tuple(normal.split()),
+        normal=_unique(normal),
         order_only=_unique(order_only, _words(directory / "dependencies_order_only")),
         build=_unique(_words(directory / "dependencies_build")),
         check=_unique(_words(directory / "dependencies_check")),
@@ -61,4 +66,4 @@ def _words(path: Path) -> str:
 
 
 def _unique(*texts: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for text in texts for word in text.split()))
+    return tuple(dict.fromkeys(word for text in texts for word in _WORD.findall(text)))

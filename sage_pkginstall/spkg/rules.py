@@ -35,7 +35,7 @@ _STAMPED = frozenset({"normal", "wheel", "script"})
 _LISTS = ("normal", "order", "build", "check", "optional")
 _ENVIRONMENT = "$(PYTHON)"
 _TOOLCHAIN = "$(PYTHON_TOOLCHAIN)"
-_WORD = re.compile(r"[\w.+$(){},/-]+")
+_WORD = re.compile(r"[\w.+$(){},/ -]+")
 _NO_NAME = re.compile(r"[$(){},/]|FORCE\Z")
 
 
