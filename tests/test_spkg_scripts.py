@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sageworld import SageWorld
+from tests.sageworld import BIN, SageWorld
 from tests.sources import make_source, source_files
+from tests.trees import plant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,20 @@ def test_patches_never_change_what_is_only_linked(world: SageWorld) -> None:
     world.package("bar", "1", {"patches/a.patch": PATCH, "spkg-install.in": install})
     world.spkg("bar")
     assert (world.root / "f").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("where", ["build/bin", "src/bin"])
+def test_script_finds_the_programs_of_the_source_tree_after_ours(
+    world: SageWorld, where: str
+) -> None:
+    plant(world.root / where, {"sage-helper": b"#!/bin/sh\necho helped\n", "sage-spkg": b""})
+    for path in (world.root / where).iterdir():
+        path.chmod(0o755)
+    install = "#!/bin/sh\nsage-helper && command -v sage-spkg\n"
+    world.package("foo", "1", {"spkg-install": install})
+    said = world.spkg("foo").stdout
+    assert "] helped\n" in said
+    assert f"] {BIN / 'sage-spkg'}\n" in said
 
 
 def test_script_may_ask_for_the_platform(world: SageWorld) -> None:
@@ -151,6 +166,16 @@ def test_helpers_take_the_options_of_pip(
     world.spkg("tiny", SAGE_PKGINSTALL_BUILT="no")
     (report,) = [path for path in world.paths() if path.endswith("/tiny.json")]
     assert json.loads((world.prefix / report).read_text())["settings"] == settings
+
+
+def test_wheel_package_builds_its_sources_where_no_wheel_fits(world: SageWorld) -> None:
+    directory = world.package("tiny", "1.0", {}, source=source_files("tiny", "1.0"))
+    sums = (directory / "checksums.ini").read_text()
+    alien = f"tarball=tiny-VERSION-cp27-cp27m-win32.whl\nsha256={'0' * 64}\n"
+    (directory / "checksums.ini").write_text(f"[win]\n{alien}[sources]\n{sums}")
+    (directory / "version_requirements.txt").write_text("tiny\n")
+    world.spkg("tiny")
+    assert any(path.endswith("/tiny-1.0.dist-info/RECORD") for path in world.paths())
 
 
 def test_editable_package_may_store_a_wheel_too(world: SageWorld) -> None:

@@ -142,6 +142,13 @@ def test_best_wheel_of_several_is_chosen_else_the_sources(tmp_path: Path) -> Non
     assert chosen("py2-none-any") == names[2]
 
 
+def test_package_of_sources_is_built_though_a_wheel_fits(tmp_path: Path) -> None:
+    names = ["a-1.tar.gz", "a-1-py3-none-any.whl"]
+    made = package(tmp_path, "".join(f"[{name}]\n{checksums(name)}" for name in names))
+    assert made.kind == "normal"
+    assert choose_tarball(made, ["py3-none-any"]).filename == names[0]
+
+
 def test_no_wheel_for_this_machine_is_an_error(tmp_path: Path) -> None:
     names = ["a-1-cp311-cp311-linux_x86_64.whl", "a-1-cp311-cp311-linux_arm64.whl"]
     made = package(tmp_path, "".join(map(checksums, names)))

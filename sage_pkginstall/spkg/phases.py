@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _DEFAULT_OF_WHEELS = "sdh_store_and_pip_install_wheel .\n"
+_DEFAULT_OF_SOURCES = "cd src && sdh_pip_install .\n"  # of a wheel package, where none fits
 FINAL_SCRIPTS = ("pipinst", "postinst")
 """The scripts that run when the package is installed, and change the tree itself."""
 _BUILD_SCRIPTS = ("preinst", "build", "install", "check", *FINAL_SCRIPTS)
@@ -142,8 +143,10 @@ def _wrapped_text(job: Job, name: str) -> str | None:
     script = job.package.script(name)
     if script is not None:
         return scripts.script_text(job.package.name, script) if script.wrapped else None
-    default = name == "install" and job.package.kind == "wheel"
-    return _DEFAULT_OF_WHEELS if default else None
+    if name != "install" or job.package.kind != "wheel":
+        return None
+    has_wheel = (job.place.build_directory / "dist").is_dir()
+    return _DEFAULT_OF_WHEELS if has_wheel else _DEFAULT_OF_SOURCES
 
 
 def build(job: Job) -> None:

@@ -1,6 +1,7 @@
 """Where programs, headers and libraries of the trees are found while packages are built.
 
-The programs of the target come before those of the system, ours before both.  Compilers,
+The programs of the target come before those of the source tree (its own ``build/bin`` may
+have what scripts call) and of the system, ours before all.  Compilers,
 pkg-config and cmake look into the trees by the variables that they read for that.  What
 the user gave in a variable comes after.
 """
@@ -34,7 +35,9 @@ def search_paths(place: PackageVariables, tools: Path) -> dict[str, str]:
     """
     common = place.common
     trees = tuple(dict.fromkeys((place.tree, common.venv, common.local)))
-    found = {"PATH": prepended(common.environ, "PATH", [tools, *(t / "bin" for t in trees)])}
+    of_root = (common.root / "build" / "bin", common.root / "src" / "bin")
+    programs = [tools, *(t / "bin" for t in trees), *(path for path in of_root if path.is_dir())]
+    found = {"PATH": prepended(common.environ, "PATH", programs)}
     for name, directory in _DIRECTORIES.items():
         found[name] = prepended(common.environ, name, [tree / directory for tree in trees])
     found["MAKE"] = common.environ.get("MAKE") or "make"

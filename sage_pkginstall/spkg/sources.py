@@ -124,11 +124,12 @@ class Sources:
 def choose_tarball(package: Package, tags: Sequence[str]) -> Tarball:
     """Return the file for a target with these wheel tags (best first).
 
-    Of several wheels that is the best one; a file of sources serves where none fits.  A
+    For a package of kind normal that is the first file of sources, for which its script is
+    made.  Of several wheels it is the best one; a file of sources serves where none fits.  A
     single wheel is returned in any case: it is told later, and better, why it does not
     fit.  Raises PackageError.
     """
-    if len(package.tarballs) == 1:
+    if len(package.tarballs) == 1 or package.kind == "normal":
         return package.tarballs[0]
     place = {tag: number for number, tag in enumerate(tags)}
     ranked = [
