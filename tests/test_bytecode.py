@@ -42,6 +42,10 @@ BROKEN = {
     "lib/broken/utf8.py": b"x = '\xe9'\n",
     "lib/broken/deep.py": b"x = " + b"-" * 100_000 + b"1\n",
 }
+TOO_LONG = {  # for a name with ``.cpython-311.pyc`` behind it
+    f"lib/broken/{'good' * 62}.py": b"x = 1\n",
+    f"lib/broken/{'evil' * 62}.py": b"def\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +128,14 @@ def test_nothing_to_compile(root: Path, environment: Environment) -> None:
 def test_what_does_not_compile_is_silent_and_leaves_nothing(
     tmp_path: Path, environment: Environment, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    root = plant(tmp_path / "bad", BROKEN)
+    bad = {**BROKEN, **TOO_LONG}
+    root = plant(tmp_path / "bad", bad)
     tag = environment.cache_tag
     plant(root, {f"lib/broken/__pycache__/syntax.{tag}.pyc": b"of an older source"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert compile_staged(root, sorted(BROKEN), environment) == ()
-    assert tree(root) == BROKEN
+        assert compile_staged(root, sorted(bad), environment) == ()
+    assert tree(root) == bad
     assert capfd.readouterr() == ("", "")
 
 

@@ -287,7 +287,12 @@ def compile_one(task: Task) -> bool:
         return False
     by_hash = bool(os.environ.get("SOURCE_DATE_EPOCH"))
     header = header_of(importlib.util.MAGIC_NUMBER, status, source if by_hash else None)
-    write_new(task.target, (status.st_mode | 0o200) & 0o666, header + data)
+    try:
+        write_new(task.target, (status.st_mode | 0o200) & 0o666, header + data)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # the source's is some bytes shorter
+            raise
+        return False
     return True
 
 
@@ -320,8 +325,11 @@ def write_new(path: str, mode: int, data: bytes) -> None:
 
 
 def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.unlink(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
 
 
 def _main() -> None:
