@@ -8,6 +8,7 @@ assert world.tree() == {...}
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -143,7 +144,10 @@ def _checksums(file: str, data: bytes) -> bytes:
 
 def _tarball(top: str, source: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file,  # the same bytes each time
+        tarfile.open(fileobj=file, mode="w") as tar,
+    ):
         for name, text in source.items():
             member = tarfile.TarInfo(f"{top}/{name}")
             member.size = len(text.encode())

@@ -11,10 +11,17 @@ import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["embedded_paths", "embedded_words"]
+__all__ = ["contents", "embedded_paths", "embedded_words"]
+
+
+def contents(wheel: Path) -> Iterator[bytes]:
+    """Yield what each file of ``wheel`` holds."""
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            yield archive.read(member)
 
 
 def embedded_paths(wheel: Path, places: Mapping[str, str], dead: Iterable[str]) -> frozenset[str]:
@@ -27,17 +34,15 @@ def embedded_paths(wheel: Path, places: Mapping[str, str], dead: Iterable[str]) 
     gone = [spelling for path in dead if path.strip("/") for spelling in _spellings(path)]
     gone.sort(key=len, reverse=True)
     found: set[str] = set()
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.namelist():
-            data = archive.read(member)
-            for path in gone:
-                data = data.replace(path, b"")
-            found |= {n for n, ways in wanted.items() if any(way in data for way in ways)}
+    for data in contents(wheel):
+        for path in gone:
+            data = data.replace(path, b"")  # noqa: PLW2901 -- what is left of it
+        found |= {n for n, ways in wanted.items() if any(way in data for way in ways)}
     return frozenset(found)
 
 
-def embedded_words(wheel: Path, words: Iterable[str]) -> frozenset[str]:
-    """Return those of ``words`` that stand, ended by a zero byte, in a file of ``wheel``.
+def embedded_words(files: Iterable[bytes], words: Iterable[str]) -> frozenset[str]:
+    """Return those of ``words`` that stand, ended by a zero byte, in one of ``files``.
 
     So are the names of the libraries that a library is linked with written.
     """
@@ -45,11 +50,9 @@ def embedded_words(wheel: Path, words: Iterable[str]) -> frozenset[str]:
     found: set[str] = set()
     if not wanted:
         return frozenset()
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.namelist():
-            data = archive.read(member)
-            if data[:4] == b"\x7fELF":
-                found |= {word for word, end in wanted.items() if end in data}
+    for data in files:
+        if data[:4] == b"\x7fELF":
+            found |= {word for word, end in wanted.items() if end in data}
     return frozenset(found)
 
 

@@ -25,7 +25,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
-from sage_pkginstall.builds.embedded_paths import embedded_paths, embedded_words
+from sage_pkginstall.builds.embedded_paths import contents, embedded_paths, embedded_words
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
 from sage_pkginstall.builds.leftovers import remember_leftovers, without_leftovers
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from sage_pkginstall.builds.surroundings import Surroundings
     from sage_pkginstall.environment import Environment
 
-__all__ = ["Once", "identity_of_wheel"]
+__all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to_rebuild"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Once:
             for key in () if self.rebuild else (free, bound):
                 about = about or self.shelf.take(key, inputs.digests(), directory)
             if about is not None:
-                log.write(f"Taken from the cache: {about.wheel}, built {about.made}")
+                log.write(f"Taken from the cache: {about.file}, built {about.made}")
                 log.taken(True)  # noqa: FBT003 - what it is told
-                self._remember(inputs, about.wheel, taken=True)
-                return directory / about.wheel
+                self._remember(inputs, about.file, taken=True)
+                return directory / about.file
             wheel = build()
             self._keep(inputs, (free, bound), wheel, log)
         log.taken(False)  # noqa: FBT003
@@ -135,9 +135,9 @@ class Once:
         for key in () if self.rebuild else self._keys(inputs):
             about = self.shelf.take(key, inputs.digests(), directory)
             if about is not None:
-                log.write(f"Taken from the cache: {about.wheel}, built {about.made}")
-                self._remember(inputs, about.wheel, taken=True)
-                return directory / about.wheel
+                log.write(f"Taken from the cache: {about.file}, built {about.made}")
+                self._remember(inputs, about.file, taken=True)
+                return directory / about.file
         return None
 
     def clean(self, inputs: Inputs, source: Path) -> Inputs | None:
@@ -159,26 +159,42 @@ class Once:
     def _keep(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> None:
         around = self.surroundings
         try:
-            foreign = embedded_words(wheel, around.foreign)
+            foreign = embedded_words(contents(wheel), around.foreign)
             is_bound = embedded_paths(wheel, around.places, around.dead)
         except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             log.write(f"Warning: {wheel.name} cannot be read ({error}), so it is not kept")
             return
         if foreign:
-            found = ", ".join(f"{name} of {around.foreign[name]}" for name in sorted(foreign))
-            log.write(
-                f"Warning: {wheel.name} is linked with {found}, which its package does not depend "
-                "on, so it is not kept; its 'dependencies' file needs mending"
-            )
+            log.write(f"Warning: {linked_with_foreign(wheel.name, foreign, around.foreign)}")
             return
         free, bound = keys
         size = wheel.stat().st_size
-        about = About(wheel.name, hash_file(wheel), size, _now(), inputs.digests())
+        about = About(wheel.name, hash_file(wheel), size, now(), inputs.digests())
         self.shelf.keep(bound if is_bound else free, wheel, about)
 
     def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:
-        build = LastBuild(_now(), wheel, taken, self.rebuild, inputs)
+        build = LastBuild(now(), wheel, taken, self.rebuild, inputs)
         remember_build(self.shelf.cache, self.surroundings.subject, build)
+
+
+def linked_with_foreign(what: str, found: Iterable[str], owners: Mapping[str, str]) -> str:
+    """Say why ``what`` is not kept: ``found`` are libraries that it has no right to."""
+    named = ", ".join(f"{name} of {owners[name]}" for name in sorted(found))
+    return (
+        f"{what} is linked with {named}, which its package does not depend "
+        "on, so it is not kept; its 'dependencies' file needs mending"
+    )
+
+
+def reason_to_rebuild(environ: Mapping[str, str], *, asked: bool) -> str:
+    """Say why nothing is to be taken from the cache; nothing if there is no reason."""
+    if asked:
+        return "--rebuild"
+    words = environ.get("SAGE_REBUILD", "").split()
+    package = environ.get("PKG_BASE", "")
+    if any(word in ("yes", "all", package) for word in words):
+        return f"SAGE_REBUILD={' '.join(words)}"
+    return ""
 
 
 def identity_of_wheel(wheel: Path) -> str:
@@ -200,5 +216,6 @@ def identity_of_wheel(wheel: Path) -> str:
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as entries and notes tell it (ISO 8601, UTC)."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,12 +1,12 @@
-"""Wheels that were built, under the hash of what they were built from.
+"""What was built, a wheel or the tar of a staged tree, under the hash of what it was built from.
 
     CACHE/built/KEY/about.json        see `About`
-    CACHE/built/KEY/NAME-VERSION-….whl
+    CACHE/built/KEY/NAME-VERSION-….whl, or NAME-VERSION.tar
     CACHE/asked/KEY.json              {"requires": […]}: what a backend asked for besides
     CACHE/building/KEY                flocked by who builds the wheel of KEY
     CACHE/var/tmp/sage/T-…            an entry being made; see engine/workspace.py
 
-An entry appears whole, by one rename, and never changes.  Its wheel is compared with its hash
+An entry appears whole, by one rename, and never changes.  Its file is compared with its hash
 whenever it is taken; one that does not fit is deleted, reported, and counts as missing.
 A directory's mtime is when its entry was last used.
 """
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 __all__ = ["About", "Shelf"]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+-]*\.whl")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+~-]*\.(?:whl|tar)")
 
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a built wheel.
+    """What is known of a file that was built.
 
     ``inputs`` has the hash of each group of inputs; ``made`` is the time (ISO 8601, UTC).
     """
 
-    wheel: str
+    file: str
     sha256: str
     size: int
     made: str
@@ -63,16 +63,16 @@ class About:
         document = json.loads(data)
         try:
             about = cls(
-                wheel=str(document["wheel"]),
+                file=str(document["file"]),
                 sha256=str(document["sha256"]),
                 size=int(document["size"]),
                 made=str(document["made"]),
                 inputs={str(name): str(text) for name, text in document["inputs"].items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError("it lacks what is to be known of a wheel") from error
-        if not _FILE_NAME.fullmatch(about.wheel):
-            raise ValueError(f"{about.wheel!r} is no name of a wheel")
+            raise ValueError("it lacks what is to be known of it") from error
+        if not _FILE_NAME.fullmatch(about.file):
+            raise ValueError(f"{about.file!r} is no name of a wheel or tar")
         if not _HASH.fullmatch(about.sha256):
             raise ValueError(f"{about.sha256!r} is no SHA-256")
         if inputs is not None and about.inputs != inputs:
@@ -86,7 +86,7 @@ class About:
 
 @dataclass(frozen=True)
 class Shelf:
-    """The wheels of one cache, and of the remote behind it.
+    """The files of one cache, and of the remote behind it.
 
     ``warn`` is told of entries that are damaged.  No failure to read or write them is one of
     the build: what cannot be read is missing, what cannot be written is not kept.
@@ -105,7 +105,7 @@ class Shelf:
         if about is None and self.remote is not None:
             about = self._fetch(self.remote, key, inputs, directory)
             if about is not None:
-                self._keep_here(key, directory / about.wheel, about)
+                self._keep_here(key, directory / about.file, about)
         return about
 
     def keep(self, key: str, wheel: Path, about: About) -> None:
@@ -173,14 +173,14 @@ class Shelf:
         entry = self.cache / "built" / key
         try:
             about = About.read(read_cached(entry / "about.json"), inputs)
-            place = directory / about.wheel
-            shutil.copyfile(entry / about.wheel, place)
+            place = directory / about.file
+            shutil.copyfile(entry / about.file, place)
             if hash_file(place) == about.sha256:
                 with contextlib.suppress(PermissionError):  # another's cache: good to read
                     os.utime(entry)
                 return about
             place.unlink()
-            reason = f"{about.wheel} is not what was put there"
+            reason = f"{about.file} is not what was put there"
         except (FileNotFoundError, NotADirectoryError):
             if not entry.exists():
                 return None
@@ -206,8 +206,8 @@ class Shelf:
             with area.workspace() as workspace:
                 root = workspace.tree / key
                 root.mkdir()
-                shutil.copyfile(wheel, root / about.wheel)
-                for name, mode in ((about.wheel, 0o444), ("about.json", 0o644)):
+                shutil.copyfile(wheel, root / about.file)
+                for name, mode in ((about.file, 0o444), ("about.json", 0o644)):
                     if name == "about.json":
                         (root / name).write_bytes(about.written())
                     (root / name).chmod(mode)
@@ -216,7 +216,7 @@ class Shelf:
                 self._publish(root, entry)
         except (OSError, TransactionError) as error:
             remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
-            self.warn(f"{about.wheel} is not kept in {self.cache}: {_cause(error)}; {remedy}")
+            self.warn(f"{about.file} is not kept in {self.cache}: {_cause(error)}; {remedy}")
 
     def _publish(self, root: Path, entry: Path) -> None:
         try:
@@ -239,7 +239,7 @@ class Shelf:
         except ValueError as error:
             self.warn(f"{remote.url}ac/{key} is damaged ({error}): the wheel is built")
             return None
-        place = directory / about.wheel
+        place = directory / about.file
         if not remote.get_file(f"cas/{about.sha256}", place, about.size):
             return None
         if hash_file(place) != about.sha256:

@@ -93,7 +93,7 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
     """Return where wheels that were built before are looked for, None if they are not."""
     if os.environ.get("SAGE_PKGINSTALL_BUILT") == "no":
         return None
-    from sage_pkginstall.builds.once import Once  # noqa: PLC0415
+    from sage_pkginstall.builds.once import Once, reason_to_rebuild  # noqa: PLC0415
     from sage_pkginstall.builds.shelf import Shelf  # noqa: PLC0415
     from sage_pkginstall.spkg.seen import surroundings  # noqa: PLC0415
 
@@ -109,18 +109,7 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
 
         remote = remote_of(os.environ, warn)
     shelf = Shelf(cache_directory(), remote, warn)
-    return Once(shelf, around, os.environ, _reason_to_rebuild(asked=rebuild))
-
-
-def _reason_to_rebuild(*, asked: bool) -> str:
-    """Say why nothing is to be taken from the cache; nothing if there is no reason."""
-    if asked:
-        return "--rebuild"
-    words = os.environ.get("SAGE_REBUILD", "").split()
-    package = os.environ.get("PKG_BASE", "")
-    if any(word in ("yes", "all", package) for word in words):
-        return f"SAGE_REBUILD={' '.join(words)}"
-    return ""
+    return Once(shelf, around, os.environ, reason_to_rebuild(os.environ, asked=rebuild))
 
 
 def _add_build_options(options: argparse.ArgumentParser) -> None:

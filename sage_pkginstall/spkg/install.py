@@ -4,6 +4,9 @@ fetch, verify → fresh build directory → unpack → patch → wrap → preins
 check → **one transaction** (files, distributions, stored wheels, scripts, stamp) → pipinst
 → postinst → delete the build directory.
 
+What comes before the check is left out if it would stage what it staged before; see
+staged_once.py.
+
 Up to the transaction nothing reaches the tree, so whatever fails leaves the installed
 version as it was.  What runs after it can fail, too; then the package is installed, and
 the error says so.
@@ -25,6 +28,7 @@ from sage_pkginstall.spkg.commit_request import CommitRequest
 from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.progress import Installed, told_job
 from sage_pkginstall.spkg.queue import queued_wheels
+from sage_pkginstall.spkg.staged_once import staged_once
 from sage_pkginstall.spkg.uninstall import Removal, remove_unlisted
 
 if TYPE_CHECKING:
@@ -71,7 +75,12 @@ def _install(job: Job) -> None:
     if job.package.kind == "pip":
         _install_with_pip(job)
         return
-    _stage(job)
+    before = staged_once(job)
+    if before is None:
+        _stage(job)
+    elif not before.take():
+        _stage(job)
+        before.keep()
     _bring_in(job, check(job), move=not job.options.keep_build)
     _finish(job)
 

@@ -30,6 +30,7 @@ __all__ = [
     "fetch",
     "prepare",
     "run_phase",
+    "stage_records",
 ]
 
 _DEFAULT_OF_WHEELS = "sdh_store_and_pip_install_wheel .\n"
@@ -166,7 +167,7 @@ def build(job: Job) -> None:
             gone = job.place.build_directory
             raise PackageError(job.package.name, f"its scripts deleted {gone}, where it is staged")
         staged.finish(job.place)
-        _stage_records(job)
+        stage_records(job)
     mark_staged(job.place, staged=True)
 
 
@@ -190,7 +191,7 @@ def run_phase(
     return True
 
 
-def _stage_records(job: Job) -> None:
+def stage_records(job: Job) -> None:
     """Put the scripts that stay in the tree into the staged tree.
 
     A package that stored wheels gets its pip-uninstall script, unless it has its own.

@@ -27,6 +27,7 @@ __all__ = [
     "INSTALLED_SCRIPTS",
     "PIPRM_MARK",
     "Wrapper",
+    "environment_files",
     "find_tools",
     "is_generated_piprm",
     "piprm_text",
@@ -59,8 +60,7 @@ class Wrapper:
 
     def wrap(self, title: str, text: str) -> str:
         """Return the bash script that runs ``text``; ``title`` says what it is."""
-        root, local = Path(self.exports["SAGE_ROOT"]), Path(self.exports["SAGE_LOCAL"])
-        files = [local / "bin" / "sage-env-config", *(root / f for f in _ENVIRONMENT_FILES)]
+        files = environment_files(Path(self.exports["SAGE_ROOT"]), Path(self.exports["SAGE_LOCAL"]))
         quoted = shlex.quote(os.fspath(self.directory))
         lines = [
             "#!/usr/bin/env bash",
@@ -74,6 +74,11 @@ class Wrapper:
             "",
         ]
         return "\n".join(lines) + text
+
+
+def environment_files(root: Path, local: Path) -> tuple[Path, ...]:
+    """Return what a wrapped script reads before its own text, where it is there."""
+    return (local / "bin" / "sage-env-config", *(root / file for file in _ENVIRONMENT_FILES))
 
 
 def script_text(package: str, script: Script) -> str:

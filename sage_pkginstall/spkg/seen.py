@@ -29,11 +29,16 @@ from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
 from sage_pkginstall.spkg.variables import RECORDS, SCRIPTS, Variables, read_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["surroundings"]
+__all__ = [
+    "declared_packages",
+    "foreign_libraries",
+    "installed_contents",
+    "surroundings",
+]
 
 _USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/")
 _NO_INPUT = (
@@ -71,7 +76,7 @@ def surroundings(
         return _of_package(variables, name, places, source)
     trees = dict.fromkeys((variables.local, variables.venv))
     everything = {name for tree in trees for name in _installed(tree)}
-    seen = {"prefix": dict(_contents(variables, everything))}
+    seen = {"prefix": dict(installed_contents(variables, everything))}
     if source.is_dir():
         places["source"] = os.fspath(source)
     return Surroundings(subject, seen=seen, places=places)
@@ -80,7 +85,7 @@ def surroundings(
 def _of_package(
     variables: Variables, name: str, places: Mapping[str, str], source: Path
 ) -> Surroundings:
-    declared = _closure(variables, (name,)) - {name}
+    declared = declared_packages(variables, name)
     toolchain = _closure(variables, PYTHON_TOOLCHAIN) - {name}
     directory = variables.packages / name
     area = variables.environ.get("SAGE_BUILD_DIR") or os.fspath(variables.local / "var" / "tmp")
@@ -93,14 +98,19 @@ def _of_package(
         subject=Subject(name, f"package for {variables.venv}"),
         seen={
             "package": hash_files(directory, [directory / one for one in _NO_INPUT]),
-            "prefix": dict(_contents(variables, declared)),
+            "prefix": dict(installed_contents(variables, declared)),
         },
-        seen_unisolated=dict(_contents(variables, declared | toolchain)),
+        seen_unisolated=dict(installed_contents(variables, declared | toolchain)),
         places={**places, **here},
         dead=(build,),
-        foreign=dict(_foreign(variables, declared)),
+        foreign=dict(foreign_libraries(variables, declared)),
         in_package=in_package,
     )
+
+
+def declared_packages(variables: Variables, name: str) -> set[str]:
+    """Return the packages that ``name`` depends on, and those that they depend on."""
+    return _closure(variables, (name,)) - {name}
 
 
 def _closure(variables: Variables, names: Iterable[str]) -> set[str]:
@@ -126,7 +136,7 @@ def _installed(tree: Path) -> Iterator[str]:
         yield path.name.partition("-")[0]
 
 
-def _contents(variables: Variables, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield what each of the packages ``names`` installed, as one hash."""
     wanted = set(names)
     for tree in dict.fromkeys((variables.local, variables.venv)):
@@ -198,7 +208,7 @@ def _hash(variables: Variables, path: Path) -> str:
     return "with paths " + hashlib.sha256(data).hexdigest()
 
 
-def _foreign(variables: Variables, declared: set[str]) -> Iterator[tuple[str, str]]:
+def foreign_libraries(variables: Variables, declared: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the libraries in the trees that belong to packages that are not declared."""
     own: set[str] = set()
     others: dict[str, str] = {}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.builds.source_files import hash_file
 from tests.conftest import ROOT, START
 from tests.lyingserver import liar
 from tests.messages.desk import produces
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from tests.messages.desk import Desk
 
 pytest.importorskip("urllib3")
+
+FOO = 'cd src && sdh_install f "$SAGE_SHARE"'
 
 
 def build(desk: Desk, source: Path, *options: str, status: int = 0, **variables: str) -> str:
@@ -161,3 +166,23 @@ def test_library_that_is_found_by_chance(desk: Desk) -> str:
     world.package("tiny", "1.0", package_files(), source=files)
     said = world.spkg("tiny")
     return said.stdout + said.stderr
+
+
+@produces(
+    "{name} is not kept for the next time: {reason}",
+    "Warning: {file} of the cache cannot be laid out ({reason}): the package is built",
+)
+def test_packages_that_are_not_taken(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.env["SAGE_PKGINSTALL_CACHE"] = str(desk.directory / "cache")
+    world.package("empty", "1", {"spkg-install.in": "true"}, source={"f": ""})
+    world.package("foo", "1", {"spkg-install.in": FOO}, source={"f": ""})
+    said = world.spkg("empty").stdout + world.spkg("foo").stdout
+    (about,) = (desk.directory / "cache/built").glob("*/about.json")
+    kept = about.with_name("foo-1.tar")
+    kept.unlink()
+    with tarfile.open(kept, "w") as tar:
+        tar.addfile(tarfile.TarInfo("../foo"))
+    document = {**json.loads(about.read_bytes()), "sha256": hash_file(kept)}
+    about.write_text(json.dumps(document))
+    return said + world.spkg("foo").stderr

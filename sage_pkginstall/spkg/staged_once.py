@@ -1,0 +1,251 @@
+"""Take what the scripts of a package staged, if all that they work from is the same as before.
+
+    CACHE/built/KEY/NAME-VERSION.tar      the staged tree, as the scripts left it
+    CACHE/built/KEY/about.json            see builds/shelf.py
+
+For packages of source files in other languages than Python; wheels are kept one by one.  The
+key is the hash of these groups, and paths count as they are, so that the tree is taken
+for the same prefix only:
+
+    sources, package, scripts       upstream's file; patches and scripts; what they are wrapped in
+    places, variables, build        where all lies; what the scripts see; how files are made
+    prefix, interpreter             what the package declares that it depends on
+    compilers, programs, system     as for a wheel
+
+docs/decisions/0006-packages-built-once.md says why these, and what is never kept.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sage_pkginstall import __version__
+from sage_pkginstall.builds.embedded_paths import embedded_words
+from sage_pkginstall.builds.inputs import Inputs
+from sage_pkginstall.builds.last_builds import LastBuild, Subject, remember_build
+from sage_pkginstall.builds.once import linked_with_foreign, now, reason_to_rebuild
+from sage_pkginstall.builds.seen_variables import Places, seen_variables
+from sage_pkginstall.builds.shelf import About, Shelf
+from sage_pkginstall.builds.source_files import hash_file, hash_files
+from sage_pkginstall.builds.toolchain import interpreter, toolchain
+from sage_pkginstall.environment import cache_directory
+from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
+from sage_pkginstall.spkg.phases import stage_records
+from sage_pkginstall.spkg.queue import queued_wheels
+from sage_pkginstall.spkg.scripts import INSTALLED_SCRIPTS, environment_files
+from sage_pkginstall.spkg.seen import (
+    declared_packages,
+    foreign_libraries,
+    installed_contents,
+)
+from sage_pkginstall.spkg.sources import choose_tarball
+from sage_pkginstall.spkg.staged import listed, strays
+from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, pack
+from sage_pkginstall.spkg.written_past import written_past
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sage_pkginstall.spkg.job import Job
+
+__all__ = ["StagedOnce", "staged_once"]
+
+_FORMAT = "1"
+_UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class StagedOnce:
+    """What the staged tree of ``job`` is made from, and where such trees are kept.
+
+    ``began`` is when that was found out (nanoseconds since 1970).
+    """
+
+    job: Job
+    inputs: Inputs
+    shelf: Shelf
+    rebuild: str
+    began: int
+
+    def take(self) -> bool:
+        """Lay out the staged tree that was made from the same, if there is one; say so."""
+        if self.rebuild:
+            return False
+        with tempfile.TemporaryDirectory(prefix="sage-staged-") as scratch:
+            about = self.shelf.take(self.inputs.key, self.inputs.digests(), Path(scratch))
+            if about is None:
+                return False
+            with self.job.effects.progress.phase("unpack"):
+                if not self._is_laid_out(Path(scratch, about.file)):
+                    return False
+        self.job.effects.say(f"Taken from the cache: {about.file}, built {about.made}")
+        self._remember(about.file, taken=True)
+        return True
+
+    def keep(self) -> None:
+        """Keep what the scripts staged, unless it cannot be told that it is all they did."""
+        job = self.job
+        name = f"{job.package.full_name}.tar"
+        self._remember(name, taken=False)
+        with tempfile.TemporaryDirectory(prefix="sage-staged-") as scratch:
+            archive = Path(scratch, name)
+            try:
+                self._refuse_more()
+                pack(job.place.destdir_tree, archive, self._own_scripts)
+                foreign = self._linked_with(name)
+            except (CannotPackError, OSError, PkgInstallError) as error:
+                job.effects.say(f"{job.package.full_name} is not kept for the next time: {error}")
+                return
+            if foreign:
+                job.effects.warn(foreign)
+                return
+            size, digests = archive.stat().st_size, self.inputs.digests()
+            about = About(name, hash_file(archive), size, now(), digests)
+            self.shelf.keep(self.inputs.key, archive, about)
+
+    @property
+    def _own_scripts(self) -> str:
+        """Where the package's own scripts lie in the tree: those are made anew each time."""
+        return os.fspath(self.job.place.own_scripts.relative_to(self.job.place.tree))
+
+    def _is_laid_out(self, archive: Path) -> bool:
+        job = self.job
+        make_fresh(job.place, job.effects.run)
+        job.place.destdir_tree.mkdir(parents=True)
+        try:
+            lay_out(archive, job.place.destdir_tree)
+        except (OSError, ValueError, tarfile.TarError) as error:
+            reason = f"cannot be laid out ({error})"
+            job.effects.warn(f"{archive.name} of the cache {reason}: the package is built")
+            return False
+        stage_records(job)
+        mark_staged(job.place, staged=True)
+        return True
+
+    def _refuse_more(self) -> None:
+        """Raise CannotPackError if the scripts did, or may have done, more than stage files."""
+        place = self.job.place
+        if queued_wheels(place.private_directory):
+            raise CannotPackError("its scripts built wheels")
+        if strays(place):
+            raise CannotPackError("its scripts staged files outside of the tree")
+        own = {f"spkg-{name}" for name in INSTALLED_SCRIPTS}
+        others = [
+            file for file in listed(place.destdir_tree / self._own_scripts) if file not in own
+        ]
+        if others:
+            raise CannotPackError(f"its scripts staged {others[0]} among its scripts")
+        past = written_past(place.tree, self.began)
+        if past is not None:
+            raise CannotPackError(f"{past} of the tree may have been written by its scripts")
+
+    def _linked_with(self, name: str) -> str:
+        """Say that a file is linked with a library of no declared package; "" if none is."""
+        common, package = self.job.place.common, self.job.package.name
+        declared = {package, *declared_packages(common, package)}
+        foreign = dict(foreign_libraries(common, declared))
+        found = embedded_words(_contents(self.job.place.destdir_tree), foreign)
+        return linked_with_foreign(name, found, foreign) if found else ""
+
+    def _remember(self, file: str, *, taken: bool) -> None:
+        subject = Subject(self.job.package.name, f"package for {self.job.place.tree}")
+        build = LastBuild(now(), file, taken, self.rebuild, self.inputs)
+        remember_build(self.shelf.cache, subject, build)
+
+
+def staged_once(job: Job) -> StagedOnce | None:
+    """Return what can keep or take the staged tree of ``job``; None if nothing is to.
+
+    That is so unless all that is wanted of the scripts is what they stage.
+    """
+    if not _is_wanted(job):
+        return None
+    began = time.time_ns()
+    shelf = Shelf(cache_directory(), None, job.effects.warn)
+    try:
+        inputs = _inputs(job)
+    except (PkgInstallError, OSError) as error:
+        job.effects.say(f"Built without looking into the cache: {error}")
+        return None
+    environ = {**job.place.common.environ, "PKG_BASE": job.package.name}
+    return StagedOnce(job, inputs, shelf, reason_to_rebuild(environ, asked=False), began)
+
+
+def _is_wanted(job: Job) -> bool:
+    package, common = job.package, job.place.common
+    more = [name for name in ("preinst", "pipinst", "postinst") if package.script(name)]
+    is_checked = job.options.check != "no" and package.script("check") is not None
+    return (
+        common.environ.get("SAGE_PKGINSTALL_BUILT") not in {"no", "wheels"}
+        and package.kind == "normal"
+        and not (package.is_python or more or is_checked or common.sudo)
+        and not job.options.keep_build
+        and choose_tarball(package, _tags(job)).sha256 is not None
+    )
+
+
+def _inputs(job: Job) -> Inputs:
+    common, package = job.place.common, job.package
+    variables = job.build_variables()
+    trees = {os.fspath(one) for one in (job.place.tree, common.local, common.venv, common.root)}
+    tarball = choose_tarball(package, _tags(job))
+    helpers = (*environment_files(common.root, common.local), job.tools / "sage-dist-helpers")
+    return Inputs(
+        {
+            "build": {"format": _FORMAT, "tool": __version__, **_rights()},
+            "sources": {tarball.filename: tarball.sha256 or ""},
+            "package": hash_files(package.directory),  # scripts find all of it beside them
+            "scripts": {os.fspath(one): hash_file(one) for one in helpers if one.is_file()},
+            "places": {
+                "tree": os.fspath(job.place.tree),
+                "build": os.fspath(job.place.build_directory),
+                "tools": os.fspath(job.tools),
+            },
+            "prefix": dict(installed_contents(common, declared_packages(common, package.name))),
+            "variables": seen_variables(variables, Places({})),
+            "interpreter": _interpreter(job),
+            **toolchain(variables, trees),
+        }
+    )
+
+
+def _interpreter(job: Job) -> dict[str, str]:
+    """Return what the target's Python is, if the package says that it needs one."""
+    needs = job.package.dependencies
+    words = (*needs.normal, *needs.order_only, *needs.build, *needs.optional)
+    if job.environment is None or not any("PYTHON" in word for word in words):
+        return {}
+    return interpreter(job.environment)
+
+
+def _rights() -> dict[str, str]:
+    """Return what tells the owners and modes of files that are made."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    umask = _UMASK.search(status)
+    return {
+        "umask": umask[1] if umask else "",
+        "user": "root" if os.geteuid() == 0 else "user",
+    }
+
+
+def _tags(job: Job) -> tuple[str, ...]:
+    return tuple(job.environment.tags) if job.environment else ()
+
+
+def _contents(tree: Path) -> Iterator[bytes]:
+    for name in listed(tree):
+        path = tree / name
+        if stat.S_ISREG(path.lstat().st_mode):
+            yield path.read_bytes()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from sage_pkginstall.spkg.stamp import Stamp, stamp_place, write_stamp
+from sage_pkginstall.spkg.written_past import written_past
+from tests.trees import plant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONG_AGO = 1_000_000_000
+SOON = time.time_ns() + 10**15
+
+
+def test_new_file_of_no_package_is_found(tmp_path: Path) -> None:
+    plant(tmp_path, {"bin/a": b"", "share/b": b"", "lib/__pycache__/c.pyc": b"", "var/log": b""})
+    assert written_past(tmp_path, LONG_AGO) == "bin/a"
+    (tmp_path / "bin/a").unlink()
+    assert written_past(tmp_path, LONG_AGO) == "share/b"
+    (tmp_path / "share/b").unlink()
+    assert written_past(tmp_path, LONG_AGO) is None
+
+
+def test_older_file_is_none_of_its(tmp_path: Path) -> None:
+    plant(tmp_path, {"bin/a": b""})
+    assert written_past(tmp_path, SOON) is None
+
+
+def test_file_that_came_with_its_stamp_is_none(tmp_path: Path) -> None:
+    plant(tmp_path, {"bin/a": b""})
+    stamp = Stamp("foo", "1", files=("bin/a",))
+    write_stamp(tmp_path, stamp)
+    assert written_past(tmp_path, LONG_AGO) is None
+    _wait_for_the_clock(tmp_path / stamp_place(stamp), tmp_path / "bin/a")
+    assert written_past(tmp_path, LONG_AGO) == "bin/a"
+
+
+def test_nothing_is_new_where_no_tree_is(tmp_path: Path) -> None:
+    assert written_past(tmp_path / "none", LONG_AGO) is None
+
+
+def _wait_for_the_clock(old: Path, new: Path) -> None:
+    """Change ``new`` until the file system says that it is newer than ``old``."""
+    while new.stat().st_ctime_ns <= old.stat().st_ctime_ns:
+        os.utime(new)
