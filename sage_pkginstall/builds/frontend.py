@@ -14,14 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pyproject_hooks import (
-    BackendInvalid,
-    BackendUnavailable,
-    BuildBackendHookCaller,
-    HookMissing,
-    UnsupportedOperation,
-)
-
 from sage_pkginstall.errors import BuildError
 
 if TYPE_CHECKING:
@@ -108,6 +100,8 @@ class Backend:
         return made[name]
 
     def _call(self, place: BuildEnvironment, hook: str, *arguments: str) -> Any:  # noqa: ANN401
+        import pyproject_hooks as hooks  # noqa: PLC0415 -- not for a wheel that was built before
+
         def run(
             cmd: Sequence[str],
             cwd: str | None = None,
@@ -119,7 +113,7 @@ class Backend:
                 raise self.programs.failure(self.source, f"{hook} failed (exit status {status})")
 
         try:
-            caller = BuildBackendHookCaller(
+            caller = hooks.BuildBackendHookCaller(
                 os.fspath(self.source),
                 self.system.backend,
                 self.system.backend_path,
@@ -128,15 +122,15 @@ class Backend:
             )
             with self._warnings_to_log():
                 return getattr(caller, hook)(*arguments, config_settings=dict(self.settings))
-        except (BackendUnavailable, BackendInvalid) as error:
-            if isinstance(error, BackendUnavailable):
+        except (hooks.BackendUnavailable, hooks.BackendInvalid) as error:
+            if isinstance(error, hooks.BackendUnavailable):
                 self.programs.log.write(error.traceback)
             reason = f"its backend {self.system.backend} cannot be imported"
             raise self.programs.failure(self.source, reason) from error
-        except HookMissing as error:
+        except hooks.HookMissing as error:
             reason = f"its backend {self.system.backend} has no {error.hook_name}"
             raise BuildError(self.source, reason) from error
-        except UnsupportedOperation as error:
+        except hooks.UnsupportedOperation as error:
             reason = f"its backend {self.system.backend} refuses {hook}"
             raise self.programs.failure(self.source, reason) from error
         except ValueError as error:  # backend-path leaves the source

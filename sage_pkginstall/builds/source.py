@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tarfile
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
+    import tarfile
     from pathlib import Path
 
 __all__ = ["BuildSystem", "build_system", "unpacked"]
@@ -62,6 +61,9 @@ def unpacked(source: Path, directory: Path) -> Path:
     """
     if source.is_dir():
         return source
+    import tarfile  # noqa: PLC0415 -- a package has its source unpacked
+    import zipfile  # noqa: PLC0415
+
     try:
         if source.name.endswith(".zip"):
             with zipfile.ZipFile(source) as archive:
@@ -79,6 +81,8 @@ def unpacked(source: Path, directory: Path) -> Path:
 
 
 def _extract(tar: tarfile.TarFile, directory: Path) -> None:
+    import tarfile  # noqa: PLC0415 -- see above
+
     if hasattr(tarfile, "data_filter"):
         tar.extractall(directory, filter="data")
         return

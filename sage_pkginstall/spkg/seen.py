@@ -15,7 +15,6 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.last_builds import Subject
@@ -152,6 +151,8 @@ def _wheels(tree: Path, name: str) -> Iterator[tuple[str, str]]:
     requirements = tree / SCRIPTS / name / "spkg-requirements.txt"
     if not requirements.exists():
         return
+    from urllib.parse import unquote  # noqa: PLC0415 -- few packages have a wheel below them
+
     for line in requirements.read_text(encoding="utf-8", errors="replace").splitlines():
         _, _, url = line.partition(" @ file://")
         if url:
