@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _DIGITS = 20
+_NO_FILES = frozenset({"", ".", ".."})
 
 
 class RecordRow(NamedTuple):
@@ -72,12 +73,12 @@ def recorded_files(environment: Environment, installed: Installed) -> RecordedFi
     Byte-code that the record does not list is left out; see `byte_code_of`.  Raises
     RecordError if there is no record.
     """
-    rows = read_rows(environment, installed)
-    paths = {row.path for row in rows if not row.outside}
-    info = CanonicalPaths(environment.prefix).directory(installed.info)
-    paths.update(files_below(environment.prefix, info))
-    outside = dict.fromkeys(row.path for row in rows if row.outside)
-    return RecordedFiles(frozenset(paths), tuple(outside))
+    names = CanonicalPaths(environment.prefix)
+    listed = _placed_paths(environment, installed, names)
+    outside = tuple(dict.fromkeys(path for path in listed if path.startswith("/")))
+    info = names.directory(installed.info)
+    paths = {*listed, *files_below(environment.prefix, info)}
+    return RecordedFiles(frozenset(paths.difference(outside)), outside)
 
 
 def read_rows(environment: Environment, installed: Installed) -> tuple[RecordRow, ...]:
@@ -97,8 +98,8 @@ def listed_paths(
     environment: Environment, installed: Installed, paths: CanonicalPaths
 ) -> frozenset[str]:
     """Return the files in the prefix that the record lists; RecordError if there is none."""
-    rows = _placed_rows(environment, installed, paths)
-    return frozenset(path for path, _, _ in rows if not path.startswith("/"))
+    listed = _placed_paths(environment, installed, paths)
+    return frozenset(path for path in listed if not path.startswith("/"))
 
 
 def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[str]:
@@ -159,21 +160,20 @@ class Places:
 
     def __call__(self, row: str) -> str | None:
         """Return where a row leads, None if it names no file."""
-        head, slash, name = row.rpartition("/")
-        if name in {"", ".", ".."}:
+        end = row.rfind("/") + 1
+        head, name = row[:end], row[end:]
+        if name in _NO_FILES:
             return None
-        if slash and not head:
-            head = "/"
         try:
             directory = self._directories[head]
         except KeyError:
-            directory = self._directories[head] = self._directory(head)
+            directory = self._directories[head] = self._directory(head[:-1] or head)
         if directory is None:
             return os.path.normpath(os.path.join(self._root, self._base, row))  # noqa: PTH118
-        return f"{directory}/{name}" if directory else name
+        return directory + name
 
     def _directory(self, head: str) -> str | None:
-        """Return the directory's name in the prefix, None if it lies outside."""
+        """Return the directory's name in the prefix, ``/`` behind it, None if it lies outside."""
         if not head.startswith("/"):
             relative = f"{self._base}/{head}"
         else:
@@ -185,18 +185,39 @@ class Places:
             else:
                 return None
         try:
-            return self._paths.directory(relative)
+            directory = self._paths.directory(relative)
         except ValueError:
             return None
+        return f"{directory}/" if directory else ""
 
 
 def _placed_rows(
     environment: Environment, installed: Installed, paths: CanonicalPaths
 ) -> Iterator[tuple[str, str, str]]:
     """Yield (path, hash, size) of each row; the path is absolute outside of the prefix."""
+    table, place = _record(environment, installed, paths)
+    for fields in table:
+        path = place(fields[0])
+        if path is not None:
+            _, digest, size, *_ = (*fields, "", "")
+            yield path, digest, size
+
+
+def _placed_paths(
+    environment: Environment, installed: Installed, paths: CanonicalPaths
+) -> list[str]:
+    """Return the path of each row, as `_placed_rows` does: for many rows, a good deal faster."""
+    table, place = _record(environment, installed, paths)
+    return [path for fields in table if (path := place(fields[0])) is not None]
+
+
+def _record(
+    environment: Environment, installed: Installed, paths: CanonicalPaths
+) -> tuple[Iterable[list[str]], Places]:
+    """Return the fields of each row of the record, and where the rows lead."""
     info = environment.prefix / installed.info
     if installed.kind == "dist-info":
-        table = _table(info / "RECORD")
+        table: Iterable[list[str]] = _table(info / "RECORD")
         base = installed.info.rpartition("/")[0]
     elif installed.kind == "egg-info":
         table = ([line] for line in _text(info / "installed-files.txt").splitlines())
@@ -204,12 +225,7 @@ def _placed_rows(
     else:
         reason = f"an installation of kind {installed.kind} lists no files"
         raise RecordError(info, reason)
-    place = Places(environment.prefix, base, paths)
-    for fields in table:
-        path = place(fields[0])
-        if path is not None:
-            _, digest, size, *_ = (*fields, "", "")
-            yield path, digest, size
+    return table, Places(environment.prefix, base, paths)
 
 
 def _table(record: Path) -> Iterable[list[str]]:
