@@ -49,6 +49,7 @@ __all__ = [
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
 _BLOCK = 1 << 20
+_AT_FDCWD = -100  # <fcntl.h> of Linux
 _NO_LINK = frozenset({errno.EPERM, errno.EMLINK, *_UNSUPPORTED} - {errno.EINVAL})
 
 
@@ -60,22 +61,20 @@ def _renamer() -> Callable[[bytes, bytes, int], int] | None:
 
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "darwin":
-            function, directories, flags_type = libc.renamex_np, (), ctypes.c_uint
-        else:
-            function, directories = libc.renameat2, (-100, -100)  # AT_FDCWD
-            flags_type = ctypes.c_uint
+        function = libc.renamex_np if sys.platform == "darwin" else libc.renameat2
     except (OSError, AttributeError):
         return None
+    names = (ctypes.c_char_p,) if sys.platform == "darwin" else (ctypes.c_int, ctypes.c_char_p)
+    function.argtypes = (*names, *names, ctypes.c_uint)  # known at each call: big merges notice
+    get_errno = ctypes.get_errno
 
-    def call(old: bytes, new: bytes, flags: int) -> int:
-        if directories:
-            status = function(directories[0], old, directories[1], new, flags_type(flags))
-        else:
-            status = function(old, new, flags_type(flags))
-        return 0 if status == 0 else ctypes.get_errno()
+    def by_path(old: bytes, new: bytes, flags: int) -> int:
+        return get_errno() if function(old, new, flags) else 0
 
-    return call
+    def at_directory(old: bytes, new: bytes, flags: int) -> int:
+        return get_errno() if function(_AT_FDCWD, old, _AT_FDCWD, new, flags) else 0
+
+    return by_path if sys.platform == "darwin" else at_directory
 
 
 # RENAME_NOREPLACE, RENAME_EXCHANGE of <linux/fs.h>; RENAME_EXCL, RENAME_SWAP of macOS.
@@ -104,10 +103,11 @@ def rename_new(old: StrPath, new: StrPath) -> None:
     """Rename ``old`` to ``new``, which must not exist (``FileExistsError``)."""
     step(new)
     number = _call_rename(old, new, _NOREPLACE)
-    if number in _UNSUPPORTED:
-        _rename_new_by_link(old, new)
-    elif number:
+    if not number:
+        return
+    if number not in _UNSUPPORTED:
         _raise(number, new)
+    _rename_new_by_link(old, new)
 
 
 def _rename_new_by_link(old: StrPath, new: StrPath) -> None:
@@ -317,27 +317,32 @@ def delete_tree(path: StrPath) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(path)
         return
-    with contextlib.suppress(OSError):
-        _delete_directory(path)
-    if os.path.lexists(path):
-        _open_directories(path)
-        _delete_directory(path)
+    try:
+        _delete_directory(path, None)
+    except OSError:
+        if os.path.lexists(path):
+            _open_directories(path)
+            _delete_directory(path, None)
 
 
-def _delete_directory(path: StrPath) -> None:
+def _delete_directory(name: StrPath, parent: int | None) -> None:
     """Delete a directory; no link is followed, whoever puts one there meanwhile.
 
-    `shutil.rmtree` does the same, but `shutil` comes with bz2 and lzma.
+    `shutil.rmtree` does the same, but `shutil` comes with bz2 and lzma; `os.fwalk` looks at
+    each entry once more.
     """
-    for _, directories, names, descriptor in os.fwalk(path, topdown=False):
-        for name in names:
-            os.unlink(name, dir_fd=descriptor)
-        for name in directories:
-            if stat.S_ISLNK(os.lstat(name, dir_fd=descriptor).st_mode):
-                os.unlink(name, dir_fd=descriptor)
-            else:
-                os.rmdir(name, dir_fd=descriptor)
-    os.rmdir(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, dir_fd=parent)
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in list(entries):
+                if entry.is_dir(follow_symlinks=False):
+                    _delete_directory(entry.name, descriptor)
+                else:
+                    os.unlink(entry.name, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+    os.rmdir(name, dir_fd=parent)
 
 
 def _open_directories(path: StrPath) -> None:

@@ -16,7 +16,7 @@ from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
 from sage_pkginstall.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sage_pkginstall.engine.workspace import Workspace
 
@@ -92,6 +92,26 @@ def make_plan(workspace: Workspace, request: PlanRequest, *, exchange: bool) -> 
     planner.merge(workspace.tree, "")
     planner.remove_replaced()
     return planner.plan()
+
+
+class _Listing:
+    """Files, and the directories above them, by the directory that they lie in."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.files: dict[str, list[str]] = {}
+        self.directories: dict[str, list[str]] = {}
+        self.known: set[str] = set()
+        for path in paths:
+            self.files.setdefault(path[: max(path.rfind("/"), 0)], []).append(path)
+        for directory in self.files:
+            self._add(directory)
+
+    def _add(self, directory: str) -> None:
+        while directory and directory not in self.known:
+            self.known.add(directory)
+            above = os.path.dirname(directory)
+            self.directories.setdefault(above, []).append(directory)
+            directory = above
 
 
 class _Planner:
@@ -233,26 +253,19 @@ class _Planner:
 
     def remove_replaced(self) -> None:
         """Plan the removal of what old records list and the staged tree lacks."""
-        tree: dict[str, dict[str, object]] = {}
-        for path in self.request.replaced:
-            node: dict[str, object] = tree  # type: ignore[assignment]
-            for name in path.split("/"):
-                node = node.setdefault(name, {})  # type: ignore[assignment]
-        self._remove_below(tree, "")  # type: ignore[arg-type]
+        self._remove_below(_Listing(self.request.replaced), "")
 
-    def _remove_below(self, tree: dict[str, object], directory: str) -> None:
+    def _remove_below(self, listing: _Listing, directory: str) -> None:
         # Directories first: what is removed within one that goes as a whole would be pruned
         # there, and undoing the prune would make what undoing the removal brings back.
-        for name, below in sorted(tree.items(), key=lambda item: (not item[1], item[0])):
-            path = join(directory, name)
-            if path in self.whole:
-                continue
-            if below:
-                self._remove_directory(below, path)  # type: ignore[arg-type]
-            else:
+        for path in sorted(listing.directories.get(directory, ())):
+            if path not in self.whole:
+                self._remove_directory(listing, path)
+        for path in sorted(listing.files.get(directory, ())):
+            if path not in self.whole and path not in listing.known:
                 self._remove_file(path)
 
-    def _remove_directory(self, below: dict[str, object], path: str) -> None:
+    def _remove_directory(self, listing: _Listing, path: str) -> None:
         status = files.lstat(self._absolute(path))
         if status is None or not stat.S_ISDIR(status.st_mode):
             return
@@ -260,7 +273,7 @@ class _Planner:
             self._remove(path)
             self.whole.add(path)
         else:
-            self._remove_below(below, path)
+            self._remove_below(listing, path)
 
     def _can_remove_whole(self, path: str) -> bool:
         return (
@@ -298,7 +311,8 @@ class _Planner:
     def _remove(self, path: str) -> None:
         directory = os.path.dirname(path)
         self._see(directory)
-        slot = self.workspace.slot_for_removal(Path(self._absolute(directory)))
+        place, number = Path(self._absolute(directory)), len(self.outgoing) + 1
+        slot = self.workspace.slot_for_removal(place, number)
         self.outgoing.append(Operation("remove", path, self._relative(slot)))
         self.emptied.add(directory)
 
@@ -348,9 +362,10 @@ class _Planner:
         if self._see(directory) != device:
             return False
         replaced = self.request.replaced
+        below = f"{directory}/"
         with os.scandir(self._absolute(directory)) as entries:
             for entry in entries:
-                path = join(directory, entry.name)
+                path = below + entry.name
                 if entry.is_dir(follow_symlinks=False):
                     if not self._holds_only_ours(path, device):
                         return False

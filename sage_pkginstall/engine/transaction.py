@@ -48,8 +48,10 @@ class _Applier:
 
     def apply(self, operation: Operation) -> None:
         path = self.below + operation.path
-        slot = os.path.join(self.below, operation.slot)
-        if self.copied and operation.slot.startswith("/"):
+        slot = operation.slot
+        if not slot.startswith("/"):
+            slot = self.below + slot
+        elif self.copied:
             raise _CopiedError(path)  # the slot is the original's
         if operation.kind == "swap":
             self._swap(path, slot, operation)
@@ -69,9 +71,12 @@ class _Applier:
 
     def _move_in(self, path: str, slot: str) -> None:
         # Nearly always nothing has been done yet, and one call is enough.
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
+        try:
             files.rename_new(slot, path)
-            return
+        except (FileNotFoundError, FileExistsError):
+            self._move_in_rest(path, slot)
+
+    def _move_in_rest(self, path: str, slot: str) -> None:
         if files.lstat(slot) is None:
             if files.lstat(path) is None and not self.undoing:
                 message = f"neither {path} nor its staged entry {slot} exists"

@@ -42,7 +42,10 @@ _LOCK_SUFFIX = ".lock"
 
 
 class Workspace:
-    """A private directory of one living process, deleted when its ``with`` ends."""
+    """A private directory for one transaction of a living process.
+
+    It is deleted when its ``with`` ends.
+    """
 
     def __init__(self, prefix: Path, path: Path) -> None:
         self.prefix = prefix
@@ -53,13 +56,18 @@ class Workspace:
         self.identity = identity_of(path)
         self._device = os.stat(path).st_dev
         self._volumes: dict[int, Path] = {self._device: path}
-        self._removals = 0
+        self._copies = 0
         self._unflushed: set[Path] = set()
 
     @property
     def name(self) -> str:
         """The name of the workspace in the staging area."""
         return self.path.name
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is staged."""
+        with os.scandir(self.tree) as entries:
+            return next(entries, None) is None
 
     def volume_of(self, directory: Path) -> Path:
         """Return where entries of this directory of the prefix are staged.
@@ -83,10 +91,12 @@ class Workspace:
             path.mkdir(0o700)
         return volume
 
-    def slot_for_removal(self, directory: Path) -> Path:
-        """Return a free place on the file system of ``directory``, to move an entry to."""
-        self._removals += 1
-        return self.volume_of(directory) / "old" / str(self._removals)
+    def slot_for_removal(self, directory: Path, number: int) -> Path:
+        """Return where the ``number``-th entry that a plan removes goes to.
+
+        That is a place on the file system of ``directory``; one plan's numbers are its own.
+        """
+        return self.volume_of(directory) / "old" / str(number)
 
     def obstacle(self, directory: Path) -> Path:
         """Return a directory that is not empty, on the file system of ``directory``."""
@@ -100,14 +110,14 @@ class Workspace:
         volume = self.volume_of(directory)
         if volume == self.path:
             return staged
-        self._removals += 1
-        return self._copy(staged, volume / "tree" / str(self._removals), volume)
+        self._copies += 1
+        return self._copy(staged, volume / "tree" / str(self._copies), volume)
 
     def renew(self, staged: Path) -> None:
         """Put a copy in place of a staged entry: the same, but for its inode number."""
         volume = self.volume_of(staged.parent)
-        self._removals += 1
-        copy = self._copy(staged, volume / f"copy-{self._removals}", volume)
+        self._copies += 1
+        copy = self._copy(staged, volume / f"copy-{self._copies}", volume)
         if _is_directory(staged):
             files.delete_tree(staged)
             os.rename(copy, staged)

@@ -101,7 +101,7 @@ class _Preparer:
         self.workspace = workspace
         self.environment = environment
         self.change = change
-        self.exchange = tree.can_exchange(workspace)
+        self.exchange = not workspace.is_empty() and tree.can_exchange(workspace)
         self.warnings: tuple[str, ...] = ()
 
     def prepare(self) -> Prepared:
