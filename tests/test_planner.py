@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine import failpoints
 from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_plan
 from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import ConflictError
@@ -209,6 +210,33 @@ def test_plan_made_while_somebody_was_at_work_is_made_again(tmp_path: Path) -> N
 
         target.commit(workspace, "second", prepare)
     assert len(plans) == 2
+
+
+@pytest.mark.parametrize(("theirs", "drafts"), [("lib/other", 1), ("lib/second", 2)])
+def test_plan_made_again_is_drafted_again_only_if_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, drafts: int
+) -> None:
+    target = Tree(tmp_path, TreeSettings(durable=False))
+    bring(tmp_path, {"lib/first": b"", "lib/old": b""})
+    steps: list[str] = []
+    plans = []
+    with target.workspace() as workspace:
+        write(workspace.tree, {"lib/second": b"new"})
+
+        def prepare() -> Prepared:
+            request = PlanRequest(frozenset({"lib/old", "lib/second"}))
+            plans.append(make_plan(workspace, request, exchange=True))
+            if len(plans) == 1:
+                bring(tmp_path, {theirs: b"theirs"})
+                monkeypatch.setattr(failpoints, "_fail_point", steps.append)
+            return Prepared(plans[-1])
+
+        target.commit(workspace, "second", prepare)
+        draft = str(workspace.path / "journal")
+    assert len(plans) == 2
+    assert steps.count(draft) == drafts + (drafts - 1)  # an old draft is unlinked
+    assert tree(tmp_path / "lib")["second"] == b"new"
+    assert not (tmp_path / "lib" / "old").exists()
 
 
 def test_empty_directory_of_another_owner_stays(tmp_path: Path) -> None:

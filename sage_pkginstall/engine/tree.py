@@ -100,7 +100,7 @@ class Tree:
             taken = time.monotonic()
             idle = previous == token and (previous is None or previous.ended)
             if prepared is None or not idle or not self._holds(prepared):
-                prepared = self._prepare(workspace, label, prepare)
+                prepared = self._prepare(workspace, label, prepare, drafted=prepared)
             warning = self._carry_out(workspace, label, prepared.plan)
         released = time.monotonic()
         if self.settings.durable and prepared.plan.operations:
@@ -111,12 +111,22 @@ class Tree:
         )
 
     def _prepare(
-        self, workspace: Workspace, label: str, prepare: Callable[[], Prepared]
+        self,
+        workspace: Workspace,
+        label: str,
+        prepare: Callable[[], Prepared],
+        drafted: Prepared | None = None,
     ) -> Prepared:
+        """Plan, and draft the journal, unless ``drafted`` is planned alike: that draft is there.
+
+        Others often hold the lock between the plan and us, and seldom change what we do;
+        the disk is not waited for twice then.
+        """
         prepared = prepare()
         if self.settings.durable:
             workspace.flush_changes()
-        if prepared.plan.operations:
+        operations = prepared.plan.operations
+        if operations and (drafted is None or drafted.plan.operations != operations):
             journal = _journal(workspace, label, prepared.plan)
             try:
                 self.journal.draft(journal, durable=self.settings.durable)
