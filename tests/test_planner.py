@@ -143,6 +143,32 @@ def test_directory_is_merged_through_a_link_of_the_prefix(tmp_path: Path) -> Non
     assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib/p/a": b"1", "lib64": Link("lib")}
 
 
+@pytest.mark.parametrize(("link", "directory"), [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("staged", ["x", ""], ids=["upgraded", "removed"])
+def test_directory_that_a_link_leads_to_is_not_moved_as_a_whole(
+    tmp_path: Path, link: str, directory: str, staged: str
+) -> None:
+    """What comes through the link would go with the old directory."""
+    write(tmp_path, {f"{directory}/x": b"1", f"{directory}/y": b"1", "q": b""})
+    (tmp_path / link).symlink_to(directory)
+    new = {f"{link}/new": b"2", **({f"{directory}/x": b"2"} if staged else {})}
+    replaced = frozenset({f"{directory}/x", f"{directory}/y"})
+    bring(tmp_path, new, PlanRequest(replaced))
+    assert tree(tmp_path, ignore=STATE) == {
+        f"{directory}/new": b"2",
+        **({f"{directory}/x": b"2"} if staged else {}),
+        link: Link(directory),
+        "q": b"",
+    }
+
+
+def test_link_to_the_prefix_itself_is_followed(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/x": b"1", "q": b""})
+    (tmp_path / "self").symlink_to(".")
+    bring(tmp_path, {"self/lib/new": b"2"}, PlanRequest(frozenset({"lib/x"})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/new": b"2", "self": Link("."), "q": b""}
+
+
 def test_two_staged_names_of_one_path_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"lib/q": b""})
     (tmp_path / "lib64").symlink_to("lib")

@@ -16,7 +16,7 @@ from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
 from sage_pkginstall.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from sage_pkginstall.engine.workspace import Workspace
 
@@ -90,6 +90,9 @@ def make_plan(workspace: Workspace, request: PlanRequest, *, exchange: bool) -> 
     """
     planner = _Planner(workspace, request, exchange=exchange)
     planner.merge(workspace.tree, "")
+    if planner.led_to:
+        planner = _Planner(workspace, request, exchange=exchange, led_to=planner.led_to)
+        planner.merge(workspace.tree, "")
     planner.remove_replaced()
     return planner.plan()
 
@@ -115,7 +118,21 @@ class _Listing:
 
 
 class _Planner:
-    def __init__(self, workspace: Workspace, request: PlanRequest, *, exchange: bool) -> None:
+    """Makes one plan.
+
+    ``led_to`` are directories to which links of the prefix lead what is staged.  They are not
+    moved as a whole, nor is one above them: what comes through the link would go with the old
+    one.  They are known only at the end of `merge`; so if there are any, it is done twice.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        request: PlanRequest,
+        *,
+        exchange: bool,
+        led_to: Collection[str] = (),
+    ) -> None:
         self.workspace = workspace
         self.request = request
         self.exchange = exchange
@@ -126,6 +143,7 @@ class _Planner:
         self.emptied: set[str] = set()
         self.notices: list[Notice] = []
         self.evidence: dict[str, Evidence] = {}
+        self.led_to = set(led_to)
         self.staged: set[str] = set()
         self.whole: set[str] = set()  # directories placed, swapped or removed as a whole
         self.beside: set[str] = set()  # directories on the file system of the staged tree
@@ -134,7 +152,10 @@ class _Planner:
 
     def merge(self, staged_directory: Path, directory: str) -> None:
         """Plan the entries of a staged directory into an existing one of the prefix."""
-        directory = self._canonical(directory)
+        canonical = self._canonical(directory)
+        if canonical != directory:
+            directory = canonical
+            self.led_to.add(directory)
         self._see(directory)
         with os.scandir(staged_directory) as entries:
             for entry in sorted(entries, key=lambda e: e.name):
@@ -351,7 +372,8 @@ class _Planner:
 
     def _is_ours(self, directory: str) -> bool:
         """Tell whether all that ``directory`` holds belongs to what is replaced, alone."""
-        if any(_within(path, directory) for path in self.request.lasting):
+        lasting = (*self.request.lasting, *self.led_to)
+        if any(_within(path, directory) for path in lasting):
             return False
         if self.request.ownership.others_within(directory):
             return False
@@ -407,7 +429,7 @@ class _Planner:
             return directory
         root = os.path.realpath(self.prefix)
         real = os.path.realpath(self._absolute(directory))
-        return real[len(root) + 1 :] if real.startswith(root + "/") else directory
+        return real[len(root) + 1 :] if f"{real}/".startswith(f"{root}/") else directory
 
     def _has_link(self, directory: str) -> bool:
         return os.path.islink(self._absolute(directory))
