@@ -103,10 +103,11 @@ class _Preparer:
         self.change = change
         self.exchange = not workspace.is_empty() and tree.can_exchange(workspace)
         self.warnings: tuple[str, ...] = ()
+        self.facts: Survey | None = None
 
     def prepare(self) -> Prepared:
         twice = _twice_staged(self.change)
-        facts = survey(self.prefix, self.environment)
+        self.facts = facts = survey(self.prefix, self.environment, self.facts)
         replaced, warnings = self._replaced(facts)
         packages = [self.change.package] if self.change.package else []
         request = PlanRequest(

@@ -45,16 +45,17 @@ _NONE = "none"
 _SECOND = 1_000_000_000
 
 
-def survey(prefix: Path, environment: Environment | None) -> Survey:
+def survey(prefix: Path, environment: Environment | None, before: Survey | None = None) -> Survey:
     """Return who owns what in ``prefix`` now.
 
-    Without an environment only packages own anything.  Raises RecordError for a record
+    Without an environment only packages own anything.  With a survey from ``before`` only what
+    changed since is read: that is for who holds the lock.  Raises RecordError for a record
     or a directory of records that is there and cannot be read; what is damaged owns
     nothing but itself.
     """
     if environment is not None and environment.prefix != prefix:
         raise ValueError(f"{environment.prefix} is not {prefix}")
-    return Survey(prefix, environment)
+    return Survey(prefix, environment, before)
 
 
 def unowned_files(environment: Environment, facts: Survey) -> tuple[str, ...]:
@@ -110,7 +111,9 @@ def manifest(prefix: Path, stamp: str, paths: CanonicalPaths | None = None) -> f
 class Survey:
     """Who owned what when it was made; see `survey`."""
 
-    def __init__(self, prefix: Path, environment: Environment | None) -> None:
+    def __init__(
+        self, prefix: Path, environment: Environment | None, before: Survey | None = None
+    ) -> None:
         self.prefix = prefix
         self._environment = environment
         self._sites = environment.site_directories if environment else ()
@@ -119,7 +122,7 @@ class Survey:
         self._installed: dict[str, Installed] = {}
         self._seen: list[_Seen] = []
         self._identities = self._scan()
-        self._base, self._fresh, self._dead = self._indexed()
+        self.base, self._fresh, self._dead = self._indexed(before)
 
     @property
     def records(self) -> tuple[str, ...]:
@@ -152,12 +155,12 @@ class Survey:
 
     def holders_of(self, claim: str) -> Iterator[str]:
         """Yield the records of those that have exactly this claim."""
-        yield from (r for r in self._base.holders_of(claim) if r not in self._dead)
+        yield from (r for r in self.base.holders_of(claim) if r not in self._dead)
         yield from self._fresh.holders_of(claim)
 
     def holders_below(self, directory: str) -> Iterator[str]:
         """Yield the records of those with a claim on ``directory/`` or below."""
-        yield from (r for r in self._base.holders_below(directory) if r not in self._dead)
+        yield from (r for r in self.base.holders_below(directory) if r not in self._dead)
         yield from self._fresh.holders_below(directory)
 
     def files_of(self, record: str) -> frozenset[str]:
@@ -206,11 +209,11 @@ class Survey:
         identities.update(seen.stamps())
         return identities
 
-    def _indexed(self) -> tuple[OwnerIndex, OwnerIndex, frozenset[str]]:
+    def _indexed(self, before: Survey | None) -> tuple[OwnerIndex, OwnerIndex, frozenset[str]]:
         about = "\n".join((os.fspath(self.prefix), *self._sites))
         name = crc32(os.fsencode(about))
         path = cache_directory() / "owners" / f"{name:08x}.txt"
-        base = OwnerIndex.load(path, about)
+        base = OwnerIndex.load(path, about) if before is None else before.base
         now = self._identities
         known = dict(zip(base.owners, base.identities, strict=True))
         if now == known and _UNSETTLED not in base.identities:
@@ -221,7 +224,7 @@ class Survey:
             for record, seen in now.items()
             if known.get(record) != seen or seen == _UNSETTLED
         }
-        if len(dead) + len(fresh) > len(known) // 500:
+        if before is None and len(dead) + len(fresh) > len(known) // 500:
             kept = {r: claims for r, claims in base.items() if r not in dead and r not in fresh}
             base = OwnerIndex.of({**kept, **fresh})
             base.keep(path, about)
@@ -339,10 +342,8 @@ class _Seen(NamedTuple):
     def records(self, site: str) -> dict[str, str]:
         """Return the records of distributions, with the identities of their lists of files."""
         with _reading(self.path) as (descriptor, names):
-            wheels = [name for name in names if name.endswith(".dist-info")]
-            places = [(name, f"{name}/RECORD") for name in wheels if name[0].isalnum()]
-            others = (n for n in names if is_info(n) and not n.endswith(".dist-info"))
-            places += [(name, name + _list_of(name)) for name in others]
+            infos = [name for name in names if is_info(name)]
+            places = [(name, name + _list_of(name)) for name in infos]
             return _identities(f"{site}/", places, descriptor, self.now)
 
     def stamps(self) -> dict[str, str]:
@@ -353,6 +354,8 @@ class _Seen(NamedTuple):
 
 
 def _list_of(info: str) -> str:
+    if info.endswith(".dist-info"):
+        return "/RECORD"
     return "/installed-files.txt" if info.endswith(".egg-info") else ""
 
 
