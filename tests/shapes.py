@@ -160,6 +160,58 @@ sdh_install -T src/data "$SAGE_SHARE/executable/data-$PKG_VER" """
 MIXED = """sdh_install -T src/specification.json "$SAGE_SHARE/mixed/data-$PKG_VER"
 cd src && sdh_pip_install ."""
 
+# The styles of different years: what lies beside the script; functions, arrays, eval and here
+# documents; a script that stops at the first fault; one that is a program.
+BESIDE = """cp patches/Makefile src/ && . ./settings
+for file in patches/*.txt; do
+    [ -f "$file" ] || sdh_die "no file $file"
+    cp "$file" "src/$SETTING $PKG_VER"
+done
+cd src && sdh_make_install PREFIX="$SAGE_LOCAL" FILE="$SETTING $PKG_VER" """
+FILES_BESIDE = {
+    "patches/Makefile": """install:
+\tmkdir -p $(DESTDIR)$(PREFIX)/share/beside
+\tcp "$(FILE)" $(DESTDIR)$(PREFIX)/share/beside
+""",
+    "patches/of-us.txt": "ours\n",
+    "patches/of-us.patch": "--- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-data\n",
+    "settings": "export SETTING='with blank'\n",
+}
+FUNCTIONS = r"""must_have_worked() {
+    if [ $? -ne 0 ]; then
+        sdh_die <<EOF
+Cannot $1 $PKG_NAME
+EOF
+    fi
+}
+unset CFLAGS && export LDFLAGS="-L$SAGE_LOCAL/lib $LDFLAGS"
+words=(PREFIX="$SAGE_LOCAL" "NAME=data of-$PKG_VER")
+cd src
+cat >Makefile <<END
+to = \$(DESTDIR)\$(PREFIX)/share/functions
+all: ; cp data "made from $PKG_BASE"
+install: ; mkdir -p \$(to) && cp made* "\$(to)/\$(NAME)"
+END
+$MAKE
+must_have_worked make
+sdh_make_install "${words[@]}"
+eval "$MAKE install DESTDIR='$SAGE_DESTDIR' PREFIX='$SAGE_LOCAL' NAME=again-$PKG_VER"
+must_have_worked install"""
+STRICT = r"""set -euo pipefail
+if [ "$UNAME" = "$(uname)" ]; then
+    printf '#!/bin/sh
+echo ran %s
+' "$PKG_VER" >strict && chmod +x strict
+fi
+sdh_install -T strict "$SAGE_LOCAL/bin/strict-$PKG_VER" """
+RAN = '"$SAGE_LOCAL/bin/strict-$PKG_VER" | grep "ran $PKG_VER"'
+PROGRAM_OF_PYTHON = """#!/usr/bin/env python3
+import os, shutil
+to = os.path.join(os.environ["SAGE_DESTDIR_LOCAL"], "share", "program")
+os.makedirs(to)
+shutil.copy("src/data", os.path.join(to, "data-" + os.environ["PKG_VER"]))
+"""
+
 
 def _other(
     name: str, files: Mapping[str, str], source: Mapping[str, str], installs: str
@@ -263,6 +315,24 @@ SHAPES: Mapping[str, Callable[[str], Shape]] = {
         },
         _DATA,
         "share/before/made-@VERSION@",
+    ),
+    "beside": _other(
+        "beside",
+        {"spkg-install.in": BESIDE, **FILES_BESIDE},
+        {"gone": "data\n", "other": ""},
+        "share/beside/with blank @VERSION@",
+    ),
+    "functions": _other(
+        "functions", {"spkg-install.in": FUNCTIONS}, _DATA, "share/functions/data of-@VERSION@"
+    ),
+    "strict": _other(
+        "strict",
+        {"spkg-install.in": STRICT, "spkg-postinst.in": RAN, "spkg-prerm.in": RAN},
+        _DATA,
+        "bin/strict-@VERSION@",
+    ),
+    "program": _other(
+        "program", {"spkg-install": PROGRAM_OF_PYTHON}, _DATA, "share/program/data-@VERSION@"
     ),
     "nothing": _none,
 }
