@@ -33,16 +33,18 @@ from sage_pkginstall.errors import ConflictError, TransactionError
 from tests.trees import EMPTY, Entry, Link, plant, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 Files: TypeAlias = "dict[str, Entry]"
 
 PACKAGES = st.sampled_from(["one", "two", "three"])
 TOPS = st.sampled_from(["bin", "lib", "lib64", "share"])
 PARTS = st.sampled_from(["a", "b", "c.py", "é ü", "-x", "new\nline", "\udcff"])
-PATHS = st.builds(lambda top, parts: "/".join([top, *parts]), TOPS, st.lists(PARTS, max_size=3))
+FAR = st.builds(lambda top, parts: "/".join([top, *parts]), TOPS, st.lists(PARTS, max_size=3))
+NEAR = st.builds("share/{}/{}".format, st.sampled_from("ab"), st.sampled_from("ab"))
+PATHS = st.one_of(FAR, NEAR)
 CONTENTS = st.one_of(
-    st.sampled_from([b"", b"x", b"y"]), st.sampled_from([Link("nowhere"), Link("elsewhere")])
+    st.sampled_from([b"", b"x", b"y"]), st.sampled_from([Link("nowhere"), Link("a"), Link("b")])
 )
 STEPS = st.integers(1, 40)
 ERRORS = st.sampled_from([errno.ENOSPC, errno.EACCES, errno.EIO])
@@ -79,11 +81,6 @@ class Fault:
             raise self.error
 
 
-def canonical(path: str) -> str:
-    """In the prefix, lib64 is a link to lib."""
-    return f"lib/{path.removeprefix('lib64/')}" if path.startswith("lib64/") else path
-
-
 def is_tree(paths: set[str]) -> bool:
     """Tell whether these can all be files of one tree."""
     return not any(
@@ -91,17 +88,43 @@ def is_tree(paths: set[str]) -> bool:
     )
 
 
-def has_twins(paths: set[str]) -> bool:
-    """Tell whether an entry is staged twice, below lib and below lib64: that is refused."""
-    entries = {
+def entries_of(paths: Iterable[str]) -> set[str]:
+    """Return these files and the directories that they lie in."""
+    return {
         path[:end]
         for path in paths
-        for end in range(len(path) + 1)
+        for end in range(1, len(path) + 1)
         if path[end : end + 1] in ("/", "")
     }
-    return any(
-        f"lib/{e.removeprefix('lib64/')}" in entries for e in entries if e.startswith("lib64/")
-    )
+
+
+def places(there: Files, paths: Iterable[str], replaceable: Collection[str] = ()) -> list[str]:
+    """Return where each path leads; links in ``replaceable`` are not followed but replaced."""
+    return [place(there, path, replaceable) for path in paths]
+
+
+def place(there: Files, path: str, replaceable: Collection[str] = ()) -> str:
+    """Return where a path leads: through links to directories, its last part aside."""
+    *above, name = path.split("/")
+    here = ""
+    for part in above:
+        here = f"{here}/{part}".lstrip("/")
+        if here not in replaceable:
+            here = target(there, here) or here
+    return f"{here}/{name}"
+
+
+def target(there: Files, path: str) -> str | None:
+    """Return the directory that a link leads to; in the prefix, lib64 is a link to lib."""
+    if path == "lib64":
+        return "lib"
+    for _ in there:
+        entry = there.get(path)
+        if not isinstance(entry, Link):
+            break
+        path = f"{path.rpartition('/')[0]}/{entry.target}"
+    is_directory = any(p.startswith(f"{path}/") for p in there) or there.get(path) == EMPTY
+    return path if is_directory else None
 
 
 class Model(RuleBasedStateMachine):
@@ -120,24 +143,22 @@ class Model(RuleBasedStateMachine):
         failpoints._fail_point = None
         shutil.rmtree(self.directory)
 
-    @initialize(exchange=st.booleans())
-    def begin(self, *, exchange: bool) -> None:
-        """Make an empty prefix; without renameat2, sometimes."""
+    @initialize(exchange=st.booleans(), link=st.sampled_from(["a", "b", None]))
+    def begin(self, *, exchange: bool, link: str | None) -> None:
+        """Make a prefix with a link of the user's in it; without renameat2, sometimes."""
         plant(self.prefix, {"lib": EMPTY, "lib64": Link("lib")})
         if not exchange:
             files._rename_with_flags = None
+        if link is not None:
+            self.user_writes(f"share/{'b' if link == 'a' else 'a'}", Link(link))
         self.engine = Tree(self.prefix, TreeSettings(durable=False))
 
     @rule(name=PACKAGES, contents=st.dictionaries(PATHS, CONTENTS, max_size=6), fault=st.none())
     def install(self, name: str, contents: Files, fault: Fault | None) -> None:
         """Install or change a package."""
         staged = {path: data for path, data in contents.items() if "/" in path}
-        others = (paths for other, paths in self.packages.items() if other != name)
-        gone = frozenset().union(*others) - set(self.there)
-        # What others' records name is theirs even when it is gone: a directory there stays.
-        if not is_tree(set(staged)) or not is_tree({*map(canonical, staged), *gone}):
-            return
-        self.change(name, staged, fault or Fault(0, None))
+        if is_tree(set(staged)):
+            self.change(name, staged, fault or Fault(0, None))
 
     @rule(
         name=PACKAGES,
@@ -150,6 +171,11 @@ class Model(RuleBasedStateMachine):
         error = Crash() if number is None else OSError(number, os.strerror(number), "a fault")
         self.install(name, contents, Fault(step, error))
 
+    @rule(name=PACKAGES, contents=st.dictionaries(NEAR, st.just(b"near"), max_size=3))
+    def install_near(self, name: str, contents: Files) -> None:
+        """Install or change a package that meets others, and links to what it has."""
+        self.install(name, contents, None)
+
     @rule(name=PACKAGES)
     def uninstall(self, name: str) -> None:
         """Take a package away."""
@@ -158,8 +184,10 @@ class Model(RuleBasedStateMachine):
     @rule(path=PATHS, content=CONTENTS)
     def user_writes(self, path: str, content: Entry) -> None:
         """Put a file there that no package owns, where there is room for it."""
-        path = canonical(path)
-        if "/" in path and path not in self.there and is_tree({*self.there, path}):
+        if "/" not in path:
+            return
+        path = place(self.there, path)
+        if path not in self.there and is_tree({*self.there, path}):
             plant(self.prefix, {path: content})
             self.there[path] = content
 
@@ -170,8 +198,8 @@ class Model(RuleBasedStateMachine):
         No rule depends on what is there: at which step a fault comes is a matter of time, too
         (a plan is made again if the clock cannot tell whether it still holds).
         """
-        path = canonical(path)
-        if path not in self.there:
+        path = place(self.there, path)
+        if self.there.get(path, EMPTY) == EMPTY:
             return
         del self.there[path]
         (self.prefix / path).unlink()
@@ -185,9 +213,12 @@ class Model(RuleBasedStateMachine):
         """Let the engine change a package, and compare with what the model says."""
         own = self.packages.get(name, frozenset())
         others = {n: paths for n, paths in self.packages.items() if n != name}
-        new = {canonical(path): data for path, data in staged.items()}
-        after = self.without(own, others) | new
-        possible = is_tree(set(after)) and not has_twins(set(staged))
+        theirs = frozenset().union(*others.values())
+        entries = entries_of(staged)
+        twins = len(set(places(self.there, entries, own - theirs))) < len(entries)
+        new = {place(self.there, path, own - theirs): data for path, data in staged.items()}
+        after = self.after(own, theirs, new)
+        possible = not twins and is_tree(set(after))
         try:
             self.commit(staged, PlanRequest(own, Owners(others), frozenset({"lib"})), fault)
         except ConflictError:
@@ -204,10 +235,17 @@ class Model(RuleBasedStateMachine):
         self.there = after
         self.packages = {**others, name: frozenset(new)} if new else others
 
-    def without(self, own: frozenset[str], others: dict[str, frozenset[str]]) -> Files:
-        """Return what is left when ``own`` goes."""
-        kept = frozenset().union(*others.values())
-        return {p: data for p, data in self.there.items() if p not in own or p in kept}
+    def after(self, own: frozenset[str], theirs: frozenset[str], new: Files) -> Files:
+        """Return what is there when ``own`` goes and ``new`` comes.
+
+        What others' records name is theirs, also when it is gone: a directory there stays.
+        """
+        kept = {p: data for p, data in self.there.items() if p not in own or p in theirs}
+        after = kept | new
+        emptied = {d for d in entries_of(self.there) if d in theirs and d not in self.there}
+        full = entries_of(after)
+        after |= {d: EMPTY for d in emptied if d not in full}
+        return {p: data for p, data in after.items() if data != EMPTY or is_tree({p, *after})}
 
     def commit(self, staged: Files, request: PlanRequest, fault: Fault) -> None:
         """Carry out one transaction, with a fault in it."""
