@@ -204,3 +204,42 @@ def test_what_is_no_wheel_is_refused_in_one_line(
     ended = run_cli("install", "--prefix", venv, tmp_path / name, status=1)
     assert len(ended.stderr.splitlines()) == 1
     assert f"cannot install {name}" in ended.stderr
+
+
+def test_old_records_within_a_wheel_come_and_go_with_it(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """Some wheels hold an egg-info, their own or that of something bundled."""
+    before = files(venv)
+    old = {
+        "foo.egg-info/PKG-INFO": "Name: foo\nVersion: 1\n",
+        "bundled-1.0.egg-info/PKG-INFO": "Name: bundled\nVersion: 1.0\n",
+        "bundled-1.0.egg-info/top_level.txt": "",
+        "file-1.0.egg-info": "Name: file\n",
+        "linked.egg-link": "/nowhere\n",
+        "egg-1.0.egg/EGG-INFO/PKG-INFO": "Name: egg\n",
+    }
+    for version in "12":
+        wheel = make_wheel(tmp_path, "foo", version, {**old, "foo.py": version})
+        assert run_cli("install", "--prefix", venv, wheel).stderr == ""
+        run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert files(venv) == before
+
+
+@pytest.mark.parametrize("command", ["uninstall", "upgrade"])
+def test_old_record_beside_the_wheel_is_a_distribution_of_its_own(
+    venv: Path, tmp_path: Path, run_cli: RunCli, command: str
+) -> None:
+    before = files(venv)
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
+    info = site(venv) / "foo-0.egg-info"
+    info.mkdir()
+    (info / "PKG-INFO").write_text("Name: foo\nVersion: 0\n")
+    (info / "installed-files.txt").write_text("PKG-INFO\ninstalled-files.txt\n../old.py\n")
+    (site(venv) / "old.py").write_text("")
+    if command == "upgrade":
+        run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2"))
+        assert not info.exists()
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert files(venv) == before

@@ -25,9 +25,9 @@ from sage_pkginstall.operations.change import Change, lasting_directories
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.operations.install import InstallOptions, install
 from sage_pkginstall.operations.requests import direct_url
-from sage_pkginstall.wheels.installed import find_installed, installed_distributions
+from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.ownership import survey
-from sage_pkginstall.wheels.records import files_below
+from sage_pkginstall.wheels.records import files_below, find_recorded
 from sage_pkginstall.wheels.staging import WheelRequest
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _reinstall(
 ) -> tuple[str, ...]:
     """Install a distribution again; return warnings, raise `_CannotRepairError`."""
     installed = patient.installed
-    if len(find_installed(environment, installed.name)) > 1:
+    if len(find_recorded(environment, installed.name)) > 1:
         reason = "several versions of it are installed"
         raise _CannotRepairError(f"{reason}; uninstall it, then install the one you want")
     _refuse_shared(environment, patient)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError, RecordError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.operations.history import logged_lock
-from sage_pkginstall.wheels.installed import find_installed
-from sage_pkginstall.wheels.records import recorded_files
+from sage_pkginstall.wheels.records import find_recorded, recorded_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +49,7 @@ def uninstall(
     """
     if not dry_run and tree.journal.read() is not None:
         tree.recover()  # what is half gone would not be found, and half would stay
-    found = {name: find_installed(environment, name) for name in dict.fromkeys(names)}
+    found = {name: find_recorded(environment, name) for name in dict.fromkeys(names)}
     missing = tuple(name for name, installed in found.items() if not installed)
     installed = tuple(i for group in found.values() for i in group)
     for_pip = tuple(i for i in installed if not _is_recorded(environment, i))

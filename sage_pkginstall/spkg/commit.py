@@ -239,12 +239,11 @@ def _leave_to_pip(tree: Tree, environment: Environment, names: Iterable[str]) ->
     """Have pip uninstall those distributions of which nothing lists the files (egg-link)."""
     from sage_pkginstall.operations.run_pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
-    from sage_pkginstall.wheels.installed import find_installed  # noqa: PLC0415
-    from sage_pkginstall.wheels.records import recorded_files  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import find_recorded, recorded_files  # noqa: PLC0415
 
     unlisted = []
     for name in names:
-        for installed in find_installed(environment, name):
+        for installed in find_recorded(environment, name):
             if installed.kind != "dist-info":
                 try:
                     recorded_files(environment, installed)

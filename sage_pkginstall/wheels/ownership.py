@@ -26,7 +26,13 @@ from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.installed import installed_at, is_info, quick_name
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
-from sage_pkginstall.wheels.records import Places, can_be_path, files_below, listed_paths
+from sage_pkginstall.wheels.records import (
+    Places,
+    can_be_path,
+    files_below,
+    is_brought,
+    listed_paths,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -39,6 +45,8 @@ __all__ = ["STAMPS", "Survey", "manifest", "package_name", "survey", "unowned_fi
 
 STAMPS = "var/lib/sage/installed"
 """The directory of the packages' stamps, relative to the prefix."""
+
+_OLD_KINDS = (".egg-info", ".egg-link", ".egg")
 
 _UNSETTLED = "unsettled"
 _NONE = "none"
@@ -135,13 +143,31 @@ class Survey:
 
     def without(self, distributions: Collection[str], packages: Collection[str]) -> _Ownership:
         """Return the ownership of everybody but these distributions and packages."""
-        return _Ownership(self, frozenset(map(canonical_name, distributions)), frozenset(packages))
+        names = frozenset(map(canonical_name, distributions))
+        return _Ownership(self, names, frozenset(packages), self._brought_by(names))
+
+    def _brought_by(self, distributions: Iterable[str]) -> frozenset[str]:
+        """Return the records of old kinds that are files of these distributions.
+
+        Some wheels hold an ``*.egg-info``, their own or that of what is bundled with them.
+        It is no owner beside them: it comes and goes with them.
+        """
+        old = [r for r in self._identities if r.endswith(_OLD_KINDS)]
+        if not old:
+            return frozenset()
+        named = (record for name in distributions for record in self._by_name.get(name, ()))
+        own = (record for record in named if record.endswith(".dist-info"))
+        files = frozenset().union(*map(self.files_of, own))
+        return frozenset(record for record in old if is_brought(record, files))
 
     def named(self, name: str) -> tuple[Installed, ...]:
-        """Return every installed distribution of that name, as `find_installed` does."""
+        """Return every installed distribution of that name, as `find_recorded` does."""
         wanted = canonical_name(name)
-        found = (self.installed(record) for record in self._by_name.get(wanted, ()))
-        return tuple(sorted(found, key=lambda one: one.info))
+        records = self._by_name.get(wanted, ())
+        if len(records) > 1:
+            brought = self._brought_by([wanted])
+            records = [record for record in records if record not in brought]
+        return tuple(sorted(map(self.installed, records), key=lambda one: one.info))
 
     def owned(self) -> frozenset[str]:
         """Return every path that a record lists; reads them all."""
@@ -260,9 +286,14 @@ class _Ownership:
     """What others own: an `engine.planner.Ownership`."""
 
     def __init__(
-        self, facts: Survey, distributions: frozenset[str], packages: frozenset[str]
+        self,
+        facts: Survey,
+        distributions: frozenset[str],
+        packages: frozenset[str],
+        brought: frozenset[str],
     ) -> None:
         self._facts = facts
+        self._brought = brought
         self._distributions = distributions
         self._packages = packages
         self._covering: dict[str, tuple[str, ...]] = {}
@@ -308,6 +339,8 @@ class _Ownership:
         stamp = self._facts.package_of(record)
         if stamp is not None:
             return package_name(stamp) not in self._packages
+        if record in self._brought:
+            return False
         return self._facts.installed(record).canonical not in self._distributions
 
     def _label(self, record: str) -> str:

@@ -14,12 +14,14 @@ told apart: no file outside is ever ours to delete.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.wheels.installed import find_installed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -35,6 +37,8 @@ __all__ = [
     "byte_code_of",
     "can_be_path",
     "files_below",
+    "find_recorded",
+    "is_brought",
     "listed_paths",
     "read_rows",
     "recorded_files",
@@ -117,6 +121,27 @@ def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[
         except OSError as error:
             raise RecordError(environment.prefix / cache, str(error)) from error
     return frozenset(path for path in found if bytecode_source(path) in sources)
+
+
+def find_recorded(environment: Environment, name: str) -> tuple[Installed, ...]:
+    """Return every installed distribution of that name, but for what is a file of another.
+
+    Some wheels hold their own ``*.egg-info``.
+    """
+    found = find_installed(environment, name)
+    if len(found) == 1 or all(one.kind == "dist-info" for one in found):
+        return found
+    files: set[str] = set()
+    for one in found:
+        if one.kind == "dist-info":
+            with contextlib.suppress(RecordError):
+                files |= recorded_files(environment, one).paths
+    return tuple(one for one in found if one.kind == "dist-info" or not is_brought(one.info, files))
+
+
+def is_brought(record: str, files: Collection[str]) -> bool:
+    """Tell whether a record of an old kind is one of ``files``: some wheels hold such."""
+    return any(f"{record}{end}" in files for end in ("", "/PKG-INFO", "/EGG-INFO/PKG-INFO"))
 
 
 def files_below(prefix: Path, directory: str) -> Iterator[str]:
