@@ -142,6 +142,11 @@ def wheels(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
 def test_real_wheels_are_installed_as_by_pip_and_uninstalled_to_nothing(
     wheels: list[Path], tmp_path: Path, tell_figures: TellFigures
 ) -> None:
+    prove(wheels, tmp_path, tell_figures)
+
+
+def prove(wheels: list[Path], tmp_path: Path, tell_figures: TellFigures) -> None:
+    """Install the wheels by pip and by us, compare, and uninstall them."""
     assert wheels
     names = [str(wheel) for wheel in wheels]
     prefix = fresh(tmp_path / "environment")
