@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.engine.lock import record_holder
+from sage_pkginstall.engine.planner import PlanRequest
 from sage_pkginstall.engine.tree import Tree, TreeSettings
-from sage_pkginstall.errors import JournalError
+from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
 from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
 from tests.trees import Entry, tree
@@ -218,6 +221,28 @@ def test_copy_leaves_the_directories_of_the_original_alone(tmp_path: Path, elsew
         assert Tree(tmp_path / "copy").area.collect() == (workspace.name,)
         assert volume.is_dir()
     assert not volume.exists()
+
+
+@contextlib.contextmanager
+def no_file_may_grow() -> Iterator[None]:
+    """As on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_error_of_writing_names_the_file(prefix: Path) -> None:
+    """The journal's draft, or what says who holds the lock."""
+    area, lock = prefix / "var/tmp/sage", prefix / "var/lock/pip3.lock"
+    removal = PlanRequest(replaced=frozenset({"bin/old"}))
+    with no_file_may_grow(), pytest.raises(TransactionError, match=rf"{area}/T-.*/journal'"):
+        commit(Tree(prefix), {}, removal)
+    with no_file_may_grow(), pytest.raises(LockError, match=f"{lock}.holder: File too large"):
+        Tree(prefix).recover()
+    assert contents(prefix) == BEFORE
 
 
 def test_persistent_fault_keeps_the_journal_and_the_next_command_undoes(prefix: Path) -> None:

@@ -219,6 +219,8 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Fal
             view = view[os.write(descriptor, view) :]
         if durable:
             _sync(descriptor)
+    except OSError as error:  # of a descriptor, it names no file
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         os.close(descriptor)
 

@@ -295,6 +295,8 @@ def _write_holder(lock: Path, holder: Holder) -> None:
     try:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(holder._asdict()).encode())
+    except OSError as error:
+        raise LockError(path, error.strerror or str(error)) from error
     finally:
         os.close(descriptor)
 
