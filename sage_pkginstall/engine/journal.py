@@ -27,6 +27,10 @@ __all__ = ["NO_IDENTITY", "Journal", "JournalFile", "identity_of"]
 
 NO_IDENTITY = (0, 0)
 _FORMAT = 2
+_OTHER_VERSION = (
+    "run 'sage-pkginstall recover' of the version that wrote it, or see 'sage-pkginstall recover"
+    " --help'"
+)
 _WORKSPACE = re.compile(r"T-[0-9]+-[0-9a-f]{8}")  # see workspace.py
 
 
@@ -59,7 +63,8 @@ class Journal(NamedTuple):
         try:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != _FORMAT:
-                raise JournalError(path, f"its format is {document['format']!r}, not {_FORMAT}")
+                reason = f"its format is {document['format']!r}, not {_FORMAT}"
+                raise JournalError(path, f"{reason}; {_OTHER_VERSION}")
             workspace = _workspace(document["workspace"])
             inode, changed = map(int, document["identity"])
             operations = tuple(_operation(row, workspace) for row in document["operations"])
