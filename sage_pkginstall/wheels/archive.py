@@ -20,6 +20,7 @@ from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.container import Limits, open_regular, read_entries
 from sage_pkginstall.wheels.content import PIECE, EntryStream, Source
 from sage_pkginstall.wheels.fitness import Needs
+from sage_pkginstall.wheels.inflating import library_for
 from sage_pkginstall.wheels.layout import Layout, checked_files
 from sage_pkginstall.wheels.listing import check_record, record_rows
 from sage_pkginstall.wheels.metadata import (
@@ -63,6 +64,7 @@ class WheelArchive(WheelSource):
         self.tags = file_name.tags
         self._descriptor = descriptor
         self._limits = limits
+        self._source = Source(path, descriptor, library_for(os.fstat(descriptor).st_size))
         entries = read_entries(descriptor, limits)
         self._entries = checked_files(entries)
         self._layout = Layout.find(self._entries, file_name)
@@ -211,8 +213,7 @@ class WheelArchive(WheelSource):
         return base.endswith(".pyc") and name[:-1] in self._entries
 
     def _stream(self, name: str) -> EntryStream:
-        source = Source(self.path, self._descriptor)
-        return EntryStream(source, self._entries[name], self._expected.get(name))
+        return EntryStream(self._source, self._entries[name], self._expected.get(name))
 
     def _text(self, filename: str) -> str:
         """Return a file of ``*.dist-info`` as text; raises RefusalError."""

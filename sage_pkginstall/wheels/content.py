@@ -10,7 +10,6 @@ import base64
 import hashlib
 import io
 import os
-import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.errors import WheelError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from sage_pkginstall.wheels.container import Entry
+    from sage_pkginstall.wheels.inflating import Inflater, Library
 
 __all__ = ["HASHES", "PIECE", "EntryStream", "Expected", "Source"]
 
@@ -28,6 +28,7 @@ PIECE = 1 << 20
 """Bytes that are read at once."""
 
 _INPUT = 1 << 18
+_RAW = -15  # windows of 2 to the 15 bytes, and no header
 
 HASHES: Mapping[str, Callable[[], hashlib._Hash | hashlib.blake2b | hashlib.blake2s]] = {
     "sha256": hashlib.sha256,
@@ -51,10 +52,11 @@ class Expected(NamedTuple):
 
 
 class Source(NamedTuple):
-    """The wheel file that entries are read from, and how it is called."""
+    """The wheel file that entries are read from, how it is called, and what inflates them."""
 
     path: Path
     descriptor: int
+    library: Library
 
 
 class EntryStream(io.BufferedIOBase):
@@ -76,7 +78,8 @@ class EntryStream(io.BufferedIOBase):
         self._offset = entry.start
         self._packed_left = entry.packed
         self._left = entry.size
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.deflated else None
+        self._library = source.library
+        self._inflater = self._library.decompressobj(_RAW) if entry.deflated else None
         self._verified: str | None = None
         self.on_piece: Callable[[bytes], object] | None = None
         """Given each piece that is read."""
@@ -98,7 +101,7 @@ class EntryStream(io.BufferedIOBase):
         pieces = []
         while wanted:
             piece = self._piece(wanted)
-            self._crc = zlib.crc32(piece, self._crc)
+            self._crc = self._library.crc32(piece, self._crc)
             self._hasher.update(piece)
             if self.on_piece is not None:
                 self.on_piece(piece)
@@ -122,7 +125,7 @@ class EntryStream(io.BufferedIOBase):
             packed = self._inflater.unconsumed_tail or self._packed(_INPUT)
             try:
                 piece = self._inflater.decompress(packed, min(wanted, PIECE))
-            except zlib.error as error:
+            except self._library.errors as error:
                 self._refuse(f"cannot be inflated ({error})")
             if piece:
                 return piece
@@ -149,7 +152,7 @@ class EntryStream(io.BufferedIOBase):
         value = base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
         self._verified = f"{self._algorithm}={value}"
 
-    def _finish_inflating(self, inflater: zlib._Decompress) -> None:
+    def _finish_inflating(self, inflater: Inflater) -> None:
         """Refuse an entry that inflates to more, or has more, than it should."""
         packed = inflater.unconsumed_tail
         while not inflater.eof:
@@ -159,7 +162,7 @@ class EntryStream(io.BufferedIOBase):
             try:
                 if inflater.decompress(packed, 1):
                     self._refuse(f"is longer than the {self._entry.size} bytes it should have")
-            except zlib.error as error:
+            except self._library.errors as error:
                 self._refuse(f"cannot be inflated ({error})")
             packed = inflater.unconsumed_tail
         if inflater.unused_data or self._packed_left:
