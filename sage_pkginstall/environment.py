@@ -283,10 +283,14 @@ def _file_identity(path: str) -> list[int] | None:
     return [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
 
 
-def _our_code() -> str:
-    """Return the file that holds `introspection`: itself, or the one file that we are."""
-    beside = os.path.join(os.path.dirname(__file__), "introspection.py")  # noqa: PTH118, PTH120
-    return str(getattr(__spec__.loader, "archive", beside))
+def _our_code() -> list[list[int] | None]:
+    """Return the identities of the files that make facts, or of the one file that we are."""
+    archive = getattr(__spec__.loader, "archive", None)
+    if archive is not None:
+        return [_file_identity(str(archive))]
+    beside = os.path.dirname(__file__)  # noqa: PTH120
+    names = ("introspection.py", "target_tags.py")
+    return [_file_identity(os.path.join(beside, name)) for name in names]  # noqa: PTH118
 
 
 def _identity(interpreter: Path) -> list[Any]:
@@ -295,7 +299,7 @@ def _identity(interpreter: Path) -> list[Any]:
     machine = os.uname()
     return [
         __version__,
-        _file_identity(_our_code()),
+        _our_code(),
         os.fspath(interpreter),
         os.path.realpath(interpreter),
         _file_identity(os.fspath(interpreter)),

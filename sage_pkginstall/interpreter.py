@@ -30,28 +30,34 @@ _SECONDS = 120
 _START = """import os, sys
 if sys.version_info < (3, 8):
     sys.exit("it is Python %d.%d, and 3.8 or newer is needed" % sys.version_info[:2])
-sys.path.append(sys.argv[1])
 
 # What site.py does for a virtual environment (PEP 405); -S skips it before Python 3.14.
 binaries = os.path.dirname(os.path.abspath(sys.executable))
 above = os.path.dirname(binaries)
 if any(os.path.isfile(os.path.join(d, "pyvenv.cfg")) for d in (binaries, above)):
     sys.prefix = sys.exec_prefix = above
-exec(sys.argv[2])
+exec(sys.argv[1])
 """
 
 
 def interpreter_facts(interpreter: Path, run: Runner | None) -> dict[str, Any]:
-    """Return the facts about an interpreter, as `introspection.facts_of` gives them.
+    """Return the facts about an interpreter: those of `introspection.facts_of`, and its tags.
 
     ``run`` runs it, if it is given; without, it is run only if it is another program than
     the one that runs us.  Raises EnvironmentFactsError.
     """
-    if run is None and is_our_program(interpreter):
-        from sage_pkginstall.introspection import facts_of  # noqa: PLC0415 -- see above
+    from sage_pkginstall.introspection import facts_of  # noqa: PLC0415 -- once, then cached
+    from sage_pkginstall.target_tags import tags_of  # noqa: PLC0415
 
-        return facts_of(os.fspath(interpreter), os.fspath(interpreter.parent.parent))
-    return _ask(interpreter, run or _run)
+    if run is None and is_our_program(interpreter):
+        facts = facts_of(os.fspath(interpreter), os.fspath(interpreter.parent.parent))
+    else:
+        facts = _ask(interpreter, run or _run)
+    try:
+        return {**facts, "tags": tags_of(facts)}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it does not tell its facts ({type(error).__name__}: {error})"
+        raise EnvironmentFactsError(interpreter, reason) from error
 
 
 def is_our_program(interpreter: Path) -> bool:
@@ -89,14 +95,11 @@ def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
     import json  # noqa: PLC0415 -- not needed by who is not asked
     import pkgutil  # noqa: PLC0415
 
-    import packaging  # noqa: PLC0415 -- only its place is needed
-
-    above = os.path.dirname(packaging.__path__[0])  # noqa: PTH120 -- may be a zipapp
     source = pkgutil.get_data("sage_pkginstall", "introspection.py")
     assert source is not None  # it lies beside this file
     command = [os.fspath(interpreter), "-I", "-S", "-B", "-c", _START]
     try:
-        finished = run([*command, above, source.decode(), _MARKER])
+        finished = run([*command, source.decode(), _MARKER])
     except OSError as error:
         raise EnvironmentFactsError(interpreter, error.strerror or str(error)) from error
     parts = finished.stdout.split(_MARKER.encode())

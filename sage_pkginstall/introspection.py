@@ -1,8 +1,8 @@
-"""What an interpreter tells of itself: schemes, tags, markers, byte-code.
+"""What an interpreter tells of itself: schemes, build, markers, byte-code.
 
 It is run in two ways: by an interpreter that is asked, whose source this file then is
-(Python 3.8 or newer; nothing but its standard library and ``packaging`` is there), and in
-our own process where that gives the same answer; see `interpreter`.
+(Python 3.8 or newer; nothing but its standard library is there), and in our own process
+where that gives the same answer; see `interpreter`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import platform
 import sys
 import sysconfig
 
-from packaging.tags import sys_tags
-
-__all__ = ["facts_of"]
+__all__ = ["build_facts", "facts_of"]
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -37,10 +35,27 @@ def facts_of(executable: str, prefix: str) -> dict[str, object]:
         "version": f"{_PYTHON}.{sys.version_info.micro}",
         "cache_tag": sys.implementation.cache_tag,
         "magic": importlib.util.MAGIC_NUMBER.hex(),
-        "tags": [str(tag) for tag in sys_tags()],
+        "build": build_facts(),
         "markers": _markers(),
         "notice": notice,
         "sysconfig": sysconfig.__file__,
+    }
+
+
+def build_facts() -> dict[str, object]:
+    """Return what decides which compiled modules can be imported; see `target_tags`."""
+    try:
+        libc = os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, OSError, ValueError):
+        libc = None
+    return {
+        "extension": sysconfig.get_config_var("EXT_SUFFIX"),
+        "debug": bool(sysconfig.get_config_var("Py_DEBUG")),
+        "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        "system": sys.platform,
+        "machine": platform.machine(),
+        "bits": sys.maxsize.bit_length() + 1,
+        "libc": libc,
     }
 
 
@@ -85,5 +100,5 @@ def _markers() -> dict[str, str]:
 if __name__ == "__main__":
     import json
 
-    _, _, _, marker = sys.argv
+    _, _, marker = sys.argv
     sys.stdout.write(f"\n{marker}{json.dumps(facts_of(sys.executable, sys.prefix))}{marker}\n")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import packaging
 import pytest
 
+from sage_pkginstall import introspection, target_tags
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ SCRIPT = """import json, subprocess, sys
 sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
 from packaging.markers import default_environment
+from packaging.tags import sys_tags
 from sage_pkginstall.interpreter import interpreter_facts, is_our_program
 python = Path(sys.argv[3])
 asked = lambda command: subprocess.run(command, capture_output=True)
@@ -31,6 +33,7 @@ print(json.dumps({
     "facts": interpreter_facts(python, None),
     "told": interpreter_facts(python, asked),
     "markers": default_environment(),
+    "tags": [str(tag) for tag in sys_tags()],
 }))
 """
 ISOLATED = ("-I", "-S")
@@ -92,6 +95,7 @@ def test_we_say_what_an_environment_of_our_program_says(program: str, tmp_path: 
         assert said["ours"] or sys.platform == "darwin"  # where a framework may start another
         assert said["facts"] == said["told"]
         assert said["markers"] == said["facts"]["markers"]
+        assert said["tags"] == said["facts"]["tags"]
 
 
 @OURS_ONLY
@@ -173,3 +177,64 @@ def test_who_is_not_isolated_asks(options: tuple[str, ...], tmp_path: Path) -> N
     said = answer(PROGRAMS[0], python, *options)
     assert not said["ours"]
     assert said["facts"] == said["told"]
+
+
+def pythons_with_pip() -> Iterator[tuple[str, list[str]]]:
+    """Yield each Python of this machine that has pip, with the tags that pip gives it."""
+    code = "from pip._vendor.packaging.tags import sys_tags; print(*sys_tags(), sep=chr(10))"
+    names = ["pypy3", *(f"python3.{minor}" for minor in range(8, 15))]
+    directories = [
+        *os.get_exec_path(),
+        *map(str, Path("~/.pyenv/versions").expanduser().glob("*/bin")),
+    ]
+    for name in names:
+        for directory in directories:
+            python = shutil.which(name, path=directory)
+            if python:
+                words = [python, "-c", code]
+                asked = subprocess.run(words, check=False, capture_output=True, text=True)
+                if asked.returncode == 0:
+                    yield program_of(python), asked.stdout.split()
+
+
+def test_tags_are_those_that_pip_gives_to_any_python() -> None:
+    """In any order, and cpXY-none-any aside, which came late: pip may have an older packaging."""
+    compared = 0
+    for python, tags in pythons_with_pip():
+        ours = answer(PROGRAMS[0], Path(python))["told"]["tags"]
+        assert set(tags) == {tag for tag in ours if tag in tags or not tag.endswith("-none-any")}
+        compared += 1
+    assert compared
+
+
+def test_extension_modules_of_another_machine_are_none_of_ours() -> None:
+    facts = introspection.facts_of(sys.executable, sys.prefix)
+    others = {**facts, "build": {**introspection.build_facts(), "bits": 31}}
+    assert target_tags.tags_of(facts)[-1] == target_tags.tags_of(others)[-1]
+    assert {tag.rpartition("-")[2] for tag in target_tags.tags_of(others)} == {"any"}
+
+
+@pytest.mark.parametrize(
+    ("implementation", "extension", "best"),
+    [
+        ("pypy", ".pypy39-pp73-x86_64-linux-gnu.so", "pp39-pypy39_pp73"),
+        ("graalpy", ".graalpy-38-native-x86_64-darwin.dylib", "graalpy39-graalpy_38_native"),
+        ("other", ".so", "other39-none"),
+        ("cpython", ".cpython-39-x86_64-linux-gnu.so", "cp39-cp39"),
+    ],
+)
+def test_names_of_extension_modules_tell_the_abi(
+    implementation: str, extension: str, best: str
+) -> None:
+    build = {**introspection.build_facts(), "extension": extension, "debug": False}
+    facts = {"implementation": implementation, "version": "3.9.1", "build": build}
+    assert target_tags.tags_of(facts)[0].startswith(f"{best}-")
+
+
+def test_debug_and_free_threaded_builds_have_names_of_their_own() -> None:
+    build = {**introspection.build_facts(), "debug": True, "free_threaded": True}
+    for version, best in (("3.12.0", "cp312-cp312d-"), ("3.13.0", "cp313-cp313td-")):
+        facts = {"implementation": "cpython", "version": version, "build": build}
+        tags = target_tags.tags_of(facts)
+        assert tags[0].startswith(best)
+        assert any(tag.startswith(f"{best[:-2]}-") for tag in tags)
