@@ -134,7 +134,8 @@ def test_conflict_of_wheels_of_one_call_can_be_refused(
     ]
     ended = run_cli("install", "--conflicts", "error", "--prefix", venv, *wheels, status=1)
     assert ended.stderr.endswith(
-        f"cannot install {path}: it is in two of the wheels, with different contents\n"
+        f"cannot install {path}: the wheels of one and two have it with different contents;"
+        " leave one of them out\n"
     )
     assert files(venv) == before
 

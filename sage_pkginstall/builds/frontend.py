@@ -125,14 +125,14 @@ class Backend:
         except (hooks.BackendUnavailable, hooks.BackendInvalid) as error:
             if isinstance(error, hooks.BackendUnavailable):
                 self.programs.log.write(error.traceback)
-            reason = f"its backend {self.system.backend} cannot be imported"
-            raise self.programs.failure(self.source, reason) from error
+            fault = f"its backend {self.system.backend} cannot be imported"
+            raise self.programs.failure(self.source, fault) from error
         except hooks.HookMissing as error:
             reason = f"its backend {self.system.backend} has no {error.hook_name}"
             raise BuildError(self.source, reason) from error
         except hooks.UnsupportedOperation as error:
-            reason = f"its backend {self.system.backend} refuses {hook}"
-            raise self.programs.failure(self.source, reason) from error
+            fault = f"its backend {self.system.backend} refuses {hook}"
+            raise self.programs.failure(self.source, fault) from error
         except ValueError as error:  # backend-path leaves the source
             reason = f"backend-path of its pyproject.toml cannot be used: {error}"
             raise BuildError(self.source, reason) from error

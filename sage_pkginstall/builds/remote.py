@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sage_pkginstall.environment import cache_directory, write_cached
 from sage_pkginstall.errors import UsageError
@@ -239,6 +239,16 @@ class Remote:
         return cache_directory() / "remote-down" / name
 
 
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of a URL of the web, None for something else."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of a bracket that is not closed, a port that is no number
+        return None
+    return parts if good else None
+
+
 def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remote | None:
     """Return the server that the variables name, None if they name none.
 
@@ -247,19 +257,19 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
     url = environ.get("SAGE_PKGINSTALL_REMOTE", "")
     if not url:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    parts = _parts(url)
+    if parts is None:
         reason = "it is no URL that begins with http:// or https://"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
     mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
     if mode not in _MODES:
-        reason = f"it is neither {' nor '.join(_MODES)}"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE_MODE={mode!r}: {reason}")
+        neither = f"it is neither {' nor '.join(_MODES)}"
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE_MODE={mode!r}: {neither}")
     return Remote(
         url.rstrip("/") + "/",
         warn,
         writable=mode == "read-write",
-        headers=_authorization(environ, parts.hostname, warn),
+        headers=_authorization(environ, parts.hostname or "", warn),
     )
 
 

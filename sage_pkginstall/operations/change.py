@@ -173,8 +173,10 @@ def _twice_staged(change: Change) -> tuple[str, ...]:
         owners.update(dict.fromkeys(staged.replaced & before, staged.name))
         before |= staged.paths
     if owners and change.conflicts == "error":
-        reason = "it is in two of the wheels, with different contents"
-        raise ConflictError(min(owners), reason)
+        path, last = min(owners.items())
+        first = next(staged.name for staged in change.staged if path in staged.paths)
+        reason = f"the wheels of {first} and {last} have it with different contents"
+        raise ConflictError(path, f"{reason}; leave one of them out")
     return tuple(
         f"{path} is in two of the wheels, with different contents: that of {name} is installed"
         for path, name in sorted(owners.items())

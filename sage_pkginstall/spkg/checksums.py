@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sage_pkginstall.errors import PackageError
 
@@ -95,6 +96,8 @@ def _tarball(package: str, entry: dict[str, str], version: str) -> Tarball:
     if set("/\0") & set(filename) or filename in {"", ".", ".."}:
         raise PackageError(package, f"its checksums.ini names no file: {filename!r}")
     url = entry.get("upstream_url")
+    if url and not _is_url(url):
+        raise PackageError(package, f"its checksums.ini has no upstream_url: {url!r}")
     return Tarball(
         filename,
         sha256=_hash(package, entry, "sha256"),
@@ -102,6 +105,13 @@ def _tarball(package: str, entry: dict[str, str], version: str) -> Tarball:
         section=entry.get("section", ""),
         sha1=_hash(package, entry, "sha1"),
     )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return bool(urlsplit(text).scheme)
+    except ValueError:
+        return False
 
 
 def _hash(package: str, entry: dict[str, str], algorithm: str) -> str | None:

@@ -156,7 +156,7 @@ def build(job: Job) -> None:
     Raises ScriptError if one fails, PackageError if there is nothing to run.
     """
     if not (job.place.build_directory / "spkg-install").exists():
-        raise PackageError(job.package.name, "it has no script spkg-install")
+        raise PackageError(job.package.name, "it has no script spkg-install; write spkg-install.in")
     mark_staged(job.place, staged=False)
     with job.effects.progress.phase("build"):
         staged.open_for_scripts(job.place)

@@ -23,6 +23,7 @@ from sage_pkginstall.spkg.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from http.client import HTTPMessage
 
     from sage_pkginstall.spkg.checksums import Tarball
     from sage_pkginstall.spkg.package import Package
@@ -87,7 +88,7 @@ class Sources:
                 found = self._by_pip(package, tarball, project, Path(directory))
             else:
                 found = self._by_url(package, tarball, Path(directory))
-            _check(package, tarball, found)
+            _check(package, tarball, found, downloaded=True)
             found.chmod(0o644)
             found.replace(path)
 
@@ -105,10 +106,8 @@ class Sources:
         files = [path for path in directory.iterdir() if path.is_file()]
         if status != 0 or len(files) != 1:
             wanted = f"{project.name} {project.version}"
-            reason = f"pip cannot download {wanted} (exit status {status})"
-            raise PackageError(
-                package.name, f"{reason}; or put {tarball.filename} into {self.distfiles}"
-            )
+            reason = f"pip cannot download {wanted} (exit status {status}), as it says above"
+            raise PackageError(package.name, f"{reason}; {self._remedy(tarball)}")
         return files[0]
 
     def _by_url(self, package: Package, tarball: Tarball, directory: Path) -> Path:
@@ -117,8 +116,12 @@ class Sources:
         try:
             self.download(url, path)
         except OSError as error:
-            raise PackageError(package.name, f"cannot download {url}: {error}") from error
+            reason = f"cannot download {url}: {error}"
+            raise PackageError(package.name, f"{reason}; {self._remedy(tarball)}") from error
         return path
+
+    def _remedy(self, tarball: Tarball) -> str:
+        return f"mend that, or put {tarball.filename} into {self.distfiles}"
 
 
 def choose_tarball(package: Package, tags: Sequence[str]) -> Tarball:
@@ -144,7 +147,10 @@ def choose_tarball(package: Package, tags: Sequence[str]) -> Tarball:
         if not tarball.is_wheel:
             return tarball
     names = ", ".join(tarball.filename for tarball in package.tarballs)
-    raise PackageError(package.name, f"none of its wheels fits this machine: {names}")
+    reason = f"none of its wheels fits this machine: {names}"
+    raise PackageError(
+        package.name, f"{reason}; add one that does, or its sources, to checksums.ini"
+    )
 
 
 def index_project(package: Package, tarball: Tarball) -> Project | None:
@@ -163,14 +169,28 @@ def index_project(package: Package, tarball: Tarball) -> Project | None:
 def download_url(url: str, path: Path) -> None:
     """Copy what ``url`` (http, https, ftp) gives into the file ``path``.  Raises OSError."""
     if urlsplit(url).scheme not in {"http", "https", "ftp"}:
-        raise OSError(0, f"it is no URL of the web: {url}")
-    import urllib.request  # noqa: PLC0415 -- slow, and rarely needed
+        raise OSError("it is no URL of the web")
+    import http.client  # noqa: PLC0415 -- slow, and rarely needed
+    import urllib.request  # noqa: PLC0415
 
-    with (
-        urllib.request.urlopen(url, timeout=_SECONDS) as response,  # noqa: S310 -- see above
-        path.open("wb") as file,
-    ):
-        shutil.copyfileobj(response, file, _CHUNK)
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=_SECONDS) as response,  # noqa: S310 -- see above
+            path.open("wb") as file,
+        ):
+            shutil.copyfileobj(response, file, _CHUNK)
+            _require_whole(response.headers, file.tell())
+    except (http.client.InvalidURL, ValueError) as error:
+        raise OSError(f"it is no URL ({error})") from error
+    except http.client.HTTPException as error:
+        raise OSError(f"what answers does not speak HTTP ({error!r})") from error
+
+
+def _require_whole(headers: HTTPMessage, size: int) -> None:
+    """Raise OSError if the server said that there is more: a read does not tell."""
+    announced = headers.get("Content-Length")
+    if announced is not None and announced.isdecimal() and int(announced) != size:
+        raise OSError(f"it ended after {size} of {announced} bytes")
 
 
 def _project_of(filename: str) -> Project | None:
@@ -206,15 +226,24 @@ def _wheel_options(filename: str) -> list[str]:
     return options + [f"--platform={one}" for one in platform.split(".")]
 
 
-def _check(package: Package, tarball: Tarball, path: Path) -> None:
-    """Raise PackageError unless the file has the hash that checksums.ini gives."""
+def _check(package: Package, tarball: Tarball, path: Path, *, downloaded: bool = False) -> None:
+    """Raise PackageError unless the file has the hash that checksums.ini gives.
+
+    A file that was just ``downloaded`` is not kept then.
+    """
     if tarball.digest is None:
-        raise PackageError(package.name, f"its checksums.ini has no sha256 of {tarball.filename}")
+        lack = f"its checksums.ini has no sha256 of {tarball.filename}"
+        raise PackageError(package.name, f"{lack}; add it")
     algorithm, wanted = tarball.digest
     digest = hashlib.new(algorithm, usedforsecurity=algorithm != "sha1")
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
             digest.update(block)
-    if digest.hexdigest() != wanted:
-        reason = f"the {algorithm} of {path} is {digest.hexdigest()}, not {wanted}"
+    found = digest.hexdigest()
+    if found != wanted and downloaded:
+        fault = f"the {algorithm} of {tarball.filename}, as downloaded, is {found}, not {wanted}"
+        remedy = "it was not kept; try again, and if it comes again, find out who changed it"
+        raise PackageError(package.name, f"{fault}; {remedy}")
+    if found != wanted:
+        reason = f"the {algorithm} of {path} is {found}, not {wanted}"
         raise PackageError(package.name, f"{reason}; delete the file to have it downloaded anew")

@@ -86,10 +86,9 @@ class RequirementLine(NamedTuple):
     def verified_wheel(self) -> Path:
         """Return the wheel, which has one of the line's hashes if it gives any.
 
-        Raises RequirementError, also if the line gives no wheel.
+        Only of a line that names one.  Raises RequirementError.
         """
-        if self.wheel is None:
-            raise RequirementError(self.text, "it names no wheel, and no index is asked")
+        assert self.wheel is not None
         if not self.wheel.is_file():
             raise RequirementError(self.text, f"there is no file {self.wheel}")
         if self.hashes and not any(_digest(self.wheel, a) == value for a, value in self.hashes):

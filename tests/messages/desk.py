@@ -95,7 +95,7 @@ def produces(*messages: str) -> Callable[[Callable[[Desk], str]], Callable[[Desk
             said = scenario(desk)
             assert 'cli/main.py", line' not in said  # a traceback of ours; backends may have some
             missing = [text for text in messages if not re.search(_pattern(text), said)]
-            assert missing == [], said
+            assert missing == [], f"missing: {missing}\n{said}"
 
         return test
 

@@ -80,7 +80,7 @@ def test_managed_prefix(desk: Desk) -> str:
 @produces(
     "cannot go on: {reason}: '{path}'; do this as a user who may, the owner of the prefix, say",
     "cannot go on: {reason}: '{path}'; make room, then repeat the command",
-    "cannot change {prefix}: {reason}; nothing was changed",
+    "cannot change {prefix}: {reason} at {path}; nothing was changed",
 )
 def test_failing_disk(desk: Desk) -> str:
     wheel = make_wheel(desk.directory, "foo", "1")
@@ -138,3 +138,8 @@ def test_reader_that_ends_first_is_no_traceback(words: list[str]) -> None:
     ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@produces("{message}; see {command} --help")
+def test_wrong_option(desk: Desk) -> str:
+    return desk.run("list", "--nonsense", status=2)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import tarfile
+import zipfile
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sage_pkginstall.builds.products import only_wheel
+from sage_pkginstall.errors import BuildError
 from tests.messages.desk import produces
 from tests.sources import make_source
 from tests.trees import plant
@@ -134,7 +139,8 @@ def test_pip_fails_as_front_end(desk: Desk) -> str:
     " wheel store only",
     "cannot meet requirement '{requirement}': the wheel store has no wheel of it",
     "cannot meet requirement '{requirement}': the wheel store has only {wheels}",
-    "cannot meet requirement '{requirement}': the wheel store has {wheels}, but not for {python}",
+    "cannot meet requirement '{requirement}': the wheel store has {wheels}, but not"
+    " for {implementation} {version}",
     "cannot meet requirement '{requirement}': it contradicts {requirements}",
 )
 def test_build_requirements_at_fault(desk: Desk) -> str:
@@ -164,3 +170,26 @@ def test_cache_that_cannot_be_filled(desk: Desk) -> str:
     plant(desk.directory, {"cache": b""})
     source = make_source(desk.directory / "source", requires=["foo"])
     return build(desk, source, SAGE_PKGINSTALL_CACHE=str(desk.directory / "cache"))
+
+
+@produces(
+    "cannot install {wheel}: METADATA has a bad requirement: {reason}",
+    "cannot install {wheel}: it holds no METADATA",
+)
+def test_build_requirement_that_is_damaged(desk: Desk) -> str:
+    make_wheel(desk.directory, "odd", "1", metadata=["Requires-Dist: ["])
+    with zipfile.ZipFile(desk.directory / "none-1-py3-none-any.whl", "w"):
+        pass
+    said = ""
+    for name in ("odd", "none"):
+        source = make_source(desk.directory / name, requires=[name])
+        said += build(desk, source, "--store", str(desk.directory))
+    return said
+
+
+@produces("cannot build {source}: no wheel found after building")
+def test_front_end_that_builds_nothing(desk: Desk) -> str:
+    (desk.directory / "dist").mkdir()
+    with pytest.raises(BuildError) as caught:
+        only_wheel(desk.directory / "dist", desk.directory)
+    return str(caught.value)

@@ -24,6 +24,7 @@ from tests.trees import plant
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.lyingserver import Liar
     from tests.messages.desk import Desk
 
 pytest.importorskip("urllib3")
@@ -127,7 +128,7 @@ def test_remote_cache_that_cannot_be(desk: Desk) -> str:
 
 
 @produces(
-    "Warning: the remote cache {url} is not used: {reason}; the build goes on",
+    "Warning: the remote cache {url} is not used: {fault}; the build goes on",
     "Warning: {file} is not read: {reason}; the remote cache is asked without a password",
 )
 def test_remote_cache_that_refuses(desk: Desk) -> str:
@@ -139,8 +140,8 @@ def test_remote_cache_that_refuses(desk: Desk) -> str:
 
 
 @produces(
-    "Warning: {url} is damaged ({reason}): the wheel is built",
-    "Warning: {url} is damaged ({reason}): the backend is asked",
+    "Warning: {url}ac/{key} is damaged ({reason}): the wheel is built",
+    "Warning: {url}ac/{key} is damaged ({reason}): the backend is asked",
 )
 def test_remote_cache_that_lies(desk: Desk) -> str:
     source = make_source(desk.directory / "source")
@@ -186,3 +187,22 @@ def test_packages_that_are_not_taken(desk: Desk) -> str:
     document = {**json.loads(about.read_bytes()), "sha256": hash_file(kept)}
     about.write_text(json.dumps(document))
     return said + world.spkg("foo").stderr
+
+
+@produces("Warning: {url}cas/{hash} is damaged ({reason}): the wheel is built")
+def test_remote_cache_with_another_wheel(desk: Desk) -> str:
+    source = make_source(desk.directory / "source")
+    kept: dict[str, bytes] = {}
+
+    def lie(request: Liar) -> None:
+        if request.command == "PUT":
+            body = request.rfile.read(int(request.headers["Content-Length"]))
+            kept[request.path] = body[::-1] if "/cas/" in request.path else body
+        found = kept.get(request.path)
+        request.answer(found or b"", 200 if found else 404)
+
+    with liar(lie) as url:
+        remote = {"SAGE_PKGINSTALL_REMOTE": url, "SAGE_PKGINSTALL_REMOTE_MODE": "read-write"}
+        build(desk, source, status=0, **remote)
+        other = str(desk.directory / "other")
+        return build(desk, source, status=0, **remote, SAGE_PKGINSTALL_CACHE=other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -134,3 +135,24 @@ def test_what_others_planted(desk: Desk) -> str:
     plant(desk.prefix, {"var/lock/pip3.lock": b""})
     os.chown(desk.prefix / "var/lock/pip3.lock", 12345, -1)
     return desk.run("install", make_wheel(desk.directory, "foo", "1"), status=1)
+
+
+@produces(
+    "cannot lock {path}: gave up after {seconds} s; it is held by another program; end that process"
+    " if it hangs, then repeat",
+    "waiting for the lock {path}, held by {holder} ...",
+)
+def test_another_program_holds_the_lock(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    lock = plant(desk.prefix, {"var/lock/pip3.lock": b""}) / "var/lock/pip3.lock"
+    waits: list[str | Path] = [sys.executable, "-I", "-c", START, ROOT, "flock", lock, "true"]
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        said = desk.run("install", "--lock-timeout", "0", wheel, status=1)
+        with subprocess.Popen(waits, stderr=subprocess.PIPE) as waiting:
+            assert waiting.stderr is not None
+            begun = os.read(waiting.stderr.fileno(), 4096)
+            fcntl.flock(held, fcntl.LOCK_UN)
+            said += (begun + waiting.stderr.read()).decode()
+    assert said.endswith(" ... ok\n")
+    return said

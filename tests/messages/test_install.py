@@ -6,6 +6,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import RecordError
+from sage_pkginstall.wheels.installed import installed_distributions
+from sage_pkginstall.wheels.records import recorded_files
 from tests.messages.desk import produces
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
@@ -94,8 +100,8 @@ def test_requirement_is_missing(desk: Desk) -> str:
 
 @produces(
     "Warning: {info} has no readable RECORD: only that directory is removed, other files of"
-    " {name} may stay",
-    "Warning: {name} lists '{path}', which is outside of the prefix and stays",
+    " {name} {version} may stay",
+    "Warning: {name} {version} lists '{path}', which is outside of the prefix and stays",
 )
 def test_records_at_fault(desk: Desk) -> str:
     desk.install("foo")
@@ -127,3 +133,37 @@ def test_wheels_for_others(desk: Desk) -> str:
     said = desk.run("install", wheel, status=1)
     wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Python: <3"])
     return said + desk.run("install", wheel, status=1)
+
+
+@produces(
+    "cannot read record {path}: there is no such file",
+    "cannot read record {path}: it holds a NUL byte",
+    "cannot read record {path}: an installation of kind {kind} lists no files",
+)
+def test_what_lists_no_files(desk: Desk) -> str:
+    desk.install("foo", x="")
+    desk.install("bar", y="")
+    plant(desk.site, {"foo-1.dist-info/RECORD": b"\0"})
+    (desk.site / "bar-1.dist-info/RECORD").unlink()
+    plant(desk.site, {"old-1-py3.11.egg-info": b"Name: old\nVersion: 1\n"})
+    environment = target_environment(desk.prefix)
+    said = ""
+    for installed in installed_distributions(environment):
+        with pytest.raises(RecordError) as caught:
+            recorded_files(environment, installed)
+        said += f"{caught.value}\n"
+    return said
+
+
+@produces(
+    "cannot meet requirement '{text}': it has an option that is not supported; remove it",
+    "cannot meet requirement '{text}': {name} is no name of a distribution",
+    "cannot meet requirement '{text}': its marker cannot be read",
+    "cannot meet requirement '{text}': there is no file {path}",
+    "cannot meet requirement '{text}': a hash in a URL is not supported; write --hash=sha256:…",
+)
+def test_requirements_at_fault(desk: Desk) -> str:
+    place = f"file://{desk.directory}/foo-1-py3-none-any.whl"
+    texts = [f"foo @ {place} --nonsense", f"!! @ {place}", f"foo @ {place} ; x", f"foo @ {place}"]
+    texts.append(f"foo @ {place}#sha256=0")
+    return "".join(desk.run("install", text, status=1) for text in texts)

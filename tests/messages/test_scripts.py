@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from sage_pkginstall.errors import PackageError
+from sage_pkginstall.spkg.build_directory import erase
+from sage_pkginstall.spkg.package import read_package
+from sage_pkginstall.spkg.variables import PackageVariables, read_variables
+from tests.conftest import ROOT, START
 from tests.messages.desk import produces
-from tests.sageworld import SageWorld
+from tests.sageworld import BIN, SageWorld
+from tests.sources import make_source
+from tests.terminal import run_in_terminal
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
@@ -43,6 +57,7 @@ def test_more_package_directories_at_fault(desk: Desk) -> str:
 
 @produces(
     "cannot use SAGE_SUDO={text}: {reason}",
+    "cannot use SAGE_SUDO={text}: there is no program {name}",
     "cannot handle package {name}: {program} could not change {prefix} (exit status {status})",
 )
 def test_sudo_at_fault(desk: Desk) -> str:
@@ -152,3 +167,112 @@ def test_dependency_that_is_not_named(desk: Desk) -> str:
     wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar"])
     world.package("foo", "1", {}, wheel=wheel)
     return world.spkg("foo").stderr
+
+
+@produces(
+    "cannot handle package {name}: a package's name is of letters, digits, '_', '.' and '+'",
+    "cannot handle package {name}: {text} is no version",
+    "cannot handle package {name}: it has no script spkg-install; write spkg-install.in",
+    "cannot handle package {name}: its wheels have no target: neither {tree} nor SAGE_VENV has a"
+    " python3; make a virtual environment there ('python3 -m venv --without-pip DIRECTORY')",
+    "cannot read record {path}: it has a line that is none of ours: {line}",
+    "Warning: {directory} is kept: an editable distribution is there",
+)
+def test_packages_at_odds(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("b", "1", {}, source={"x": ""})
+    world.package("c", "1", {}, wheel=make_wheel(desk.directory, "c", "1"))
+    world.package(
+        "d", "1", {"spkg-install.in": 'echo x >"$SAGE_PKGINSTALL_PACKAGE_DIR/wheels.jsonl"'}
+    )
+    said = "".join(world.spkg(word, status=1).stderr for word in ("a-1/2", "b", "d"))
+    empty = str(desk.directory / "empty")
+    said += world.spkg("c", empty, status=1, SAGE_LOCAL=empty, SAGE_VENV=empty).stderr
+    with pytest.raises(PackageError) as caught:  # make tells it
+        read_package(world.packages / "a-b")
+    source = make_source(desk.directory / "e")
+    files = {path.name: path.read_text() for path in source.iterdir()}
+    world.package("e", "1", {"spkg-install.in": "cd src; sdh_pip_editable_install ."}, source=files)
+    return f"{said}{caught.value}\n{world.spkg('e').stderr}"
+
+
+@produces("{name} is experimental. Install it? [Y/n]")
+def test_experimental_package_on_a_terminal(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", {**NOTHING, "type": "experimental"})
+    trees = dict.fromkeys(("SAGE_LOCAL", "SAGE_VENV"), str(desk.prefix))
+    env = {**os.environ, "SAGE_ROOT": str(world.root), **trees}
+    ended = run_in_terminal([BIN / "sage-spkg", "foo"], env, {r"\[Y/n\]": b"n\n"})
+    assert ended.status == 1
+    return ended.text
+
+
+@produces(
+    "cannot handle package {name}: cannot make {directory}: {reason}",
+    "cannot handle package {name}: {program} cannot make {directory}",
+    "cannot handle package {name}: it could not be uninstalled from {tree} (exit status {status})",
+)
+def test_directories_that_cannot_be_made(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", NOTHING)
+    world.spkg("foo")
+    said = ""
+    for sudo in ("", "false"):  # nobody makes directories in /sys
+        env = {"SAGE_BUILD_DIR": "/sys/none", "SAGE_SUDO": sudo}
+        said += world.spkg("foo", status=1, **env).stderr
+    return said + world.clean("foo", status=1, SAGE_SUDO="false").stderr
+
+
+@produces(
+    "cannot handle package {name}: its build directory {directory} cannot be deleted: {reason}"
+)
+def test_build_directory_that_stays(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    variables = read_variables({"SAGE_ROOT": str(world.root), "SAGE_LOCAL": str(desk.prefix)})
+    place = PackageVariables(variables, desk.prefix, "foo", "1")
+    plant(place.build_directory, {"x": b""})
+
+    def rmtree(path: str) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)  # a mount lies there, say
+
+    desk.patch.setattr(shutil, "rmtree", rmtree)
+    with pytest.raises(PackageError) as caught:
+        erase(place, lambda _: 1)
+    return str(caught.value)
+
+
+@produces("cannot handle package {name}: it is not on PATH; put the tool's build/bin there")
+def test_tool_without_its_helpers(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", NOTHING)
+    shutil.copytree(ROOT / "sage_pkginstall", desk.directory / "alone" / "sage_pkginstall")
+    command = [sys.executable, "-I", "-c", START, str(desk.directory / "alone"), "spkg", "foo"]
+    env = {**os.environ, "SAGE_ROOT": str(world.root), "PATH": os.defpath}
+    env |= dict.fromkeys(("SAGE_LOCAL", "SAGE_VENV"), str(desk.prefix))
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+@produces(
+    "cannot handle package {name}: {path} is not to be changed or run by SAGE_SUDO, since {reason};"
+    " let it belong to root alone",
+    "cannot install {path}: it does not belong to the user who asks for that",
+    "cannot install {path}: it was changed while it was copied",
+)
+def test_what_root_does_not_do_for_others(desk: Desk) -> str:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    staged = plant(desk.directory / "staged", {"share/x": b""})
+    link, tree, request = (desk.directory / name for name in ("link", "tree", "request"))
+    link.symlink_to(staged)
+    tree.mkdir()
+    said = ""
+    for asker, place, owner in ((0, link, 0), (0, staged, 12345), (12345, staged, 12345)):
+        os.chown(staged, owner, -1)
+        tree.chmod(0o777 if asker else 0o755)
+        asked = {"action": "install", "package": "foo", "version": "1", "tree": str(tree)}
+        request.write_text(json.dumps({**asked, "staged": str(place)}))
+        os.chown(request, asker, -1)
+        said += desk.cli("commit-package", request, status=1).stderr
+    return said
