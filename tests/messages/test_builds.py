@@ -67,6 +67,7 @@ def build(desk: Desk, source: Path, *options: str, **variables: str) -> str:
     "cannot build {source}: pyproject.toml cannot be read: {reason}",
     "cannot build {source}: [build-system] of pyproject.toml has no 'requires'",
     "cannot build {source}: 'requires' of [build-system] is no list of strings",
+    "cannot build {source}: 'backend-path' of [build-system] is no list of strings",
     "cannot build {source}: build-backend of pyproject.toml is no string",
     "cannot build {source}: backend-path of its pyproject.toml cannot be used: {reason}",
 )
@@ -81,6 +82,7 @@ def test_build_systems_at_fault(desk: Desk) -> str:
         "requires = 3",
         "requires = []\nbuild-backend = 3",
         'requires = []\nbuild-backend = "backend"\nbackend-path = [".."]',
+        "requires = []\nbackend-path = 3",
         "requires",
     ):
         (source / "pyproject.toml").write_text(f"[build-system]\n{text}\n")
@@ -175,13 +177,17 @@ def test_cache_that_cannot_be_filled(desk: Desk) -> str:
 @produces(
     "cannot install {wheel}: METADATA has a bad requirement: {reason}",
     "cannot install {wheel}: it holds no METADATA",
+    "cannot install {wheel}: its METADATA has {number} bytes",
+    "cannot install {wheel}: it cannot be read: {reason}",
 )
 def test_build_requirement_that_is_damaged(desk: Desk) -> str:
     make_wheel(desk.directory, "odd", "1", metadata=["Requires-Dist: ["])
     with zipfile.ZipFile(desk.directory / "none-1-py3-none-any.whl", "w"):
         pass
+    plant(desk.directory, {"junk-1-py3-none-any.whl": b"junk"})
+    make_wheel(desk.directory, "big", "1", metadata=[f"X: {' ' * (16 << 20)}"])
     said = ""
-    for name in ("odd", "none"):
+    for name in ("odd", "none", "junk", "big"):
         source = make_source(desk.directory / name, requires=[name])
         said += build(desk, source, "--store", str(desk.directory))
     return said

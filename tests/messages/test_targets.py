@@ -35,7 +35,6 @@ def program(path: Path, text: str) -> Path:
 
 
 @produces(
-    "cannot use target interpreter {path}: {reason}",
     "cannot use target interpreter {path}: there is no such file",
     "cannot use target interpreter {path}: the directory holds no bin/python3; make one with"
     " 'python3 -m venv --without-pip {directory}'",
