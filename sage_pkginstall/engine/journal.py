@@ -63,8 +63,8 @@ class Journal(NamedTuple):
         try:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != _FORMAT:
-                reason = f"its format is {document['format']!r}, not {_FORMAT}"
-                raise JournalError(path, f"{reason}; {_OTHER_VERSION}")
+                other = f"its format is {document['format']!r}, not {_FORMAT}"
+                raise JournalError(path, f"{other}; {_OTHER_VERSION}")
             workspace = _workspace(document["workspace"])
             inode, changed = map(int, document["identity"])
             operations = tuple(_operation(row, workspace) for row in document["operations"])

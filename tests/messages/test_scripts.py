@@ -232,10 +232,10 @@ def test_build_directory_that_stays(desk: Desk) -> str:
     place = PackageVariables(variables, desk.prefix, "foo", "1")
     plant(place.build_directory, {"x": b""})
 
-    def rmtree(path: str) -> None:
+    def rmdir(path: str, **_: object) -> None:
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)  # a mount lies there, say
 
-    desk.patch.setattr(shutil, "rmtree", rmtree)
+    desk.patch.setattr(os, "rmdir", rmdir)
     with pytest.raises(PackageError) as caught:
         erase(place, lambda _: 1)
     return str(caught.value)
