@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.engine import files
+from sage_pkginstall.engine.journal import identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -243,16 +244,18 @@ _SIMPLE: dict[str, Callable[[Path], object]] = {
 
 
 class _Journals:
-    """Journals name inodes, which are others in a copy."""
+    """Journals name inodes, which are others in a copy, but not on the disk that lost power."""
 
     def __init__(self, disk: Path) -> None:
+        self.area = disk / "var" / "tmp" / "sage"
         self.numbers = {
             os.path.relpath(entry, disk): os.lstat(entry).st_ino for entry in disk.rglob("*")
         }
 
     def adapted(self, data: bytes) -> bytes:
-        """Return a journal with the inode numbers of the copy."""
+        """Return a journal with the inode numbers of the copy, and its workspace's identity."""
         document = json.loads(data)
+        document["identity"] = identity_of(self.area / document["workspace"])
         for row in document["operations"]:
             if row[0] == "swap":
                 row[3] = self.numbers[row[2]]
