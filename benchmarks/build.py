@@ -381,6 +381,7 @@ def make_list(yard: Yard, jobs: int, goals: list[str], *, keep: bool) -> Usage:
         "SAGE_LOCAL": os.fspath(yard.root / "local"),
         "SAGE_LOGS": os.fspath(yard.root / "logs"),
         "SAGE_PKGINSTALL_CACHE": os.fspath(yard.root / "list cache"),
+        "SAGE_PKGINSTALL_BUILT": "packages",
     }
     try:
         return measure(["make", f"-j{jobs}", *goals], ROOT, environment)

@@ -34,6 +34,7 @@ PATCH = "--- a/data\n+++ b/data\n@@ -1 +1 @@\n-1\n+2\n"
 def world(tmp_path: Path, venv: Path) -> SageWorld:
     world = SageWorld.make(tmp_path, venv)
     world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
+    world.env["SAGE_PKGINSTALL_BUILT"] = "packages"
     return world
 
 
@@ -221,6 +222,13 @@ def test_check_and_kept_build_directory_want_a_build(world: SageWorld) -> None:
     assert is_kept(world)
     assert not is_taken(world.spkg("data", "-c"))
     assert not is_taken(world.spkg("data", "-s"))
+
+
+def test_scripts_run_each_time_unless_asked(world: SageWorld) -> None:
+    package(world)
+    assert is_kept(world)
+    del world.env["SAGE_PKGINSTALL_BUILT"]
+    assert not is_taken(world.spkg("data"))
 
 
 def test_variables_turn_it_off(world: SageWorld) -> None:

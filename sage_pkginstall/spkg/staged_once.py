@@ -185,7 +185,7 @@ def _is_wanted(job: Job) -> bool:
     more = [name for name in ("preinst", "pipinst", "postinst") if package.script(name)]
     is_checked = job.options.check != "no" and package.script("check") is not None
     return (
-        common.environ.get("SAGE_PKGINSTALL_BUILT") not in {"no", "wheels"}
+        common.environ.get("SAGE_PKGINSTALL_BUILT") == "packages"
         and package.kind == "normal"
         and not (package.is_python or more or is_checked or common.sudo)
         and not job.options.keep_build

@@ -176,6 +176,7 @@ def test_library_that_is_found_by_chance(desk: Desk) -> str:
 def test_packages_that_are_not_taken(desk: Desk) -> str:
     world = SageWorld.make(desk.directory, desk.prefix)
     world.env["SAGE_PKGINSTALL_CACHE"] = str(desk.directory / "cache")
+    world.env["SAGE_PKGINSTALL_BUILT"] = "packages"
     world.package("empty", "1", {"spkg-install.in": "true"}, source={"f": ""})
     world.package("foo", "1", {"spkg-install.in": FOO}, source={"f": ""})
     said = world.spkg("empty").stdout + world.spkg("foo").stdout
