@@ -58,7 +58,7 @@ prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1))
 
 .tool/venv/ready: $(call prerequisites,.tool/venv)
 	@echo "Setting up the tool in .tool/venv"
-	@build/setup/environment .tool/venv --editable '.[build,remote,rich]'
+	@build/setup/environment .tool/venv --if-wheel 'zlib-ng >=1.0' --editable '.[build,remote,rich]'
 
 .tool/check/ready: $(call prerequisites,.tool/check)
 	@echo "Setting up what checks need in .tool/check"
