@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,6 +93,25 @@ with Compilation(sys.argv[1], "/final", 3) as compilation:
         parent.wait()
         # Its end of the pipe is closed when the last process that has it is gone.
         assert parent.stdout.read() == b""
+
+
+def test_signal_that_comes_while_a_process_is_forked_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is raised in Python's own hooks around a fork is only printed."""
+    fork = os.fork
+
+    def interrupted() -> int:
+        signal.raise_signal(signal.SIGINT)
+        with contextlib.suppress(KeyboardInterrupt):  # as those hooks do
+            return fork()
+        pytest.fail("the signal was delivered")
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        add_all(tmp_path, planted(tmp_path, 30))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_an_error_is_told_at_once(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import NoReturn
 
@@ -58,26 +58,34 @@ class Task:
     __slots__ = ("final", "source", "status", "target")
 
     def __init__(self, source: str, final: str, tag: str = _CACHE_TAG) -> None:
-        directory, name = os.path.split(source)
-        stem = name[:-3] or "py"  # as importlib.util.cache_from_source does for ".py"
         self.source = source
         self.final = final
         self.status = os.stat(source)
-        # Not cache_from_source: it obeys PYTHONPYCACHEPREFIX, which is about another run.
-        self.target = os.path.join(directory, "__pycache__", f"{stem}.{tag}.pyc")
+        self.target = _target(source, tag)
+
+
+def _target(source: str, tag: str = _CACHE_TAG) -> str:
+    """Return where the byte-code of a source goes.
+
+    `importlib.util.cache_from_source` obeys PYTHONPYCACHEPREFIX, which is about another run.
+    """
+    directory, name = os.path.split(source)
+    stem = name[:-3] or "py"  # as it does for ".py"
+    return os.path.join(directory, "__pycache__", f"{stem}.{tag}.pyc")
 
 
 class Compilation:
     """Writes byte-code beside sources below ``root``, for the same paths below ``final``.
 
-    Use ``with``: after an error no process is left.
+    Use ``with``: after an error no process is left.  There may be a hundred thousand sources,
+    so of each that waits only its size and its path below the root are kept.
     """
 
     def __init__(self, root: str, final: str, jobs: int) -> None:
         self._root = os.path.join(os.path.abspath(root), "")
         self._final = os.path.join(final, "")
         self._jobs = jobs
-        self._waiting: list[Task] = []
+        self._waiting: list[tuple[int, str]] = []
         self._seen = 0  # bytes of all sources so far
         self._workers: list[_Worker] = []
         self._written: list[str] = []
@@ -97,13 +105,13 @@ class Compilation:
 
     def add(self, source: str) -> None:
         """Have a source compiled, now or later; it stays as it is until `finish` returned."""
-        task = Task(self._root + source, self._final + source)
-        directory = os.path.dirname(task.target)
+        size = os.stat(self._root + source).st_size
+        directory = os.path.dirname(_target(source))
         if directory not in self._directories:
-            make_directory(directory)
+            make_directory(self._root + directory)
             self._directories.add(directory)
-        self._waiting.append(task)
-        self._seen += task.status.st_size
+        self._waiting.append((size, source))
+        self._seen += size
         if len(self._workers) + 1 < min(self._jobs, self._seen // _SMALL):
             worker = _Worker(self._root, self._final)
             self._workers.append(worker)
@@ -116,17 +124,22 @@ class Compilation:
         What cannot be compiled has no byte-code, silently, as with pip.  Raises OSError
         where byte-code cannot be written.
         """
-        self._waiting.sort(key=lambda task: task.status.st_size)  # the largest are taken first
+        self._waiting.sort()  # the largest are taken first
         with _compiling():
             while self._waiting:
                 self._hand_out()
-                if self._waiting and compile_one(task := self._waiting.pop()):
-                    self._written.append(task.target)
+                if self._waiting:
+                    self._compile(self._waiting.pop()[1])
         for worker in self._workers:
             self._written += worker.finish()
-        _remove_empty(self._directories.difference(map(os.path.dirname, self._written)))
-        start = len(self._root)
-        return tuple(sorted(path[start:] for path in self._written))
+        empty = self._directories.difference(map(os.path.dirname, self._written))
+        _remove_empty(self._root + directory for directory in empty)
+        self._written.sort()
+        return tuple(self._written)
+
+    def _compile(self, source: str) -> None:
+        if compile_one(Task(self._root + source, self._final + source)):
+            self._written.append(_target(source))
 
     def _hand_out(self) -> None:
         for worker in self._workers:
@@ -141,7 +154,7 @@ class _Worker:
     def __init__(self, root: str, final: str) -> None:
         self._root = root
         self._final = final
-        self._handed: deque[Task] = deque()
+        self._handed: deque[str] = deque()
         self._process = 0
         self.pipes: tuple[int, ...] = ()
 
@@ -154,7 +167,8 @@ class _Worker:
         if hasattr(gc, "freeze"):
             gc.freeze()  # the processes share what is there: nothing of it is written to
         try:
-            self._process = os.fork()
+            with _signals_held():
+                self._process = os.fork()
             if not self._process:
                 self._work(given, telling, parent, [d for other in others for d in other.pipes])
         finally:
@@ -181,13 +195,13 @@ class _Worker:
         finally:
             os._exit(status)
 
-    def take(self, waiting: list[Task]) -> None:
-        """Hand it a few of the tasks, from the end of the list."""
+    def take(self, waiting: list[tuple[int, str]]) -> None:
+        """Hand it a few of the sources, from the end of the list."""
         while waiting and len(self._handed) < _AT_ONCE:
-            task = waiting.pop()
-            self._handed.append(task)
+            _, source = waiting.pop()
+            self._handed.append(source)
             with contextlib.suppress(BrokenPipeError):  # `finish` tells why it died
-                os.write(self.pipes[0], os.fsencode(task.source[len(self._root) :]) + b"\0")
+                os.write(self.pipes[0], os.fsencode(source) + b"\0")
 
     def written(self) -> list[str]:
         """Return the byte-code that it has written since this was asked last."""
@@ -216,12 +230,12 @@ class _Worker:
             raise OSError(int(number), os.strerror(int(number)), name)
         if self._handed:
             reason = f"the process that compiled it and others died (status {status:#x})"
-            raise OSError(errno.ECHILD, reason, self._handed[0].source)
+            raise OSError(errno.ECHILD, reason, self._root + self._handed[0])
         return written
 
     def _results(self, said: bytes) -> list[str]:
         done = [(self._handed.popleft(), result) for result in said]
-        return [task.target for task, result in done if result == _COMPILED[0]]
+        return [_target(source) for source, result in done if result == _COMPILED[0]]
 
     def kill(self) -> None:
         """End it at once."""
@@ -233,6 +247,21 @@ class _Worker:
         for descriptor in self.pipes:
             os.close(descriptor)
         self.pipes = ()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Have no signal delivered until a process is forked and known.
+
+    What a handler raises within a fork, in Python's own hooks, is printed and lost.
+    """
+    import signal  # noqa: PLC0415 -- not for small wheels
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _names(descriptor: int) -> Iterator[str]:
@@ -267,7 +296,7 @@ def make_directory(directory: str) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), directory)
 
 
-def _remove_empty(directories: set[str]) -> None:
+def _remove_empty(directories: Iterable[str]) -> None:
     for directory in directories:
         with contextlib.suppress(OSError):  # there may be others in it
             os.rmdir(directory)
