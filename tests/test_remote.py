@@ -263,7 +263,7 @@ def client(me):
             digest = hashlib.sha256(content(number)).hexdigest()
             about = About(wheel.name, digest, 200_000, "now", {})
             shelf.keep(key, wheel, about)
-        if (here / about.wheel).read_bytes() != content(number):
+        if (here / about.file).read_bytes() != content(number):
             return 3
         time.sleep(random.random() / 4)
     print(len(warned), flush=True)
