@@ -228,7 +228,7 @@ def test_without_a_python_there_is_one_clear_line(
     )
     assert (ended.returncode, ended.stdout) == (status, "")
     assert re.fullmatch(
-        r"sage-pkginstall: cannot find a Python .* run `make` in .*\n", ended.stderr
+        r"sage-pkginstall: cannot find a Python .* run 'make' in .*\n", ended.stderr
     )
 
 
