@@ -17,6 +17,7 @@ from sage_pkginstall.engine.lock import (
     LockSettings,
     TreeLock,
     describe,
+    is_held,
     last_holder,
     record_holder,
 )
@@ -49,6 +50,16 @@ def test_holder_is_named_beside_the_lock(path: Path) -> None:
     assert holder is not None
     assert (holder.pid, holder.label) == (os.getpid(), "install foo")
     assert f"process {os.getpid()} (install foo), since " in describe(holder)
+
+
+def test_it_can_be_told_whether_somebody_holds_it(path: Path, tmp_path: Path) -> None:
+    """Without waiting, and without an error where it cannot be opened."""
+    assert not is_held(path)
+    with hold(path).hold():
+        assert is_held(path)
+        (tmp_path / "link").symlink_to(path)
+        assert not is_held(tmp_path / "link")
+    assert not is_held(path)
 
 
 def test_each_holder_has_another_token(path: Path) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "LockSettings",
     "TreeLock",
     "describe",
+    "is_held",
     "last_holder",
     "open_lock",
     "record_holder",
@@ -275,6 +276,21 @@ def is_held_for_us(lock: Path) -> bool:
 def _is_same_file(path: str, lock: Path) -> bool:
     with contextlib.suppress(OSError):
         return os.path.samefile(path, lock)
+    return False
+
+
+def is_held(lock: Path) -> bool:
+    """Tell whether somebody holds ``lock`` now; False where that cannot be told."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _BUSY
+    finally:
+        os.close(descriptor)
     return False
 
 

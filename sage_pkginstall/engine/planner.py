@@ -1,7 +1,8 @@
 """Make a plan: compare a staged tree, what it replaces, and the prefix.
 
-Nothing is changed here.  What cannot be done is refused here, before the journal
-exists; what the user should know becomes a notice of the plan.
+Nothing of the prefix is changed here; a staged entry may get another place or time, so that
+the plan can be carried out, and told to be.  What cannot be done is refused here, before the
+journal exists; what the user should know becomes a notice of the plan.
 """
 
 from __future__ import annotations

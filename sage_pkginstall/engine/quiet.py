@@ -9,11 +9,9 @@ again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from typing import TYPE_CHECKING, TypeVar
 
-from sage_pkginstall.engine.lock import last_holder
+from sage_pkginstall.engine.lock import is_held, last_holder
 from sage_pkginstall.errors import PkgInstallError
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def looks(lock: Path, look: Callable[[], _Seen]) -> Iterator[_Seen]:
     for _ in range(_LOOKS):
         before = last_holder(lock)
         yield look()
-        if last_holder(lock) == before and (before is None or before.ended or not _is_locked(lock)):
+        if last_holder(lock) == before and (before is None or before.ended or not is_held(lock)):
             return
 
 
@@ -44,21 +42,6 @@ def begun_by_the_dead(tree: Tree) -> str | None:
     """Return the label of the journal that a dead process left, which a commit finishes."""
     with contextlib.suppress(PkgInstallError, OSError):
         journal = tree.journal.read()
-        if journal is not None and not _is_locked(tree.lock_path):
+        if journal is not None and not is_held(tree.lock_path):
             return journal.label
     return None
-
-
-def _is_locked(lock: Path) -> bool:
-    """Tell whether somebody works on the tree: then its journal is not a dead one's."""
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.engine.lock import describe, last_holder
+from sage_pkginstall.engine.lock import describe, is_held, last_holder
 from sage_pkginstall.errors import JournalError
 from sage_pkginstall.operations.history import log_files
 from sage_pkginstall.reports.finding import error, warning
@@ -18,7 +17,6 @@ from sage_pkginstall.wheels.installed import installed_distributions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from sage_pkginstall.engine.lock import Holder
     from sage_pkginstall.environment import Environment
@@ -59,7 +57,7 @@ def lock(examination: Examination) -> Iterator[Finding]:
     if path.is_symlink():
         yield error(f"{path} is a symbolic link, which is not followed", f"remove {path}")
         return
-    if not _is_held(path):
+    if not is_held(path):
         return
     holder = last_holder(path)
     remedy = f"see who it is with 'fuser -v {path}', and end that process if it hangs"
@@ -79,7 +77,7 @@ def journal(examination: Examination) -> Iterator[Finding]:
             "'sage-pkginstall recover --discard' moves it aside",
         )
         return
-    if found is not None and not _is_held(examination.tree.lock_path):
+    if found is not None and not is_held(examination.tree.lock_path):
         yield warning(
             f"'{found.label}' was begun by a process that died",
             "'sage-pkginstall recover', or any command that installs, finishes it",
@@ -89,7 +87,7 @@ def journal(examination: Examination) -> Iterator[Finding]:
 def debris(examination: Examination) -> Iterator[Finding]:
     """Look for what dead processes left in the staging area."""
     area = examination.tree.area.path
-    dead = sorted(path.stem for path in area.glob("T-*.lock") if not _is_held(path))
+    dead = sorted(path.stem for path in area.glob("T-*.lock") if not is_held(path))
     if dead:
         yield warning(
             f"{len(dead)} staging directories of dead processes lie in {area}",
@@ -154,22 +152,6 @@ def log(examination: Examination) -> Iterator[Finding]:
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:3])
     return shown if len(names) <= len(names[:3]) else f"{shown} and {len(names) - 3} more"
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _lives(holder: Holder) -> bool:

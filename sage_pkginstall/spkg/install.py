@@ -8,7 +8,8 @@ What comes before the check is left out if it would stage what it staged before;
 staged_once.py.
 
 Up to the transaction nothing reaches the tree, so whatever fails leaves the installed
-version as it was.  What runs after it can fail, too; then the package is installed, and
+version as it was (but for files that no record lists: its spkg-legacy-uninstall removes
+them right before).  What runs after it can fail, too; then the package is installed, and
 the error says so.
 """
 
