@@ -38,7 +38,8 @@ own := check check-deps $(checks) docs timings man dist torture race bench clean
 
 # ------------------------------------------------------------------------------- packages
 # All goals that are neither our own nor an environment's go to one run of build/make/Makefile,
-# however many they are, so that -j plans them together. `+` and $(MAKE) pass -j, -k, -n, -q and -t down.
+# however many they are, so that -j plans them together. `+` and $(MAKE) pass -j, -k, -n, -q
+# and -t down.
 
 packages := $(filter-out $(own) .tool/%,$(or $(MAKECMDGOALS),all))
 

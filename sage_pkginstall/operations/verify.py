@@ -56,8 +56,9 @@ def verify(prefix: Path, environment: Environment | None, names: Sequence[str]) 
 
 
 def _in_both(first: Verification, second: Verification) -> Verification:
-    unowned = tuple(path for path in second.unowned if path in set(first.unowned))
-    problems = tuple(problem for problem in second.problems if problem in set(first.problems))
+    before, unowned_before = set(first.problems), set(first.unowned)
+    problems = tuple(problem for problem in second.problems if problem in before)
+    unowned = tuple(path for path in second.unowned if path in unowned_before)
     return Verification(second.checked, problems, unowned)
 
 

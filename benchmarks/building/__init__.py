@@ -1,0 +1,1 @@
+"""Measurements of building: see ``benchmarks/build.py``."""
