@@ -156,10 +156,6 @@ class StagedWheel:
         """Return where a file of the prefix is staged."""
         return self._root.path / path
 
-    def hash_of(self, path: str) -> str:
-        """Return the hash of a file that was written, as RECORD has it."""
-        return self._written[path].hash
-
     def _shared(self, path: str, stream: BinaryIO) -> BinaryIO:
         """Return what another wheel of this call staged at ``path``, if it is the same code."""
         staged = self._root.path / path
