@@ -70,7 +70,7 @@ def commit_staged(
 ) -> Committed:
     """Bring what is staged in ``workspace`` into the tree."""
     return tree.commit(
-        workspace, "foo", lambda: Prepared(make_plan(workspace, wanted, exchange=exchange))
+        workspace, "foo", lambda _: Prepared(make_plan(workspace, wanted, exchange=exchange))
     )
 
 

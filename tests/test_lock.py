@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING
 import filelock
 import pytest
 
-from sage_pkginstall.engine.lock import (
-    HELD_VARIABLE,
-    LockSettings,
-    TreeLock,
-    describe,
-    is_held,
-    last_holder,
-    record_holder,
-)
+from sage_pkginstall.engine.holder import describe, last_holder, record_holder
+from sage_pkginstall.engine.lock import HELD_VARIABLE, LockSettings, TreeLock, is_held
 from sage_pkginstall.errors import LockError, LockTimeoutError
 
 if TYPE_CHECKING:
@@ -44,9 +37,9 @@ def test_lock_makes_its_directory_and_leaves_an_empty_file(path: Path) -> None:
 
 
 def test_holder_is_named_beside_the_lock(path: Path) -> None:
-    with hold(path).hold() as previous:
+    with hold(path).hold() as held:
         holder = last_holder(path)
-    assert previous is None
+    assert held.previous is None
     assert holder is not None
     assert (holder.pid, holder.label) == (os.getpid(), "install foo")
     assert f"process {os.getpid()} (install foo), since " in describe(holder)
@@ -65,12 +58,12 @@ def test_it_can_be_told_whether_somebody_holds_it(path: Path, tmp_path: Path) ->
 def test_each_holder_has_another_token(path: Path) -> None:
     with hold(path).hold():
         first = last_holder(path)
-    with hold(path).hold() as previous:
+    with hold(path).hold() as held:
         second = last_holder(path)
     assert first is not None
     assert second is not None
-    assert previous is not None
-    assert previous.token == first.token != second.token
+    assert held.previous is not None
+    assert held.previous.token == first.token != second.token
 
 
 def test_filelock_excludes_us(path: Path) -> None:
@@ -114,9 +107,9 @@ def test_lock_of_a_killed_holder_is_free(path: Path) -> None:
         "    os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
-    with hold(path, timeout=0.0).hold() as previous:
-        assert previous is not None
-        assert previous.label == "x"
+    with hold(path, timeout=0.0).hold() as held:
+        assert held.previous is not None
+        assert held.previous.label == "x"
 
 
 def test_programs_that_we_start_do_not_keep_the_lock(path: Path) -> None:
@@ -178,8 +171,10 @@ def test_children_of_the_holder_come_one_after_another(
         monkeypatch.setenv(HELD_VARIABLE, f"{path}:{holder.token}")
         seen = last_holder(path)
         for _ in range(2):
-            with hold(path, timeout=0.0).hold() as previous:
-                assert previous is None or previous != seen  # a sibling may have been there
+            with hold(path, timeout=0.0).hold() as held:
+                assert (
+                    held.previous is None or held.previous != seen
+                )  # a sibling may have been there
 
 
 def test_child_of_the_holder_may_spell_the_path_otherwise(
@@ -198,7 +193,8 @@ def test_child_of_the_holder_may_spell_the_path_otherwise(
 def test_holder_that_was_at_work_is_told_from_itself_when_done(path: Path) -> None:
     with hold(path).hold():
         at_work = last_holder(path)
-    with hold(path).hold() as previous:
+    with hold(path).hold() as held:
+        previous = held.previous
         assert previous is not None
         assert at_work is not None
         assert previous.token == at_work.token

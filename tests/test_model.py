@@ -257,7 +257,7 @@ class Model(RuleBasedStateMachine):
                 done = self.engine.commit(
                     workspace,
                     "model",
-                    lambda: Prepared(make_plan(workspace, request, exchange=exchange)),
+                    lambda _: Prepared(make_plan(workspace, request, exchange=exchange)),
                 )
             finally:
                 failpoints._fail_point = None

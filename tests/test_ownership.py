@@ -19,13 +19,13 @@ from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
 from sage_pkginstall.wheels.ownership import (
-    STAMPS,
     Survey,
     manifest,
     package_name,
     survey,
     unowned_files,
 )
+from sage_pkginstall.wheels.record_directory import STAMPS, changed_records
 from tests.trees import EMPTY, Link, plant
 
 if TYPE_CHECKING:
@@ -439,6 +439,69 @@ def index_file(cache: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("settled", [True, False])
+def test_survey_that_is_told_what_changed_looks_at_nothing_else(
+    environment: Environment, *, settled: bool
+) -> None:
+    """What came, went, or was being written when it was first looked at is seen all the same."""
+    s = site(environment)
+    for name in ("told", "untold", "gone"):
+        add(environment, name, "1", f"{name}.py")
+    plant(environment.prefix / s, {"half-1.dist-info/METADATA": b""})  # no RECORD yet
+    stamp(environment.prefix, "box-1", {"files": ["share/old"]})
+    if settled:
+        settle()
+    before = look(environment)
+    for name in ("told", "untold", "half"):
+        add(environment, name, "1", f"{name}.py", f"{name}/new.py")
+    add(environment, "come", "1", "come/new.py")
+    remove(environment, "gone", "1")
+    stamp(environment.prefix, "box-1", {"files": ["share/new"]})
+    changed = changed_records([f"{s}/told-1.dist-info/RECORD", f"{STAMPS}/box-1"])
+    now = survey(environment.prefix, environment, before, changed).without((), ())
+    for name in ("told", "half", "come"):
+        assert now.owners(f"{s}/{name}/new.py") == {f"distribution {name} 1"}
+    assert now.owners(f"{s}/untold/new.py") == (NOBODY if settled else {"distribution untold 1"})
+    assert now.owners(f"{s}/gone.py") == NOBODY
+    assert now.owners("share/new") == {"package box-1"}
+    assert now.owners("share/old") == NOBODY
+
+
+def test_survey_begins_anew_in_another_directory(environment: Environment) -> None:
+    s = site(environment)
+    add(environment, "foo", "1", "foo.py")
+    settle()
+    before = look(environment)
+    (environment.prefix / s).rename(environment.prefix / "aside")
+    add(environment, "foo", "1", "bar.py")
+    now = survey(environment.prefix, environment, before, frozenset()).without((), ())
+    assert now.owners(f"{s}/bar.py") == {"distribution foo 1"}
+    assert now.owners(f"{s}/foo.py") == NOBODY
+
+
+def test_changed_records_are_those_that_paths_lie_in() -> None:
+    s = "lib/python3.11/site-packages"
+    paths = [
+        f"{s}/foo-1.dist-info",
+        f"{s}/bar-1.dist-info/RECORD",
+        f"{s}/bar-1.dist-info/licenses/x.dist-info",
+        f"{s}/old.egg-info",
+        f"{s}/old.egg-link",
+        f"{s}/foo/__init__.py",
+        f"{s}/~oo-1.dist-info",
+        f"{STAMPS}/box-1",
+        "var/lib/sage/scripts/box/spkg-piprm",
+    ]
+    assert changed_records(paths) == {
+        "foo-1.dist-info",
+        "bar-1.dist-info",
+        "x.dist-info",
+        "old.egg-info",
+        "old.egg-link",
+        "box-1",
+    }
+
+
 def test_prefix_stays_free_of_the_index(environment: Environment, cache: Path) -> None:
     add(environment, "foo", "1", "foo.py")
     before = sorted(environment.prefix.rglob("*"))
@@ -558,11 +621,16 @@ def test_concurrent_surveys_and_changes_agree_with_the_disk(environment: Environ
 
 
 def test_answers_are_those_of_reading_everything(environment: Environment) -> None:
-    """Random owners and questions, with an index that is sometimes warm and sometimes old."""
+    """Random owners and questions, with an index that is sometimes warm and sometimes old.
+
+    And with a survey that is told now and then what was changed since.
+    """
     chance = random.Random(7)  # noqa: S311
     s = site(environment)
     parts = ["a", "b", "a.py", "__init__.py", "c d"]
     truth: dict[str, set[str]] = {}
+    told = look(environment)
+    changed: set[str] = set()
 
     def some_path() -> str:
         depth = chance.randint(1, 6)
@@ -581,16 +649,22 @@ def test_answers_are_those_of_reading_everything(environment: Environment) -> No
         text = "".join(f"{row},,\n" for row in listed)
         plant(environment.prefix / s, {f"{info}/RECORD": text.encode()})
         truth[name] = {os.path.normpath(f"{s}/{row}") for row in listed}
+        changed.add(info)
         if round_number % 4 == 0:
             settle()
-        check_answers(environment, truth, chance)
+        check_answers(look(environment), environment, truth, chance)
+        if chance.random() < 0.6:
+            told = survey(environment.prefix, environment, told, frozenset(changed))
+            changed.clear()
+            check_answers(told, environment, truth, chance)
+            assert set(told.records) == set(look(environment).records)
 
 
 def check_answers(
-    environment: Environment, truth: dict[str, set[str]], chance: random.Random
+    facts: Survey, environment: Environment, truth: dict[str, set[str]], chance: random.Random
 ) -> None:
     out = chance.choice([*truth, "nobody"])
-    others = look(environment).without([out], ())
+    others = facts.without([out], ())
     known = sorted(set().union(*truth.values()))
     for path in chance.sample(known, min(len(known), 25)):
         having = {f"distribution {n} 1" for n, p in truth.items() if path in p and n != out}

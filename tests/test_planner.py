@@ -18,6 +18,8 @@ from tests.trees import EMPTY, Link, tree
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sage_pkginstall.engine.holder import Changed
+
 
 class Owned:
     """Other people's files."""
@@ -229,7 +231,7 @@ def test_plan_made_while_somebody_was_at_work_is_made_again(tmp_path: Path) -> N
         write(workspace.tree, {"lib/second": b""})
         stack.enter_context(target.locked("somebody"))
 
-        def prepare() -> Prepared:
+        def prepare(_changed: Changed) -> Prepared:
             plans.append(make_plan(workspace, PlanRequest(), exchange=True))
             stack.close()  # only now that one is done
             return Prepared(plans[-1])
@@ -249,7 +251,7 @@ def test_plan_made_again_is_drafted_again_only_if_it_differs(
     with target.workspace() as workspace:
         write(workspace.tree, {"lib/second": b"new"})
 
-        def prepare() -> Prepared:
+        def prepare(_changed: Changed) -> Prepared:
             request = PlanRequest(frozenset({"lib/old", "lib/second"}))
             plans.append(make_plan(workspace, request, exchange=True))
             if len(plans) == 1:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.lock import record_holder
+from sage_pkginstall.engine.holder import record_holder
 from sage_pkginstall.engine.planner import PlanRequest
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError

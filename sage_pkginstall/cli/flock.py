@@ -16,13 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
-from sage_pkginstall.engine.lock import (
-    HELD_VARIABLE,
-    describe,
-    last_holder,
-    open_lock,
-    record_holder,
-)
+from sage_pkginstall.engine.holder import describe, last_holder, record_holder
+from sage_pkginstall.engine.lock import HELD_VARIABLE, open_lock
 from sage_pkginstall.errors import LockError, UsageError
 
 if TYPE_CHECKING:

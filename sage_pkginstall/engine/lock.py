@@ -1,10 +1,8 @@
 """The lock of a tree: one exclusive flock(2), held for the commit only.
 
 On disk: ``TREE/var/lock/pip3.lock`` is never removed and always empty; whoever holds a
-flock on it may change the tree.  ``pip3.lock.holder`` beside it says in JSON who holds
-or last held it; its ``token`` is new for each holder, and ``ended`` tells whether it is
-done: so a plan that was made before the lock was taken can tell whether anybody else held
-it meanwhile.
+flock on it may change the tree.  ``pip3.lock.holder`` beside it says who that is, see
+holder.py.
 
 The lock belongs to the process that works: the descriptor is not inherited (PEP 446),
 and the kernel drops the lock with the process.  Where the file system has no flock the
@@ -16,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from sage_pkginstall.engine.holder import describe, last_holder, record_end, record_holder
 from sage_pkginstall.engine.trust import make_closed, open_trusted
 from sage_pkginstall.errors import LockError, LockTimeoutError
 
@@ -29,16 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sage_pkginstall.engine.holder import Changed, Holder
+
 __all__ = [
     "HELD_VARIABLE",
-    "Holder",
+    "Held",
     "LockSettings",
     "TreeLock",
-    "describe",
     "is_held",
-    "last_holder",
     "open_lock",
-    "record_holder",
 ]
 
 HELD_VARIABLE = "SAGE_FLOCK_HELD"
@@ -49,24 +46,6 @@ _POLL_INTERVAL = 0.002  # seconds; filelock's default of 50 ms is longer than a 
 _MODE = 0o600
 _MOMENT = 0.1  # seconds of waiting that are not worth 30 ms of imports
 _PATIENCE = 0.25  # seconds of waiting that are not worth a line
-
-
-class Holder(NamedTuple):
-    """Who holds the lock: process, what it works on, and since when (epoch seconds).
-
-    ``ended`` is false while it works, and stays so if it was killed.
-    """
-
-    pid: int
-    label: str
-    since: float
-    token: str
-    ended: bool = False
-
-    @classmethod
-    def this_process(cls, label: str) -> Holder:
-        """Return the facts of this process, with a token of their own."""
-        return cls(os.getpid(), label, time.time(), f"{os.getpid()}-{time.time_ns()}")
 
 
 class LockSettings(NamedTuple):
@@ -81,34 +60,17 @@ class LockSettings(NamedTuple):
     waits: Callable[[], None] = lambda: None
 
 
-def holder_path(lock: Path) -> Path:
-    """Return the file that names the holder of ``lock``."""
-    return lock.with_name(lock.name + ".holder")
+class Held:
+    """A lock while it is held: who held it before, and what to tell who comes next.
 
+    ``changed`` are the file names of the records that were changed, None if it may be any.
+    """
 
-def last_holder(lock: Path) -> Holder | None:
-    """Return who holds or last held ``lock``, as far as that can be read."""
-    try:
-        with open(open_trusted(holder_path(lock), os.O_RDONLY, lock.parent), "rb") as file:
-            facts = json.loads(file.read())
-        return Holder(
-            int(facts["pid"]),
-            str(facts["label"]),
-            float(facts["since"]),
-            str(facts["token"]),
-            ended=facts.get("ended") is True,
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    __slots__ = ("changed", "previous")
 
-
-def describe(holder: Holder | None) -> str:
-    """Return ``holder`` for a message: process, package, since when."""
-    if holder is None:
-        return "another program"
-    since = time.strftime("%H:%M:%S", time.localtime(holder.since))
-    seconds = max(0, round(time.time() - holder.since))
-    return f"process {holder.pid} ({holder.label}), since {since} ({seconds} s)"
+    def __init__(self, previous: Holder | None) -> None:
+        self.previous = previous
+        self.changed: Changed = None
 
 
 class TreeLock:
@@ -120,8 +82,8 @@ class TreeLock:
         self.settings = settings
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[Holder | None]:
-        """Hold the lock; the value is who held it before.
+    def hold(self) -> Iterator[Held]:
+        """Hold the lock; the value tells who held it before.
 
         Raises `LockError` if the lock cannot be had at all, `LockTimeoutError` if
         somebody else kept it for longer than the settings allow.
@@ -129,29 +91,29 @@ class TreeLock:
         descriptor = self._open()
         try:
             if self._try_for_a_moment(descriptor) and self._is_current(descriptor):
-                with self._recorded() as previous:
-                    yield previous
+                with self._recorded() as held:
+                    yield held
                 return
         finally:
             # Unlocked, not only closed: a child between fork and exec has it open, too.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
-        with self._nested() if is_held_for_us(self.path) else self._waited() as previous:
-            yield previous
+        with self._nested() if is_held_for_us(self.path) else self._waited() as held:
+            yield held
 
     @contextlib.contextmanager
-    def _recorded(self) -> Iterator[Holder | None]:
-        """Say who holds the lock, and at the end that this is over; give who held it before."""
-        previous = last_holder(self.path)
+    def _recorded(self) -> Iterator[Held]:
+        """Say who holds the lock, and at the end that this is over."""
+        held = Held(last_holder(self.path))
         holder = record_holder(self.path, self.label)
         try:
-            yield previous
+            yield held
         finally:
             with contextlib.suppress(OSError, LockError):
-                _write_holder(self.path, holder._replace(ended=True))
+                record_end(self.path, holder, held.previous, held.changed)
 
-    def _nested(self) -> contextlib.AbstractContextManager[Holder | None]:
+    def _nested(self) -> contextlib.AbstractContextManager[Held]:
         """Work below a ``sage-flock`` that holds the lock for us; its children take turns.
 
         They have a lock and a record of their own: by its record the next one of them
@@ -161,9 +123,9 @@ class TreeLock:
         return TreeLock(path, self.label, self.settings).hold()
 
     @contextlib.contextmanager
-    def _waited(self) -> Iterator[Holder | None]:
-        with self._wait(), self._recorded() as previous:
-            yield previous
+    def _waited(self) -> Iterator[Held]:
+        with self._wait(), self._recorded() as held:
+            yield held
 
     def _is_current(self, descriptor: int) -> bool:
         """Tell whether the path still names the locked file, which nobody should remove."""
@@ -292,29 +254,6 @@ def is_held(lock: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def record_holder(lock: Path, label: str) -> Holder:
-    """Say beside ``lock``, which the caller holds, who we are and what for."""
-    holder = Holder.this_process(label)
-    _write_holder(lock, holder)
-    return holder
-
-
-def _write_holder(lock: Path, holder: Holder) -> None:
-    """Write the file that names the holder, in place: only the holder of the lock does."""
-    path = holder_path(lock)
-    try:
-        descriptor = open_trusted(path, os.O_WRONLY | os.O_CREAT, path.parent, 0o644)
-    except OSError as error:
-        raise LockError(path, error.strerror or str(error)) from error
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(holder._asdict()).encode())
-    except OSError as error:
-        raise LockError(path, error.strerror or str(error)) from error
-    finally:
-        os.close(descriptor)
 
 
 if sys.platform == "win32":  # pragma: no cover

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
-from sage_pkginstall.engine.lock import is_held, last_holder
+from sage_pkginstall.engine.holder import last_holder
+from sage_pkginstall.engine.lock import is_held
 from sage_pkginstall.errors import PkgInstallError
 
 if TYPE_CHECKING:

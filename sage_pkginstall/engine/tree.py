@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sage_pkginstall.engine import files
+from sage_pkginstall.engine.holder import changed_since, last_holder
 from sage_pkginstall.engine.journal import Journal, JournalFile
-from sage_pkginstall.engine.lock import Holder, LockSettings, TreeLock, last_holder
+from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.engine.transaction import carry_out, describe, recover
 from sage_pkginstall.engine.workspace import StagingArea, Workspace
 from sage_pkginstall.errors import TransactionError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sage_pkginstall.engine.holder import Changed
+    from sage_pkginstall.engine.lock import Held
     from sage_pkginstall.engine.plan import Plan
 
 __all__ = ["Committed", "Prepared", "Tree", "TreeSettings"]
@@ -34,10 +38,14 @@ class TreeSettings(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A plan, and whether what it was made from (records, say) still holds."""
+    """A plan, and whether what it was made from (records, say) still holds.
+
+    ``changes`` are the file names of the records that it changes, None if it may be any.
+    """
 
     plan: Plan
     holds: Callable[[], bool] = lambda: True
+    changes: Changed = None
 
 
 class Committed(NamedTuple):
@@ -73,35 +81,41 @@ class Tree:
             self.settings.lock.notify(f"{workspace.path} could not be deleted; later commands try")
 
     @contextlib.contextmanager
-    def locked(self, label: str) -> Iterator[Holder | None]:
+    def locked(self, label: str) -> Iterator[Held]:
         """Hold the lock of the tree, whatever dead processes began being finished first.
 
-        ``label`` tells waiters what the lock is held for; the value is the last holder.
+        ``label`` tells waiters what the lock is held for.
         """
-        with TreeLock(self.lock_path, label, self.settings.lock).hold() as previous:
-            recover(self.prefix, self.journal, durable=self.settings.durable)
-            yield previous
+        with TreeLock(self.lock_path, label, self.settings.lock).hold() as held:
+            if recover(self.prefix, self.journal, durable=self.settings.durable) is not None:
+                held.previous = None  # what was changed since is not what it told
+            yield held
 
     def commit(
-        self, workspace: Workspace, label: str, prepare: Callable[[], Prepared]
+        self, workspace: Workspace, label: str, prepare: Callable[[Changed], Prepared]
     ) -> Committed:
         """Bring the staged tree of ``workspace`` into the prefix: all of it or nothing.
 
         ``prepare`` plans; it is called before the lock is taken, and once more under it
-        if the tree was changed in between.  Raises what ``prepare`` raises, and
+        if the tree was changed in between, with the file names of the records that others
+        changed since the first time, or None if it may be any.  Raises what ``prepare`` raises, and
         `LockError`, `TransactionError`, `JournalError`.
         """
         if self.settings.durable:
             files.flush_file_system(workspace.path)
         token = last_holder(self.lock_path)
-        prepared = None if self.journal.read() else self._prepare(workspace, label, prepare)
+        first = partial(prepare, None)
+        prepared = None if self.journal.read() else self._prepare(workspace, label, first)
         asked = time.monotonic()
-        with self.locked(label) as previous:
+        with self.locked(label) as held:
             taken = time.monotonic()
+            previous = held.previous
             idle = previous == token and (previous is None or previous.ended)
             if prepared is None or not idle or not self._holds(prepared):
-                prepared = self._prepare(workspace, label, prepare, drafted=prepared)
+                again = partial(prepare, changed_since(token, previous))
+                prepared = self._prepare(workspace, label, again, drafted=prepared)
             warning = self._carry_out(workspace, label, prepared.plan)
+            held.changed = prepared.changes if previous else None
         released = time.monotonic()
         if self.settings.durable and prepared.plan.operations:
             with contextlib.suppress(OSError):  # it is done; see `carry_out`

@@ -14,13 +14,15 @@ from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.wheels.adoption import adopt_shared
-from sage_pkginstall.wheels.ownership import STAMPS, manifest, package_name, survey
+from sage_pkginstall.wheels.ownership import manifest, package_name, survey
+from sage_pkginstall.wheels.record_directory import STAMPS, changed_records
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.plan import Plan
     from sage_pkginstall.engine.planner import Ownership
     from sage_pkginstall.engine.tree import Tree
@@ -105,9 +107,10 @@ class _Preparer:
         self.warnings: tuple[str, ...] = ()
         self.facts: Survey | None = None
 
-    def prepare(self) -> Prepared:
+    def prepare(self, changed: Changed = None) -> Prepared:
+        """Plan; only records that were ``changed`` since the last time are looked at, if known."""
         twice = _twice_staged(self.change)
-        self.facts = facts = survey(self.prefix, self.environment, self.facts)
+        self.facts = facts = survey(self.prefix, self.environment, self.facts, changed)
         replaced, warnings = self._replaced(facts)
         packages = [self.change.package] if self.change.package else []
         request = PlanRequest(
@@ -123,7 +126,8 @@ class _Preparer:
         except ConflictError as error:
             raise ConflictError(error.path, error.reason, self._bringer(error.path)) from error
         self.warnings = (*twice, *warnings)
-        return Prepared(plan, facts.is_current)
+        changes = changed_records(operation.path for operation in plan.operations)
+        return Prepared(plan, facts.is_current, changes)
 
     def told(self, plan: Plan) -> Iterator[str]:
         """Yield the notices of a plan; of a path that has owners, also what brings it now."""

@@ -33,6 +33,7 @@ from sage_pkginstall.wheels.staging import WheelRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.operations.verify import Verification
@@ -207,7 +208,7 @@ def _remove(
     ghosts = tuple(ghosts)
     with tree.workspace() as workspace:
 
-        def prepare() -> Prepared:
+        def prepare(_changed: Changed) -> Prepared:
             facts = survey(tree.prefix, environment)
             dead = [g for g in ghosts if all(_is_ghost(environment, i) for i in facts.named(g))]
             request = PlanRequest(

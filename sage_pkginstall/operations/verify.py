@@ -13,13 +13,8 @@ from sage_pkginstall.errors import NotInstalledError
 from sage_pkginstall.wheels.checking import Problem, check
 from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.names import canonical_name
-from sage_pkginstall.wheels.ownership import (
-    STAMPS,
-    manifest,
-    package_name,
-    survey,
-    unowned_files,
-)
+from sage_pkginstall.wheels.ownership import manifest, package_name, survey, unowned_files
+from sage_pkginstall.wheels.record_directory import STAMPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.engine.lock import describe, is_held, last_holder
+from sage_pkginstall.engine.holder import describe, last_holder
+from sage_pkginstall.engine.lock import is_held
 from sage_pkginstall.errors import JournalError
 from sage_pkginstall.operations.history import log_files
 from sage_pkginstall.reports.finding import error, warning
@@ -18,7 +19,7 @@ from sage_pkginstall.wheels.installed import installed_distributions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sage_pkginstall.engine.lock import Holder
+    from sage_pkginstall.engine.holder import Holder
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.reports.finding import Examination, Finding
 

@@ -38,6 +38,7 @@ from sage_pkginstall.spkg.variables import RECORDS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.tree import TreeSettings
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
@@ -298,7 +299,7 @@ def _forget(request: CommitRequest, tree: Tree) -> Committed:
     paths = frozenset(stamp.relative_to(tree.prefix).as_posix() for stamp in stamps)
     with tree.workspace() as workspace:
 
-        def prepare() -> Prepared:
+        def prepare(_changed: Changed) -> Prepared:
             return Prepared(make_plan(workspace, PlanRequest(replaced=paths), exchange=False))
 
         commit = partial(tree.commit, workspace, request.label, prepare)

@@ -10,6 +10,7 @@ Nothing is changed here.  On disk, in a directory of distributions (site-package
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -107,6 +108,7 @@ def is_info(name: str) -> bool:
     return name.endswith(_SUFFIXES) and name[0].isalnum()
 
 
+@functools.cache
 def quick_name(info: str) -> str | None:
     """Return the canonical name that a record's place tells; None if it is ambiguous."""
     stem, _, suffix = info.rpartition("/")[2].rpartition(".")

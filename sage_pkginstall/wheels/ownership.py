@@ -12,20 +12,19 @@ that is asked for.  So its answers are exact, and 5,000 owners cost little.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from sage_pkginstall.engine.clock import file_time, is_settled
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths, cache_directory
 from sage_pkginstall.errors import RecordError
-from sage_pkginstall.wheels.installed import installed_at, is_info, quick_name
+from sage_pkginstall.wheels.installed import installed_at, quick_name
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
+from sage_pkginstall.wheels.record_directory import STAMPS, UNSETTLED, look_at
 from sage_pkginstall.wheels.records import (
     Places,
     can_be_path,
@@ -38,32 +37,40 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
+    from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.installed import Installed
+    from sage_pkginstall.wheels.record_directory import RecordDirectory
 
-__all__ = ["STAMPS", "Survey", "manifest", "package_name", "survey", "unowned_files"]
-
-STAMPS = "var/lib/sage/installed"
-"""The directory of the packages' stamps, relative to the prefix."""
+__all__ = [
+    "STAMPS",
+    "Survey",
+    "manifest",
+    "package_name",
+    "survey",
+    "unowned_files",
+]
 
 _OLD_KINDS = (".egg-info", ".egg-link", ".egg")
 
-_UNSETTLED = "unsettled"
-_NONE = "none"
-_SECOND = 1_000_000_000
 
-
-def survey(prefix: Path, environment: Environment | None, before: Survey | None = None) -> Survey:
+def survey(
+    prefix: Path,
+    environment: Environment | None,
+    before: Survey | None = None,
+    changed: Changed = None,
+) -> Survey:
     """Return who owns what in ``prefix`` now.
 
     Without an environment only packages own anything.  With a survey from ``before`` only what
-    changed since is read: that is for who holds the lock.  Raises RecordError for a record
-    or a directory of records that is there and cannot be read; what is damaged owns
-    nothing but itself.
+    changed since is read: that is for who holds the lock.  If it is known which records
+    were ``changed`` since, the others are not even looked at, unless they came, went or
+    are others of the same name.  Raises RecordError for a record or a directory of records that
+    is there and cannot be read; what is damaged owns nothing but itself.
     """
     if environment is not None and environment.prefix != prefix:
         raise ValueError(f"{environment.prefix} is not {prefix}")
-    return Survey(prefix, environment, before)
+    return Survey(prefix, environment, before, changed)
 
 
 def unowned_files(environment: Environment, facts: Survey) -> tuple[str, ...]:
@@ -120,7 +127,11 @@ class Survey:
     """Who owned what when it was made; see `survey`."""
 
     def __init__(
-        self, prefix: Path, environment: Environment | None, before: Survey | None = None
+        self,
+        prefix: Path,
+        environment: Environment | None,
+        before: Survey | None = None,
+        changed: Changed = None,
     ) -> None:
         self.prefix = prefix
         self._environment = environment
@@ -128,9 +139,23 @@ class Survey:
         self._paths = CanonicalPaths(prefix)
         self._files: dict[str, frozenset[str]] = {}
         self._installed: dict[str, Installed] = {}
-        self._seen: list[_Seen] = []
-        self._identities = self._scan()
-        self.base, self._fresh, self._dead = self._indexed(before)
+        looks = before.looks if before and changed is not None else {}
+        self.looks: dict[str, RecordDirectory] = {
+            directory: look_at(prefix, directory, looks.get(directory), changed or frozenset())
+            for directory in (*self._sites, STAMPS)
+        }
+        self._identities: dict[str, str] = {}
+        for look in self.looks.values():
+            self._identities.update(look.identities)
+        self.base: OwnerIndex
+        self.doubted: frozenset[str]
+        if before and looks:
+            moved = (look.moved for look in self.looks.values())
+            self.base, self.doubted = before.base, before.doubted.union(*moved)
+        else:
+            self.base, self.doubted = self._indexed(before)
+        fresh = {r: self._claimed(r) for r in self.doubted if r in self._identities}
+        self._fresh = OwnerIndex.of(fresh)
 
     @property
     def records(self) -> tuple[str, ...]:
@@ -139,7 +164,7 @@ class Survey:
 
     def is_current(self) -> bool:
         """Tell whether certainly no record came or went since; costs a stat or three."""
-        return all(seen.is_same() for seen in self._seen)
+        return all(look.is_same() for look in self.looks.values())
 
     def without(self, distributions: Collection[str], packages: Collection[str]) -> _Ownership:
         """Return the ownership of everybody but these distributions and packages."""
@@ -181,12 +206,12 @@ class Survey:
 
     def holders_of(self, claim: str) -> Iterator[str]:
         """Yield the records of those that have exactly this claim."""
-        yield from (r for r in self.base.holders_of(claim) if r not in self._dead)
+        yield from (r for r in self.base.holders_of(claim) if r not in self.doubted)
         yield from self._fresh.holders_of(claim)
 
     def holders_below(self, directory: str) -> Iterator[str]:
         """Yield the records of those with a claim on ``directory/`` or below."""
-        yield from (r for r in self.base.holders_below(directory) if r not in self._dead)
+        yield from (r for r in self.base.holders_below(directory) if r not in self.doubted)
         yield from self._fresh.holders_below(directory)
 
     def files_of(self, record: str) -> frozenset[str]:
@@ -216,46 +241,36 @@ class Survey:
     @functools.cached_property
     def _by_name(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = {}
-        for record in self._identities:
-            if self.package_of(record) is None:
+        for site in self._sites:
+            for record in self.looks[site].identities:
                 name = quick_name(record) or self.installed(record).canonical
                 names.setdefault(name, []).append(record)
         return names
 
     # How it is made
 
-    def _scan(self) -> dict[str, str]:
-        identities: dict[str, str] = {}
-        for site in self._sites:
-            seen = _Seen.of(self.prefix / site)
-            self._seen.append(seen)
-            identities.update(seen.records(site))
-        seen = _Seen.of(self.prefix / STAMPS)
-        self._seen.append(seen)
-        identities.update(seen.stamps())
-        return identities
-
-    def _indexed(self, before: Survey | None) -> tuple[OwnerIndex, OwnerIndex, frozenset[str]]:
+    def _indexed(self, before: Survey | None) -> tuple[OwnerIndex, frozenset[str]]:
+        """Return the index, and the records for which it does not hold; make it anew at need."""
         about = "\n".join((os.fspath(self.prefix), *self._sites))
         name = crc32(os.fsencode(about))
         path = cache_directory() / "owners" / f"{name:08x}.txt"
         base = OwnerIndex.load(path, about) if before is None else before.base
         now = self._identities
         known = dict(zip(base.owners, base.identities, strict=True))
-        if now == known and _UNSETTLED not in base.identities:
-            return base, OwnerIndex.of({}), frozenset()
-        dead = frozenset(record for record, seen in known.items() if now.get(record) != seen)
-        fresh = {
-            record: OwnerClaims(seen, self._claims(record))
-            for record, seen in now.items()
-            if known.get(record) != seen or seen == _UNSETTLED
-        }
-        if before is None and len(dead) + len(fresh) > len(known) // 500:
-            kept = {r: claims for r, claims in base.items() if r not in dead and r not in fresh}
-            base = OwnerIndex.of({**kept, **fresh})
+        if now == known and UNSETTLED not in base.identities:
+            return base, frozenset()
+        doubted = {record for record, seen in known.items() if now.get(record) != seen}
+        doubted.update(r for r, seen in now.items() if known.get(r) != seen or seen == UNSETTLED)
+        if before is None and len(doubted) > len(known) // 500:
+            owners = {r: claims for r, claims in base.items() if r not in doubted}
+            owners.update((r, self._claimed(r)) for r in now if r in doubted)
+            base = OwnerIndex.of(owners)
             base.keep(path, about)
-            return base, OwnerIndex.of({}), frozenset()
-        return base, OwnerIndex.of(fresh), dead.union(fresh)
+            return base, frozenset()
+        return base, frozenset(doubted)
+
+    def _claimed(self, record: str) -> OwnerClaims:
+        return OwnerClaims(self._identities[record], self._claims(record))
 
     def _claims(self, record: str) -> frozenset[str]:
         is_directory = (self.prefix / record).is_dir()
@@ -349,92 +364,3 @@ class _Ownership:
             return f"package {stamp}"
         installed = self._facts.installed(record)
         return f"distribution {installed.name} {installed.version}".rstrip()
-
-
-class _Seen(NamedTuple):
-    """A directory of records, and its state before it was read.
-
-    What had changed within the same tick of the clock counts as changed: see engine/clock.py.
-    """
-
-    path: Path
-    state: tuple[int, int, int] | None
-    now: int
-
-    @classmethod
-    def of(cls, path: Path) -> _Seen:
-        now = file_time()
-        return cls(path, _state(path), now)
-
-    def is_same(self) -> bool:
-        """Tell whether the directory is certainly as it was."""
-        if self.state is None:
-            return _state(self.path) is None
-        return is_settled(self.state[2], self.now) and _state(self.path) == self.state
-
-    def records(self, site: str) -> dict[str, str]:
-        """Return the records of distributions, with the identities of their lists of files."""
-        with _reading(self.path) as (descriptor, names):
-            infos = [name for name in names if is_info(name)]
-            places = [(name, name + _list_of(name)) for name in infos]
-            return _identities(f"{site}/", places, descriptor, self.now)
-
-    def stamps(self) -> dict[str, str]:
-        """Return the packages' stamps, with their identities."""
-        with _reading(self.path) as (descriptor, names):
-            places = [(name, name) for name in names if not name.startswith(".")]
-            return _identities(f"{STAMPS}/", places, descriptor, self.now)
-
-
-def _list_of(info: str) -> str:
-    if info.endswith(".dist-info"):
-        return "/RECORD"
-    return "/installed-files.txt" if info.endswith(".egg-info") else ""
-
-
-def _identities(
-    directory: str, places: Iterable[tuple[str, str]], descriptor: int, now: int
-) -> dict[str, str]:
-    """Return the identity of each file; with 5,000 of them, every instruction counts."""
-    found: dict[str, str] = {}
-    newest = now - 2 * _SECOND
-    for name, path in places:
-        try:
-            status = os.stat(path, dir_fd=descriptor)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            is_file = isinstance(error, NotADirectoryError)
-            if not (is_file and name.endswith(".dist-info")):  # a file is no distribution
-                found[directory + name] = _NONE
-            continue
-        changed = status.st_ctime_ns
-        if changed > newest and not is_settled(changed, now):
-            found[directory + name] = _UNSETTLED
-        else:
-            found[directory + name] = f"{changed} {status.st_ino}"
-    return found
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Open a directory and list it; what is missing is empty."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield -1, []
-        return
-    except OSError as error:
-        raise RecordError(path, error.strerror or str(error)) from error
-    try:
-        yield descriptor, os.listdir(descriptor)  # noqa: PTH208 -- no path is at hand
-    except OSError as error:
-        raise RecordError(path, error.strerror or str(error)) from error
-    finally:
-        os.close(descriptor)
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 -- under the lock, hot
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_ctime_ns

@@ -104,5 +104,5 @@ def install_by_number(prefix: Tree, low: Path) -> None:
         prefix.commit(
             workspace,
             "by number",
-            lambda: Prepared(make_plan(workspace, request, exchange=exchange)),
+            lambda _: Prepared(make_plan(workspace, request, exchange=exchange)),
         )
