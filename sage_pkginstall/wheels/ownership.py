@@ -259,8 +259,8 @@ class Survey:
         known = dict(zip(base.owners, base.identities, strict=True))
         if now == known and UNSETTLED not in base.identities:
             return base, frozenset()
-        doubted = {record for record, seen in known.items() if now.get(record) != seen}
-        doubted.update(r for r, seen in now.items() if known.get(r) != seen or seen == UNSETTLED)
+        doubted = {record for record, _ in known.items() ^ now.items()}
+        doubted.update(record for record, seen in now.items() if seen == UNSETTLED)
         if before is None and len(doubted) > len(known) // 500:
             owners = {r: claims for r, claims in base.items() if r not in doubted}
             owners.update((r, self._claimed(r)) for r in now if r in doubted)
