@@ -18,6 +18,7 @@ from sage_pkginstall.wheels.requirements import (
     parse_requirements_file,
     requirement_name,
     unmet,
+    unmet_by,
 )
 
 MARKERS = {
@@ -102,6 +103,16 @@ INSTALLED = {
     "local": "1.0+cuda",
     "odd": "",
 }
+
+
+def test_unmet_tells_what_is_there_instead(pypy: Environment) -> None:
+    requires = ["a>=9", "absent", "a>=9; python_version>'3'", "a>=9", "?"]
+    assert list(map(str, unmet_by("foo", requires, pypy, {"a": "1.5"}))) == [
+        "foo needs a>=9, but version 1.5 is installed",
+        "foo needs absent, which is not installed",
+        "foo needs a>=9; python_version>'3', but version 1.5 is installed",
+        "foo needs ?, which is not installed",
+    ]
 
 
 def test_unmet_keeps_order_and_text(pypy: Environment) -> None:

@@ -131,11 +131,9 @@ def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> Non
 def _tell_unmet(result: Installation, talk: Talk) -> None:
     from sage_pkginstall.builds.dependencies_file import dependencies_file  # noqa: PLC0415 - rare
 
-    talk.warn(
-        f"{name} needs {requirement}, which is not installed; install it, or add the package that"
-        f" provides it to {dependencies_file(os.environ)}"
-        for name, requirement in result.unmet
-    )
+    missing = f"install it, or add the package that provides it to {dependencies_file(os.environ)}"
+    other = "install a version of one or the other that fits"
+    talk.warn(f"{one}; {missing if one.found is None else other}" for one in result.unmet)
 
 
 def uninstall(arguments: Sequence[str]) -> int:

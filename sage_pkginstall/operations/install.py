@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.requirements import Unmet
     from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest
 
 __all__ = ["InstallOptions", "Installation", "install"]
@@ -40,13 +41,12 @@ class InstallOptions(NamedTuple):
 class Installation(NamedTuple):
     """What was (or with a dry run would be) installed.
 
-    ``unmet`` has a pair (distribution, requirement) for each requirement of the wheels
-    that the environment does not meet.
+    ``unmet`` are the requirements of the wheels that the environment does not meet.
     """
 
     distributions: tuple[StagedDistribution, ...]
     outcome: Outcome
-    unmet: tuple[tuple[str, str], ...] = ()
+    unmet: tuple[Unmet, ...] = ()
 
 
 def install(
@@ -98,20 +98,16 @@ def _bring_in(
     return commit_change(tree, workspace, there, change, label)
 
 
-def _unmet(
-    environment: Environment, staged: tuple[StagedDistribution, ...]
-) -> tuple[tuple[str, str], ...]:
-    """Return (distribution, requirement) for each requirement that is not met."""
+def _unmet(environment: Environment, staged: tuple[StagedDistribution, ...]) -> tuple[Unmet, ...]:
+    """Return the requirements that are not met."""
     if not any(s.requires for s in staged):
         return ()
-    from sage_pkginstall.wheels.requirements import unmet  # noqa: PLC0415 - costs 10 ms
+    from sage_pkginstall.wheels.requirements import unmet_by  # noqa: PLC0415 - costs 10 ms
 
     installed = {i.canonical: i.version for i in installed_distributions(environment)}
     installed.update((s.name, s.version) for s in staged)
     return tuple(
-        (s.name, requirement)
-        for s in staged
-        for requirement in unmet(s.requires, environment, installed)
+        unmet for s in staged for unmet in unmet_by(s.name, s.requires, environment, installed)
     )
 
 

@@ -263,15 +263,16 @@ def _unmet(
     if environment is None or not any(one.requires for one in distributions):
         return
     from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
-    from sage_pkginstall.wheels.requirements import unmet  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements import unmet_by  # noqa: PLC0415
 
     versions = {one.canonical: one.version for one in installed_distributions(environment)}
     for one in distributions:
-        for requirement in unmet(one.requires, environment, versions):
-            yield (
-                f"{one.name} needs {requirement}, which is not installed; add the package that"
-                f" provides it to {request.dependencies_file}"
-            )
+        for unmet in unmet_by(one.name, one.requires, environment, versions):
+            if unmet.found is None:
+                remedy = f"add the package that provides it to {request.dependencies_file}"
+            else:
+                remedy = "build a version of one or the other that fits"
+            yield f"{unmet}; {remedy}"
 
 
 def _commit_elsewhere(

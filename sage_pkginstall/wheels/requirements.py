@@ -16,6 +16,7 @@ A marker and ``--hash`` may follow each.  Options that say where or how to searc
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RequirementLine",
+    "Unmet",
     "names_only",
     "parse_requirement_line",
     "parse_requirements_file",
     "requirement_name",
     "unmet",
+    "unmet_by",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -97,6 +100,30 @@ class RequirementLine(NamedTuple):
 
 
 # Requirements of wheels
+
+
+class Unmet(NamedTuple):
+    """A requirement of distribution ``name`` that is not met; ``found`` is the version there is."""
+
+    name: str
+    requirement: str
+    found: str | None
+
+    def __str__(self) -> str:
+        if self.found is None:
+            return f"{self.name} needs {self.requirement}, which is not installed"
+        return f"{self.name} needs {self.requirement}, but version {self.found} is installed"
+
+
+def unmet_by(
+    name: str, requires: Iterable[str], environment: Environment, installed: Mapping[str, str]
+) -> Iterator[Unmet]:
+    """Yield each requirement of distribution ``name`` that is not met, once; see `unmet`."""
+    for line in dict.fromkeys(unmet(requires, environment, installed)):
+        found = None
+        with contextlib.suppress(InvalidRequirement):
+            found = installed.get(canonical_name(Requirement(line).name))
+        yield Unmet(name, line, found)
 
 
 def unmet(

@@ -91,11 +91,15 @@ def test_two_want_one_path(desk: Desk) -> str:
 
 @produces(
     "Warning: {name} needs {requirement}, which is not installed; install it, or add the package"
-    " that provides it to {file}"
+    " that provides it to {file}",
+    "Warning: {name} needs {requirement}, but version {version} is installed; install a version of"
+    " one or the other that fits",
 )
 def test_requirement_is_missing(desk: Desk) -> str:
     wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar>=2"])
-    return desk.run("install", wheel)
+    return desk.run("install", wheel) + desk.run(
+        "install", make_wheel(desk.directory, "bar", "1", {}), wheel
+    )
 
 
 @produces(

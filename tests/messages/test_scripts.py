@@ -160,11 +160,15 @@ def test_scripts_fail_while_uninstalling(desk: Desk) -> str:
 
 @produces(
     "Warning: {name} needs {requirement}, which is not installed; add the package that provides it"
-    " to {file}"
+    " to {file}",
+    "Warning: {name} needs {requirement}, but version {version} is installed; build a version of"
+    " one or the other that fits",
 )
 def test_dependency_that_is_not_named(desk: Desk) -> str:
+    desk.install("baz")
     world = SageWorld.make(desk.directory, desk.prefix)
-    wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar"])
+    needs = ["Requires-Dist: bar", "Requires-Dist: baz>=2"]
+    wheel = make_wheel(desk.directory, "foo", "1", metadata=needs)
     world.package("foo", "1", {}, wheel=wheel)
     return world.spkg("foo").stderr
 
