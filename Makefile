@@ -3,6 +3,7 @@
 #   make                the tool, the target environment, and every package of build/pkgs
 #   make foo foo-clean  what build/make/Makefile says: one package, and so on (make list)
 #   make check          everything that is checked before a merge
+#   make coverage       the tests, measuring the processes that they start, too
 #   make torture        kills, faults and races at every point; hours, not minutes
 #   make race           copying against installing, many writers at once: failures side by side
 #   make bench          this tool, pip, uv and others: figures for docs/explanation/performance.md
@@ -26,13 +27,13 @@ $(error cannot build in "$(CURDIR)": make cannot handle paths with blanks)
 endif
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 3 --dist worksteal
 
 export PYTHON
 export SAGE_ROOT := $(CURDIR)
 
 checks := check-format check-lint check-types check-layers check-shell check-docs check-tests
-own := check check-deps $(checks) docs timings man dist torture race bench clean distclean help
+own := check check-deps $(checks) coverage docs timings man dist torture race bench clean distclean help
 
 .PHONY: FORCE $(own)
 
@@ -121,8 +122,15 @@ man:
 check-deps:
 	@tests/setup-debian
 
+tests := pytest -m "not torture" --cov --cov-report=term:skip-covered
+
 check-tests: check-deps
-	$(in_check) pytest -m "not torture" --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(in_check) $(tests) $(PYTEST_ARGS)
+
+# The same, and what runs in the processes that tests start: twice the time.
+coverage: .tool/check/ready check-deps
+	$(in_check) COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage" \
+	    $(tests) $(PYTEST_ARGS)
 
 # Every kill point, every fault, hundreds of races: an hour or more.
 torture: .tool/check/ready check-deps

@@ -115,6 +115,11 @@ def index(machine_settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: at the end one worker would do it while others idle."""
+    items.sort(key=lambda item: not item.path.is_relative_to(ROOT / "tests" / "torture"))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs are missing; where CI is set, let it fail instead.
 
