@@ -55,7 +55,7 @@ SCRIPT = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # pytest shows it when a test fails: gigabytes
 class Installation:
     """What an installer left: content, permissions, and the rows of each RECORD."""
 
@@ -105,7 +105,7 @@ def _code(data: bytes) -> tuple[CodeType, set[str]]:
     pending, names = [code], set()
     while pending:
         one = pending.pop()
-        names.add(one.co_filename)
+        names.add(os.path.normpath(one.co_filename))
         pending += [constant for constant in one.co_consts if isinstance(constant, CodeType)]
     return code, names
 
