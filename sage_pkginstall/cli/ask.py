@@ -203,7 +203,7 @@ def status(arguments: Sequence[str]) -> int:
     """Tell what changed in the prefix behind our back: by pip, by hand."""
     options = _options("status", status.__doc__)
     given = options.parse_args(arguments)
-    from sage_pkginstall.cli.maintain import unfinished  # noqa: PLC0415
+    from sage_pkginstall.engine.quiet import unfinished  # noqa: PLC0415
     from sage_pkginstall.reports.status import status as status_of  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall status", given)

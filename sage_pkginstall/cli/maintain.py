@@ -10,7 +10,7 @@ from sage_pkginstall.cli.install import add_managed, store_of
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import add_colour, aligned, colours_of, shown
-from sage_pkginstall.engine.quiet import begun_by_the_dead
+from sage_pkginstall.engine.quiet import begun_by_the_dead, unfinished
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.operations.repair import Repair
     from sage_pkginstall.operations.verify import Verification
 
-__all__ = ["list_installed", "recover", "unfinished", "verify"]
+__all__ = ["list_installed", "recover", "verify"]
 
 
 # --------------------------------------------------------------------------------- recover
@@ -49,14 +49,6 @@ def recover(arguments: Sequence[str]) -> int:
         _log(tree, "recover", label)
     talk.result([_recovered(label)], {"recovered": label})
     return 0
-
-
-def unfinished(tree: Tree) -> Iterator[str]:
-    """Yield a warning if what is to be told of the prefix is half of a transaction."""
-    label = begun_by_the_dead(tree)
-    if label is not None:
-        began = f"{shown(label)!r} was begun by a process that died"
-        yield f"{began}; 'sage-pkginstall recover' finishes it"
 
 
 _GIVEN_UP = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.engine.tree import Tree
 
-__all__ = ["begun_by_the_dead", "looks"]
+__all__ = ["begun_by_the_dead", "looks", "unfinished"]
 
 _LOOKS = 10
 _Seen = TypeVar("_Seen")
@@ -46,3 +46,10 @@ def begun_by_the_dead(tree: Tree) -> str | None:
         if journal is not None and not is_held(tree.lock_path):
             return journal.label
     return None
+
+
+def unfinished(tree: Tree) -> Iterator[str]:
+    """Yield a warning if what is seen of the tree is half of a transaction."""
+    label = begun_by_the_dead(tree)
+    if label is not None:
+        yield f"{label!r} was begun by a process that died; 'sage-pkginstall recover' finishes it"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.quiet import unfinished
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
@@ -87,10 +88,13 @@ def commit_change(
 def plan_change(
     tree: Tree, workspace: Workspace, environment: Environment | None, change: Change
 ) -> Outcome:
-    """Return what `commit_change` would do now, without doing it."""
+    """Return what `commit_change` would do now, without doing it.
+
+    Nothing is changed, so what a dead process left half done stays so, and is told.
+    """
     preparer = _Preparer(tree, workspace, environment, change)
     plan = preparer.prepare().plan
-    return Outcome(plan, (*preparer.warnings, *preparer.told(plan)))
+    return Outcome(plan, (*preparer.warnings, *preparer.told(plan), *unfinished(tree)))
 
 
 class _Preparer:

@@ -72,6 +72,8 @@ def test_nothing_to_recover(desk: Desk) -> str:
 )
 def test_something_to_recover(desk: Desk) -> str:
     desk.die_in_a_transaction()
+    planned = desk.run("install", "--dry-run", make_wheel(desk.directory, "foo", "1"))
+    assert "was begun by a process that died" in planned
     return desk.run("verify") + desk.run("recover")
 
 
