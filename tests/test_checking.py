@@ -28,6 +28,17 @@ def digest(content: bytes) -> str:
     return f"sha256={value}"
 
 
+@pytest.mark.parametrize("algorithm", ["rot13", "\udc80", "", "shake_128", "shake256"])
+def test_check_knows_what_is_no_hash(environment: Environment, algorithm: str) -> None:
+    in_site(environment, {"foo.py": b"foo"})
+    rows = f'foo.py,"{algorithm}=abc",3\nfoo-1.0.dist-info/RECORD,,\n'
+    installed = record(environment, "")
+    name = "foo-1.0.dist-info/RECORD"
+    in_site(environment, {name: rows.encode("utf-8", "surrogateescape")})
+    what = f"unknown algorithm {algorithm!r}"
+    assert check(environment, installed) == (Problem(f"{SITE}/foo.py", "hash", what),)
+
+
 def test_check_finds_every_difference(environment: Environment) -> None:
     in_site(
         environment,

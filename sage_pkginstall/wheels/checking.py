@@ -78,7 +78,9 @@ def _hash_problem(path: Path, row: RecordRow, recorded: str) -> Problem | None:
     algorithm, _, value = recorded.partition("=")
     try:
         digest = hashlib.new(algorithm)
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: half a surrogate pair, for a byte that is no UTF-8
+        digest = None
+    if digest is None or not digest.digest_size:  # shake has no size of its own
         return Problem(row.path, "hash", f"unknown algorithm {algorithm!r}")
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
