@@ -74,7 +74,7 @@ class SageWorld:
             "package-version.txt": f"{version}\n".encode(),
         }
         if source is not None:
-            data = _tarball(f"{name}-{version}", source)
+            data = packed(f"{name}-{version}", source)
             file = f"{name}-{version}.tar.gz"
             (self.root / "upstream" / file).write_bytes(data)
             entries["checksums.ini"] = _checksums(file, data)
@@ -142,7 +142,7 @@ def _checksums(file: str, data: bytes) -> bytes:
     return f"tarball={file}\nsha256={hashlib.sha256(data).hexdigest()}\n".encode()
 
 
-def _tarball(top: str, source: Mapping[str, str]) -> bytes:
+def packed(top: str, source: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file,  # the same bytes each time

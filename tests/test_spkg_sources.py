@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,11 +11,10 @@ from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.checksums import Tarball
 from sage_pkginstall.spkg.package import Package, read_package
 from sage_pkginstall.spkg.sources import Project, Sources, choose_tarball, index_project
+from tests.sageworld import SageWorld, packed
 from tests.trees import plant, tree
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sage_pkginstall.spkg.programs import Program
 
 DATA = b"the tarball"
@@ -42,6 +42,8 @@ class World:
 
     def run(self, program: Program) -> int:
         self.asked.append(" ".join(program.command))
+        wanted = Path(program.command[program.command.index("--requirement") + 1])
+        self.asked.append(wanted.read_text())
         place = program.command[program.command.index("--dest") + 1]
         with open(os.path.join(place, "Foo-1.2.tar.gz"), "wb") as file:  # noqa: PTH118, PTH123
             file.write(self.data)
@@ -67,9 +69,10 @@ def test_tarball_that_lies_there_is_used_without_asking_anybody(tmp_path: Path) 
 def test_tarball_of_an_index_comes_by_pip_and_gets_its_name(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.fetch(package(tmp_path, checksums("foo-VERSION.tar.gz", INDEX)))
-    (asked,) = world.asked
+    asked, wanted = world.asked
     assert asked.startswith("pip download --no-deps ")
-    assert asked.endswith(" --no-binary=foo foo==1.2")
+    assert " --no-binary=foo " in asked
+    assert wanted == f"foo==1.2 --hash=sha256:{SHA256}\n"
     assert tree(world.distfiles) == {"foo-1.2.tar.gz": DATA}
 
 
@@ -94,6 +97,7 @@ def test_file_without_hash_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
     with pytest.raises(PackageError, match="has no sha256"):
         world.fetch(package(tmp_path, f"tarball=foo-1.2.tar.gz\nupstream_url={INDEX}\n"))
+    assert world.asked == []
 
 
 def test_old_package_directories_have_a_sha1(tmp_path: Path) -> None:
@@ -155,3 +159,44 @@ def test_no_wheel_for_this_machine_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="none of its wheels fits"):
         choose_tarball(made, ["cp312-cp312-linux_x86_64"])
     assert made.tarballs[0] == Tarball(names[0], SHA256)
+
+
+BACKEND = """
+import pathlib
+pathlib.Path({marker!r}).touch()
+
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    info = pathlib.Path(directory, "foo-1.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: foo\\nVersion: 1\\n")
+    return info.name
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, venv: Path) -> SageWorld:
+    return SageWorld.make(tmp_path, venv)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("good", [True, False])
+def test_code_of_a_source_runs_only_if_it_has_the_hash(world: SageWorld, *, good: bool) -> None:
+    """What pip downloads it asks for its metadata: that runs the source's build backend."""
+    marker = world.root / "was run"
+    toml = '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    source = {"pyproject.toml": toml, "b.py": BACKEND.format(marker=os.fspath(marker))}
+    data = packed("foo-1", source)
+    page = b'<a href="foo-1.tar.gz">foo-1.tar.gz</a>'
+    index = plant(world.root / "index", {"foo/index.html": page, "foo/foo-1.tar.gz": data})
+    sha256 = hashlib.sha256(data if good else b"another").hexdigest()
+    text = checksums("foo-1.tar.gz", "https://index.org/packages/source/f/foo/foo-1.tar.gz", sha256)
+    world.package("foo", "1", {"spkg-install.in": ":", "checksums.ini": text})
+    settings = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_INDEX_URL": index.as_uri(),
+    }
+    ended = world.spkg("-d", "foo", status=0 if good else 1, **settings)
+    assert marker.exists() == good
+    assert tree(world.root / "upstream") == ({"foo-1.tar.gz": data} if good else {})
+    assert ("DO NOT MATCH THE HASHES" in ended.stdout + ended.stderr) != good

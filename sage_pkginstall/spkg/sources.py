@@ -70,6 +70,9 @@ class Sources:
         Raises PackageError if it cannot be had or is another one.
         """
         path = self.distfiles / tarball.filename
+        if tarball.digest is None:
+            lack = f"its checksums.ini has no sha256 of {tarball.filename}"
+            raise PackageError(package.name, f"{lack}; add it")
         if not path.is_file():
             self._get(package, tarball, path, allow_upstream=allow_upstream)
         _check(package, tarball, path)
@@ -95,18 +98,23 @@ class Sources:
     def _by_pip(
         self, package: Package, tarball: Tarball, project: Project, directory: Path
     ) -> Path:
+        """Let pip get the file, by its hash: pip runs code of a source to read its metadata."""
+        place = directory / "found"
+        wanted = directory / "wanted.txt"
+        wanted.write_text(f"{project.name}=={project.version}{_hash_option(tarball)}\n")
         command = [*self.pip, "download", "--no-deps", "--no-input", "--ignore-requires-python"]
-        command += ["--disable-pip-version-check", "--dest", os.fspath(directory)]
+        command += ["--disable-pip-version-check", "--dest", os.fspath(place)]
         if tarball.is_wheel:
             command += _wheel_options(tarball.filename)
         else:  # not :all:, which would compile what pip needs to read the metadata, too
             command.append(f"--no-binary={project.name}")
-        command.append(f"{project.name}=={project.version}")
+        command += ["--requirement", os.fspath(wanted)]
+        place.mkdir()
         status = self.run(Program(command, directory, self.variables))
-        files = [path for path in directory.iterdir() if path.is_file()]
+        files = list(place.iterdir())
         if status != 0 or len(files) != 1:
-            wanted = f"{project.name} {project.version}"
-            reason = f"pip cannot download {wanted} (exit status {status}), as it says above"
+            what = f"{project.name} {project.version}"
+            reason = f"pip cannot download {what} (exit status {status}), as it says above"
             raise PackageError(package.name, f"{reason}; {self._remedy(tarball)}")
         return files[0]
 
@@ -216,6 +224,11 @@ def _tags(tarball: Tarball) -> Iterator[str]:
         return
 
 
+def _hash_option(tarball: Tarball) -> str:
+    """Return the hash as a requirement has it; pip takes no sha1, which old packages have."""
+    return f" --hash=sha256:{tarball.sha256}" if tarball.sha256 else ""
+
+
 def _wheel_options(filename: str) -> list[str]:
     """Return the options that let pip take exactly this wheel, whatever it runs on."""
     python, abi, platform = filename.removesuffix(".whl").split("-")[-3:]
@@ -231,9 +244,7 @@ def _check(package: Package, tarball: Tarball, path: Path, *, downloaded: bool =
 
     A file that was just ``downloaded`` is not kept then.
     """
-    if tarball.digest is None:
-        lack = f"its checksums.ini has no sha256 of {tarball.filename}"
-        raise PackageError(package.name, f"{lack}; add it")
+    assert tarball.digest is not None  # or it would not have been fetched
     algorithm, wanted = tarball.digest
     digest = hashlib.new(algorithm, usedforsecurity=algorithm != "sha1")
     with path.open("rb") as file:
