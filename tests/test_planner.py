@@ -240,6 +240,50 @@ def test_plan_made_while_somebody_was_at_work_is_made_again(tmp_path: Path) -> N
     assert len(plans) == 2
 
 
+def test_plan_is_made_under_the_lock_if_others_remove_what_it_is_made_from(tmp_path: Path) -> None:
+    """As one that uninstalls the same distribution at the same time."""
+    target = Tree(tmp_path, TreeSettings(durable=False))
+    bring(tmp_path, {"lib/foo/a.py": b"", "lib/bar": b""})
+
+    class Overtaken(Owned):
+        def others_within(self, directory: str) -> bool:
+            if directory == "lib/foo" and (tmp_path / directory).exists():
+                bring(tmp_path, {}, PlanRequest(frozenset({"lib/foo/a.py"})))
+            return super().others_within(directory)
+
+    request = PlanRequest(frozenset({"lib/foo/a.py"}), ownership=Overtaken())
+    with target.workspace() as workspace:
+        write(workspace.tree, {"lib/new": b""})
+
+        def prepare(_changed: Changed) -> Prepared:
+            return Prepared(make_plan(workspace, request, exchange=True))
+
+        target.commit(workspace, "foo", prepare)
+    assert tree(tmp_path / "lib") == {"bar": b"", "new": b""}
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_what_is_refused_while_others_work_is_asked_again(tmp_path: Path, *, at_work: bool) -> None:
+    target = Tree(tmp_path, TreeSettings(durable=False))
+    bring(tmp_path, {"lib/first": b""})
+    asked: list[Changed] = []
+    with target.workspace() as workspace, contextlib.ExitStack() as stack:
+        write(workspace.tree, {"lib/second": b""})
+        if at_work:
+            stack.enter_context(target.locked("somebody"))
+
+        def prepare(changed: Changed) -> Prepared:
+            stack.close()
+            asked.append(changed)
+            if len(asked) == 1:
+                raise ConflictError("lib/second", "it is half there")
+            return Prepared(make_plan(workspace, PlanRequest(), exchange=True))
+
+        with contextlib.nullcontext() if at_work else pytest.raises(ConflictError):
+            target.commit(workspace, "second", prepare)
+    assert (tmp_path / "lib" / "second").exists() == at_work
+
+
 @pytest.mark.parametrize(("theirs", "drafts"), [("lib/other", 1), ("lib/second", 2)])
 def test_plan_made_again_is_drafted_again_only_if_it_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, drafts: int

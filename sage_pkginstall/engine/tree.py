@@ -13,13 +13,13 @@ from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.engine.transaction import carry_out, describe, recover
 from sage_pkginstall.engine.workspace import StagingArea, Workspace
-from sage_pkginstall.errors import TransactionError
+from sage_pkginstall.errors import ConflictError, RecordError, TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from sage_pkginstall.engine.holder import Changed
+    from sage_pkginstall.engine.holder import Changed, Holder
     from sage_pkginstall.engine.lock import Held
     from sage_pkginstall.engine.plan import Plan
 
@@ -104,8 +104,7 @@ class Tree:
         if self.settings.durable:
             files.flush_file_system(workspace.path)
         token = last_holder(self.lock_path)
-        first = partial(prepare, None)
-        prepared = None if self.journal.read() else self._prepare(workspace, label, first)
+        prepared = self._prepare_ahead(workspace, label, partial(prepare, None), token)
         asked = time.monotonic()
         with self.locked(label) as held:
             taken = time.monotonic()
@@ -123,6 +122,28 @@ class Tree:
         return Committed(
             prepared.plan, waited=taken - asked, held=released - taken, warning=warning
         )
+
+    def _prepare_ahead(
+        self,
+        workspace: Workspace,
+        label: str,
+        prepare: Callable[[], Prepared],
+        token: Holder | None,
+    ) -> Prepared | None:
+        """Plan before the lock is had; None if others changed what it was to be made from.
+
+        What is refused then is refused for good only if nobody worked on the tree meanwhile.
+        """
+        if self.journal.read():
+            return None
+        try:
+            return self._prepare(workspace, label, prepare)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ConflictError, RecordError):
+            if token == last_holder(self.lock_path) and (token is None or token.ended):
+                raise
+            return None
 
     def _prepare(
         self,
