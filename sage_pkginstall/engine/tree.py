@@ -108,13 +108,12 @@ class Tree:
         asked = time.monotonic()
         with self.locked(label) as held:
             taken = time.monotonic()
-            previous = held.previous
-            idle = previous == token and (previous is None or previous.ended)
+            idle = _nobody_worked(token, held.previous)
             if prepared is None or not idle or not self._holds(prepared):
-                again = partial(prepare, changed_since(token, previous))
+                again = partial(prepare, changed_since(token, held.previous))
                 prepared = self._prepare(workspace, label, again, drafted=prepared)
             warning = self._carry_out(workspace, label, prepared.plan)
-            held.changed = prepared.changes if previous else None
+            held.changed = prepared.changes if held.previous else None
         released = time.monotonic()
         if self.settings.durable and prepared.plan.operations:
             with contextlib.suppress(OSError):  # it is done; see `carry_out`
@@ -141,7 +140,7 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ConflictError, RecordError):
-            if token == last_holder(self.lock_path) and (token is None or token.ended):
+            if _nobody_worked(token, last_holder(self.lock_path)):
                 raise
             return None
 
@@ -192,6 +191,11 @@ class Tree:
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""
         return files.can_exchange(workspace.scratch)
+
+
+def _nobody_worked(before: Holder | None, now: Holder | None) -> bool:
+    """Tell whether nobody held the lock between two looks at who held it last."""
+    return before == now and (now is None or now.ended)
 
 
 def _journal(workspace: Workspace, label: str, plan: Plan) -> Journal:

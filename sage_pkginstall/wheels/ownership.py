@@ -42,14 +42,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.installed import Installed
     from sage_pkginstall.wheels.record_directory import RecordDirectory
 
-__all__ = [
-    "STAMPS",
-    "Survey",
-    "manifest",
-    "package_name",
-    "survey",
-    "unowned_files",
-]
+__all__ = ["Survey", "manifest", "package_name", "survey", "unowned_files"]
 
 _OLD_KINDS = (".egg-info", ".egg-link", ".egg")
 
@@ -64,8 +57,8 @@ def survey(
 
     Without an environment only packages own anything.  With a survey from ``before`` only what
     changed since is read: that is for who holds the lock.  If it is known which records
-    were ``changed`` since, the others are not even looked at, unless they came, went or
-    are others of the same name.  Raises RecordError for a record or a directory of records that
+    were ``changed`` since, the others are not even looked at, unless they came or went, or
+    were just being written.  Raises RecordError for a record or a directory of records that
     is there and cannot be read; what is damaged owns nothing but itself.
     """
     if environment is not None and environment.prefix != prefix:
