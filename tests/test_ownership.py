@@ -17,7 +17,6 @@ import pytest
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.installed import find_installed, installed_distributions
-from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
 from sage_pkginstall.wheels.ownership import (
     Survey,
     manifest,
@@ -475,29 +474,6 @@ def test_survey_begins_anew_in_another_directory(environment: Environment) -> No
     assert now.owners(f"{s}/foo.py") == NOBODY
 
 
-def test_changed_records_are_those_that_paths_lie_in() -> None:
-    s = "lib/python3.11/site-packages"
-    paths = [
-        f"{s}/foo-1.dist-info",
-        f"{s}/bar-1.dist-info/RECORD",
-        f"{s}/bar-1.dist-info/licenses/x.dist-info",
-        f"{s}/old.egg-info",
-        f"{s}/old.egg-link",
-        f"{s}/foo/__init__.py",
-        f"{s}/~oo-1.dist-info",
-        f"{STAMPS}/box-1",
-        "var/lib/sage/scripts/box/spkg-piprm",
-    ]
-    assert changed_records(paths) == {
-        "foo-1.dist-info",
-        "bar-1.dist-info",
-        "x.dist-info",
-        "old.egg-info",
-        "old.egg-link",
-        "box-1",
-    }
-
-
 def test_prefix_stays_free_of_the_index(environment: Environment, cache: Path) -> None:
     add(environment, "foo", "1", "foo.py")
     before = sorted(environment.prefix.rglob("*"))
@@ -672,62 +648,3 @@ def check_answers(
             expected = any(p.startswith(below) for n, ps in truth.items() if n != out for p in ps)
             if directory not in environment.schemes["purelib"]:  # records are below these
                 assert others.others_within(directory) == expected, directory
-
-
-# Claims
-
-
-def test_claims_cover_all_files_with_few_names() -> None:
-    paths = [
-        "lib/s/foo/__init__.py",
-        "lib/s/foo/sub/deep/er/x.py",
-        "lib/s/top.py",
-        "lib/s/ns/loose.py",
-        "lib/s/ns/part/__init__.py",
-        "lib/s/ns/part/x/y.py",
-        "lib/s/raw/a/b/c/d.txt",
-        "lib/s/data.libs/x.so",
-        "bin/foo",
-        "README",
-        "share/man/man1/foo.1",
-        "share/x/y/z/w/v.txt",
-    ]
-    assert claims_of(paths, ["lib/s"]) == {
-        "lib/s/foo/",
-        "lib/s/top.py",
-        "lib/s/ns/loose.py",
-        "lib/s/ns/part/",
-        "lib/s/raw/a/b/",
-        "lib/s/data.libs/x.so",
-        "bin/foo",
-        "README",
-        "share/man/man1/foo.1",
-        "share/x/y/z/",
-    }
-
-
-def test_many_files_of_one_directory_are_claimed_together() -> None:
-    many = [f"share/doc/{n}" for n in range(33)] + [f"bin/{n}" for n in range(33)]
-    claims = claims_of(many, ["lib/s"])
-    assert "share/doc/" in claims
-    assert len(claims) == 34
-
-
-def test_index_is_read_as_it_was_written(tmp_path: Path) -> None:
-    owners = {
-        "s/a-1.dist-info": OwnerClaims("1 2", {"s/a/", "s/x\n%25.py"}),
-        "s/b-1.dist-info": OwnerClaims("none", {"s/a/"}),
-        "s/c%0A-1.dist-info": OwnerClaims("3 4", frozenset()),
-    }
-    index = OwnerIndex.of(owners)
-    index.keep(tmp_path / "index", "about\nit")
-    again = OwnerIndex.load(tmp_path / "index", "about\nit")
-    assert {o: OwnerClaims(c.identity, set(c.claims)) for o, c in again.items()} == owners
-    assert list(again.holders_of("s/a/")) == ["s/a-1.dist-info", "s/b-1.dist-info"]
-    assert list(again.holders_of("s/a")) == []
-    assert list(again.holders_below("s/")) == [
-        "s/a-1.dist-info",
-        "s/b-1.dist-info",
-        "s/a-1.dist-info",
-    ]
-    assert tuple(OwnerIndex.load(tmp_path / "index", "else").owners) == ()
