@@ -78,22 +78,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # any name can be told in any locale
     command = words[0] if words and words[0] in COMMANDS else ""
+    return _flushed(command, _run(command, words))
+
+
+def _run(command: str, words: list[str]) -> int:
+    """Run a command, and say why if it fails; return its exit status."""
     try:
-        try:
-            return _run(words)
-        finally:
-            sys.stdout.flush()  # while a full disk or a closed pipe can still be told
+        return _call(words)
+    except SystemExit as ended:  # argparse has said why
+        return int(ended.code or 0)
     except PkgInstallError as error:
         return _failed(command, str(error), error.exit_status)
     except BrokenPipeError:
         _drop_output()
         return 1
     except OSError as error:
-        _drop_output()
         return _failed(command, f"cannot go on: {_os_reason(error)}", 1)
     except KeyboardInterrupt:
         _failed(command, "interrupted; nothing is half installed", _INTERRUPTED)
         return _INTERRUPTED
+
+
+def _flushed(command: str, status: int) -> int:
+    """Have what was printed written; return the exit status, that of a failure if it cannot be."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return status or 1
+    except OSError as error:
+        _drop_output()
+        done = "" if status else "; all else is done"
+        reason = f"cannot write to standard output: {_os_reason(error)}{done}"
+        return _failed(command, reason, status or 1)
+    return status
 
 
 def _have_streams() -> None:
@@ -104,7 +122,7 @@ def _have_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
-def _run(words: list[str]) -> int:
+def _call(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         return _usage(0 if words else 2)
     if words[0] in ("-V", "--version"):

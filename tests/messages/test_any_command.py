@@ -20,6 +20,8 @@ from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.messages.desk import Desk
 
 
@@ -117,14 +119,33 @@ def test_what_cannot_be_read(desk: Desk) -> str:
     return desk.cli("commit-package", desk.directory / "request", status=1).stderr
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+@produces(
+    "cannot write to standard output: {reason}; all else is done",
+    "cannot write to standard output: {reason}",
+)
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
-def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> None:
-    command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
+def test_output_that_cannot_be_written(desk: Desk) -> str:
+    """What is done stays done, and is told to be; what was found keeps its exit status."""
+    wheel = make_wheel(desk.directory, "foo", "1")
+    said = _into_a_full_disk("install", "--prefix", desk.prefix, wheel)
+    (desk.site / "foo.py").unlink()
+    return said + _into_a_full_disk("verify", "--prefix", desk.prefix)
+
+
+def _into_a_full_disk(*words: str | Path) -> str:
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *map(str, words)]
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
-    assert re.fullmatch(r"sage-pkginstall[\w ]*: cannot go on: No space left .*\n", ended.stderr)
+    return ended.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> None:
+    said = _into_a_full_disk(*words)
+    assert re.fullmatch(r"sage-pkginstall[\w ]*: cannot .*: No space left .*\n", said)
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *words]
     closed = ["sh", "-c", f"{shlex.join(command)} >&-"]
     ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
