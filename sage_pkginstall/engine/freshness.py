@@ -34,11 +34,10 @@ def _freshen_directory(staged: str, existing: str) -> bool:
         return changed
     with os.scandir(staged) as entries:
         for entry in entries:
-            counterpart = os.path.join(existing, entry.name)
             if entry.is_dir(follow_symlinks=False):
-                changed |= _freshen_directory(entry.path, counterpart)
+                changed |= _freshen_directory(entry.path, os.path.join(existing, entry.name))
             elif entry.name.endswith(".py") and entry.is_file(follow_symlinks=False):
-                changed |= _freshen_source(entry, counterpart)
+                changed |= _freshen_source(entry, os.path.join(existing, entry.name))
     return changed
 
 

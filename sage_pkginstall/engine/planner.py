@@ -263,9 +263,10 @@ class _Planner:
             os.utime(staged, (seconds, seconds), follow_symlinks=False)
 
     def _slot(self, entry: os.DirEntry[str], path: str) -> str:
-        directory = os.path.dirname(self._absolute(path))
+        directory = path.rpartition("/")[0]
         if directory not in self.beside:
-            staged = self.workspace.move_to_volume(Path(entry.path), Path(directory))
+            place = Path(self._absolute(directory))
+            staged = self.workspace.move_to_volume(Path(entry.path), place)
             if os.fspath(staged) != entry.path:
                 return self._relative(staged)
             self.beside.add(directory)

@@ -184,8 +184,8 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
         )
         raise JournalError(file.path, reason) from error
     if durable:
-        paths = [os.path.join(prefix, operation.path) for operation in operations]
-        files.flush_directories(sorted({os.path.dirname(path) for path in paths}))
+        changed = {operation.path.rpartition("/")[0] for operation in operations}
+        files.flush_directories(os.path.join(prefix, path) for path in sorted(changed))
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ UNSETTLED = "unsettled"
 """The identity of a record that may be written to without a trace in its times."""
 
 _NONE = "none"
-_KINDS = (".dist-info", ".egg-info", ".egg-link", ".egg")
 _SECOND = 1_000_000_000
 
 
@@ -40,7 +39,7 @@ def changed_records(paths: Iterable[str]) -> frozenset[str]:
     for path in paths:
         if path.startswith(f"{STAMPS}/"):
             names.add(path[len(STAMPS) + 1 :].partition("/")[0])
-        elif any(kind in path for kind in _KINDS):
+        elif ".dist-info" in path or ".egg" in path:
             names.update(part for part in path.split("/") if is_info(part))
     return frozenset(names)
 
