@@ -119,12 +119,16 @@ def test_uninstalling_again_after_a_kill_leaves_nothing(
 
 @pytest.mark.torture
 @pytest.mark.needs("strace")
-@pytest.mark.parametrize("error", [*ERRORS, "EINTR", "EROFS"])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("upgrade", error) for error in (*ERRORS, "EINTR", "EROFS")]
+    + [(name, "EIO") for name in scenes.NAMES if name != "upgrade"],
+)
 def test_failing_at_any_system_call_leaves_the_old_state(
-    tmp_path: Path, error: str, tell_figures: TellFigures
+    tmp_path: Path, name: str, error: str, tell_figures: TellFigures
 ) -> None:
     """Also calls that are no step of the engine: writing wheels' files, making directories."""
-    faults = Faults("upgrade", tmp_path)
+    faults = Faults(name, tmp_path)
     faults.stage.restore()
     log = tmp_path / "log"
     assert faults.stage.run(faults.command, under=recording(log)).returncode == 0
