@@ -18,11 +18,12 @@ import os
 import posixpath
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from sage_pkginstall import __version__
 from sage_pkginstall.errors import EnvironmentFactsError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,12 +6,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import UsageError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     import argparse

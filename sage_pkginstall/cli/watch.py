@@ -18,13 +18,14 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.events import EVENTS, logs_directory, new_event_file
 from sage_pkginstall.spkg.logger import WATCHED
 from sage_pkginstall.spkg.programs import exit_status
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

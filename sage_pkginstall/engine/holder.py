@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import LockError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

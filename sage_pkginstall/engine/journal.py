@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import KINDS, Kind, Operation
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import JournalError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 from sage_pkginstall.engine.clock import file_time, is_settled
+from sage_pkginstall.values import NamedTuple
 
 __all__ = ["Evidence", "Kind", "Notice", "Operation", "Plan"]
 

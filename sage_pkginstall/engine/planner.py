@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
 from sage_pkginstall.errors import ConflictError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator

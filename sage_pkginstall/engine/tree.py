@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.holder import changed_since, last_holder
@@ -14,6 +14,7 @@ from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.engine.transaction import carry_out, describe, recover
 from sage_pkginstall.engine.workspace import StagingArea, Workspace
 from sage_pkginstall.errors import ConflictError, RecordError, TransactionError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ Installing, upgrading, uninstalling and merging are this with different contents
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
@@ -14,6 +14,7 @@ from sage_pkginstall.engine.quiet import unfinished
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import adopt_shared
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey
 from sage_pkginstall.wheels.record_directory import STAMPS, changed_records

@@ -19,12 +19,13 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
 from sage_pkginstall.engine.quiet import begun_by_the_dead
 from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

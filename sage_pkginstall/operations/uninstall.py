@@ -6,11 +6,12 @@ then runs while we hold the lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError, RecordError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.operations.history import logged_lock
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.records import find_recorded, recorded_files
 
 if TYPE_CHECKING:

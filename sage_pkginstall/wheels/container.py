@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import WheelError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.refusal import RefusalError
 
 if TYPE_CHECKING:

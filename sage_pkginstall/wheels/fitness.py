@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import WheelError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.refusal import quoted
 
 if TYPE_CHECKING:

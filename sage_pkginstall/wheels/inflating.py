@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from installer.utils import SCHEME_NAMES
 
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name, same_version
 from sage_pkginstall.wheels.refusal import RefusalError
 

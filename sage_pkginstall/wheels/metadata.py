@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from configparser import Error as ConfigParserError
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from installer.utils import parse_entrypoints, parse_metadata_file
 
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.layout import is_component
 from sage_pkginstall.wheels.names import (
     canonical_name,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.refusal import RefusalError, quoted
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.clock import file_time, is_settled
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import is_info
 
 if TYPE_CHECKING:

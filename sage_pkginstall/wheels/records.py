@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import find_installed
 
 if TYPE_CHECKING:

@@ -20,13 +20,14 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
 from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import errno
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.content import PIECE, EntryStream
 from sage_pkginstall.wheels.packs import PackedFile
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from sage_pkginstall.errors import ConflictError, WheelError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import same_code
 from sage_pkginstall.wheels.shebang import with_interpreter
 from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content

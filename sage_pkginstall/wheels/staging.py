@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.fitness import check_fits
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
 from sage_pkginstall.wheels.staged_wheel import StagedWheel
