@@ -18,13 +18,13 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
+from sage_pkginstall.builds.damage import DAMAGE
 from sage_pkginstall.builds.embedded_paths import contents, embedded_paths, embedded_words
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to_rebuild"]
 
 _FORMAT = "2"
+
+_WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, *DAMAGE)
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ class Once:
         try:
             foreign = embedded_words(contents(wheel), around.foreign)
             is_bound = embedded_paths(wheel, around.places, around.dead)
-        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGE as error:
             log.write(f"Warning: {wheel.name} cannot be read ({error}), so it is not kept")
             return
         if foreign:
@@ -211,7 +213,7 @@ def identity_of_wheel(wheel: Path) -> str:
                 if name.endswith(".dist-info/RECORD") and name.count("/") == 1
             ]
             rows = sorted(archive.read(names[0]).splitlines())
-    except (OSError, IndexError, zipfile.BadZipFile) as error:
+    except _WITHOUT_RECORD as error:
         raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
 

@@ -64,14 +64,18 @@ def unpacked(source: Path, directory: Path) -> Path:
     import tarfile  # noqa: PLC0415 -- a package has its source unpacked
     import zipfile  # noqa: PLC0415
 
+    from sage_pkginstall.builds.damage import DAMAGE, require_whole  # noqa: PLC0415
+
+    damage: tuple[type[Exception], ...] = (tarfile.TarError, *DAMAGE)
     try:
         if source.name.endswith(".zip"):
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(directory)  # noqa: S202 -- zipfile drops "..", and roots
         else:
+            require_whole(source)
             with tarfile.open(source) as tar:
                 _extract(tar, directory)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except damage as error:
         why = str(error).partition("\n")[0].removesuffix(":")
         raise BuildError(source, f"it is neither a directory nor an sdist ({why})") from error
     tops = list(directory.iterdir())

@@ -9,9 +9,7 @@ Files that are not named like a wheel do not exist for it.
 from __future__ import annotations
 
 import os
-import struct
 import zipfile
-import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
@@ -24,6 +22,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from sage_pkginstall.builds.damage import DAMAGE
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.container import Limits, open_regular
 
@@ -47,10 +46,6 @@ __all__ = [
 
 
 _METADATA = Limits().text
-_UNREADABLE = (
-    OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error
-)  # fmt: skip
-"""What ``zipfile`` raises for a damaged, encrypted or unknown file."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +149,6 @@ def _metadata_text(path: Path) -> str:
                     if entry.file_size > _METADATA:
                         raise WheelError(path, f"its METADATA has {entry.file_size} bytes")
                     return archive.read(entry).decode("utf-8", "replace")
-    except _UNREADABLE as error:
+    except DAMAGE as error:
         raise WheelError(path, f"it cannot be read: {error}") from error
     raise WheelError(path, "it holds no METADATA")

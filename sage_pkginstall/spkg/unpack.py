@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.builds.damage import DAMAGE
 from sage_pkginstall.errors import PkgInstallError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["unpack"]
+
+_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, *DAMAGE)
 
 
 def unpack(archive: Path, destination: Path) -> None:
@@ -35,7 +38,7 @@ def unpack(archive: Path, destination: Path) -> None:
             _unpack_zip(archive, scratch)
         else:
             _unpack_tar(archive, scratch)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         why = str(error).partition("\n")[0].removesuffix(":")
         remedy = "if it is not what upstream offers, delete it and mend checksums.ini"
         raise PkgInstallError(f"cannot unpack {archive}: {why}; {remedy}") from error
