@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import RecordError, WheelError
 
 if TYPE_CHECKING:
@@ -68,13 +69,19 @@ def queue_wheel(directory: Path, wheel: Path, options: Sequence[str]) -> None:
 def queued_wheels(directory: Path) -> tuple[QueuedWheel, ...]:
     """Return the queue; of several wheels of one distribution the last one counts.
 
-    Raises RecordError for a queue that cannot be read.
+    SAGE_SUDO reads it, too, so no link is followed, nor a pipe waited for.  Raises RecordError
+    for a queue that cannot be read.
     """
     path = directory / _QUEUE
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        with open(open_trusted(path, os.O_RDONLY, directory), encoding="ascii") as file:  # noqa: PTH123
+            lines = file.read().splitlines()
     except FileNotFoundError:
         return ()
+    except OSError as error:
+        raise RecordError(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise RecordError(path, f"it is not ASCII: {error}") from error
     from packaging.utils import canonicalize_name  # noqa: PLC0415 -- not to queue a wheel
 
     found: dict[str, QueuedWheel] = {}
