@@ -27,7 +27,7 @@ from sage_pkginstall.builds.slots import job_slots, provide
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import BuildError, RequirementError, UsageError
+from sage_pkginstall.errors import BuildError, RequirementError, TransactionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -241,9 +241,10 @@ class _Build:
         cache = cache_directory()
         try:
             entries = self._held_entries(wheels, cache)
-        except OSError as error:
+        except (OSError, TransactionError) as error:
+            cause = error.reason if isinstance(error, TransactionError) else error.strerror
             remedy = "SAGE_PKGINSTALL_CACHE may name another directory"
-            reason = f"the cache {cache} cannot be filled ({error.strerror}); {remedy}"
+            reason = f"the cache {cache} cannot be filled ({cause}); {remedy}"
             raise BuildError(self.request.source, reason) from error
         place = compose(entries, self.environment, self._fresh("environment"), os.environ)
         return self._with_slots(place, place.python.parent)

@@ -165,12 +165,21 @@ def _called(command: str) -> str:
 
 
 def _os_reason(error: OSError) -> str:
-    if error.filename is None:
-        if isinstance(error, FileNotFoundError) and _is_nowhere():
-            return "the current directory was deleted; go to another one"
-        return error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "")
-    return f"{error.strerror}: {error.filename!r}{remedy}"
+    if error.filename is not None:
+        return f"{error.strerror}: {error.filename!r}{remedy}"
+    if isinstance(error, FileNotFoundError) and _is_nowhere():
+        return "the current directory was deleted; go to another one"
+    return (_copy_fault(error) or error.strerror or str(error)) + remedy
+
+
+def _copy_fault(error: OSError) -> str | None:
+    """Return the first fault of a `shutil.Error`, which has a list of (file, copy, reason)."""
+    faults = error.args[0] if error.args else None
+    if not isinstance(faults, list) or not faults:
+        return None
+    file, _, reason = faults[0]
+    return f"{os.fspath(file)!r} could not be copied: {reason}"
 
 
 def _is_nowhere() -> bool:

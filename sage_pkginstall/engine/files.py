@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.engine.failpoints import step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     StrPath = str | os.PathLike[str]
@@ -36,6 +36,7 @@ __all__ = [
     "link",
     "lstat",
     "make_directory",
+    "naming",
     "open_for_appending",
     "remove_if_empty",
     "rename",
@@ -97,6 +98,17 @@ def _call_rename(old: StrPath, new: StrPath, flags: int) -> int:
 
 def _raise(number: int, path: StrPath) -> None:
     raise OSError(number, os.strerror(number), os.fspath(path))
+
+
+@contextlib.contextmanager
+def naming(path: StrPath) -> Iterator[None]:
+    """Make an OSError name the file ``path``: one of a descriptor names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def rename_new(old: StrPath, new: StrPath) -> None:
@@ -214,19 +226,26 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Fal
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, mode)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        if durable:
-            _sync(descriptor)
-    except OSError as error:  # of a descriptor, it names no file
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        with naming(path):
+            _write_all(descriptor, data)
+            if durable:
+                _sync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def copy_content(source: int, target: int) -> None:
-    """Copy what is left of an open file into another: in the kernel if it is large."""
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def copy_content(source: int, target: int, place: StrPath) -> None:
+    """Copy what is left of an open file into another, ``place``: in the kernel if it is large.
+
+    An OSError names ``place`` if that cannot be written, and nothing if the source cannot be
+    read.
+    """
     left = os.fstat(source).st_size
     if left > _BLOCK and hasattr(os, "copy_file_range"):
         with contextlib.suppress(OSError):  # two file systems, or one that cannot
@@ -234,9 +253,8 @@ def copy_content(source: int, target: int) -> None:
                 pass
     block = min(left + 1, _BLOCK)
     while data := os.read(source, block):
-        view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
+        with naming(place):
+            _write_all(target, data)
 
 
 def lstat(path: StrPath) -> os.stat_result | None:
@@ -268,7 +286,8 @@ def flush(path: StrPath) -> None:
     step(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _sync(descriptor)
+        with naming(path):
+            _sync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -156,7 +156,8 @@ def _copy_file(file: int, place: str, path: str) -> None:
         raise ConflictError(path, "it is no regular file")
     target = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        files.copy_content(file, target)
+        with files.naming(path):
+            files.copy_content(file, target, place)
     finally:
         os.close(target)
     _keep(file, place)

@@ -181,16 +181,25 @@ class StagingArea:
         try:
             make_closed(self.path, self.prefix)
         except OSError as error:
-            reason = f"its staging area {self.path} cannot be used: {error.strerror}"
-            raise TransactionError(self.prefix, reason) from error
+            raise self._unusable(error.strerror or str(error)) from error
 
-    @staticmethod
-    def _new_lock(path: Path) -> int:
+    def _unusable(self, reason: str) -> TransactionError:
+        fault = f"its staging area {self.path} cannot be used: {reason}"
+        return TransactionError(self.prefix, fault)
+
+    def _new_lock(self, path: Path) -> int:
         """Create and lock ``path``, even while a collector is looking at it."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         while True:
             descriptor = os.open(path, flags, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                os.close(descriptor)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                reason = f"the file system gives no flock ({error.strerror})"
+                raise self._unusable(reason) from error
             if files.inode(path) == os.fstat(descriptor).st_ino:
                 return descriptor
             os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -91,6 +92,38 @@ def test_failing_disk(desk: Desk) -> str:
     for fault in ("EACCES@1", "ENOSPC@1", "ENOSPC@3"):
         said += desk.run("install", wheel, status=1, env={"SAGE_PKGINSTALL_FAIL": fault})
     assert {p for p in set(tree(desk.prefix)) - set(before) if not p.startswith("var")} == set()
+    return said
+
+
+def failing(error: str) -> str:
+    """What the command line says of an error that any library may raise."""
+    code = f"""
+import errno, os, shutil, sys
+from sage_pkginstall.cli import main
+def fail(_arguments):
+    raise {error}
+main.find_function = lambda _command: fail
+sys.exit(main.main(["list"]))
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+@produces("cannot go on: {reason}; make room, then repeat the command")
+def test_disk_is_full_where_no_file_is_named(desk: Desk) -> str:
+    return failing("OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))")
+
+
+@produces("cannot go on: {path} could not be copied: {reason}")
+def test_file_of_a_tree_that_cannot_be_copied(desk: Desk) -> str:
+    plant(desk.directory, {"from/a": b""})
+    os.mkfifo(desk.directory / "from" / "pipe")
+    with pytest.raises(shutil.Error) as caught:
+        shutil.copytree(desk.directory / "from", desk.directory / "to")
+    said = failing(f"shutil.Error({caught.value.args[0]!r})")
+    assert "[(" not in said
     return said
 
 

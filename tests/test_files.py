@@ -1,0 +1,82 @@
+"""The primitive steps say which file they failed at."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.engine.files import flush, naming, write_new
+from sage_pkginstall.engine.staged import lay_in
+from sage_pkginstall.engine.workspace import StagingArea
+from sage_pkginstall.errors import TransactionError
+from tests.trees import EMPTY, plant, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, former)
+
+
+def test_file_that_cannot_be_copied_is_named(tmp_path: Path) -> None:
+    plant(tmp_path / "from", {"d/big": b"x" * 9999})
+    (tmp_path / "to").mkdir()
+    with full_disk(1000), pytest.raises(OSError, match="big") as caught:
+        lay_in(tmp_path / "from", tmp_path / "to", move=False)
+    assert caught.value.filename == str(tmp_path / "to" / "d" / "big")
+
+
+def test_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with full_disk(1000), pytest.raises(OSError, match="new") as caught:
+        write_new(tmp_path / "new", b"x" * 9999)
+    assert caught.value.errno == errno.EFBIG
+
+
+def test_directory_that_cannot_be_flushed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.fsync", fails)
+    monkeypatch.setattr("fcntl.fcntl", lambda *_: fails(0))
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        flush(tmp_path)
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_error_that_names_a_file_keeps_its_name() -> None:
+    with pytest.raises(FileNotFoundError) as caught, naming("other"):
+        raise FileNotFoundError(errno.ENOENT, "gone", "this")
+    assert caught.value.filename == "this"
+
+
+def test_staging_area_without_locks_is_refused_and_left_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", fails)
+    descriptors = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(TransactionError, match="gives no flock"), StagingArea(tmp_path).workspace():
+        pass
+    assert tree(tmp_path) == {"var/tmp/sage": EMPTY}
+    assert len(list(Path("/dev/fd").iterdir())) == descriptors
