@@ -288,6 +288,32 @@ def test_pieces_are_read_and_copied(tmp_path: Path) -> None:
     pack.close()
 
 
+def test_piece_is_copied_where_the_kernel_copies_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", lambda *_, **__: 0, raising=False)
+    large = os.urandom(3 << 20)
+    write_pack(tmp_path / "packs" / "0", {}, [large])
+    pack = open_pack(tmp_path / "packs" / "0")
+    assert pack is not None
+    with contextlib.closing(pack), (tmp_path / "copy").open("wb") as copy:
+        pack.copy(Piece(0, len(large)), copy.fileno())
+    assert (tmp_path / "copy").read_bytes() == large
+
+
+def test_pack_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "packs" / "0"
+    write_pack(path, {}, [bytes(3 << 20)])
+    pack = open_pack(path)
+    assert pack is not None
+    os.truncate(path, 2 << 20)
+    with contextlib.closing(pack), (tmp_path / "copy").open("wb") as copy:
+        with pytest.raises(OSError, match="cut"):
+            pack.copy(Piece(0, 3 << 20), copy.fileno())
+        with pytest.raises(OSError, match="cut"):
+            pack.read(Piece(0, 3 << 20))
+
+
 def test_a_wheel_that_is_refused_half_way_is_not_kept(
     stage: Staging, environment: Environment, cache: Path, wheel: Path
 ) -> None:

@@ -75,9 +75,11 @@ class Pack:
     def read(self, piece: Piece) -> bytes:
         """Return a piece; raises OSError if it cannot be read."""
         data = os.pread(self._descriptor, piece.size, _HEAD + piece.offset)
-        if len(data) == piece.size:
-            return data
-        return b"".join(self._rest(piece, data))
+        if len(data) < piece.size:
+            data = b"".join(self._rest(piece, data))
+        if len(data) < piece.size:
+            raise _cut()
+        return data
 
     def _rest(self, piece: Piece, data: bytes) -> Iterable[bytes]:
         done = 0
@@ -98,8 +100,17 @@ class Pack:
 def _copy_some(source: int, target: int, size: int, offset: int) -> int:
     if size > _BLOCK and hasattr(os, "copy_file_range"):
         with contextlib.suppress(OSError):  # two file systems, or one that cannot
-            return os.copy_file_range(source, target, size, offset_src=offset)
-    return os.write(target, os.pread(source, min(size, _BLOCK), offset))
+            copied = os.copy_file_range(source, target, size, offset_src=offset)
+            if copied:  # with some kernels and file systems it copies nothing, and says so
+                return copied
+    data = os.pread(source, min(size, _BLOCK), offset)
+    if not data:
+        raise _cut()
+    return os.write(target, data)
+
+
+def _cut() -> OSError:
+    return OSError(errno.EIO, "the pack was cut while it was read")
 
 
 class PackedFile(io.BufferedIOBase):
