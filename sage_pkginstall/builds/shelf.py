@@ -143,8 +143,8 @@ class Shelf:
     def building(self, key: str, wait: Callable[[], object]) -> Iterator[None]:
         """Keep other processes from building ``key``; ``wait`` is called before waiting.
 
-        Without a lock (a cache that cannot be written) nobody is kept from it: the wheel is
-        then built twice.
+        Without a lock (a cache that cannot be written, or on a file system that has none)
+        nobody is kept from it: the wheel is then built twice.
         """
         descriptor = self._lock_file(key)
         if descriptor is None:
@@ -156,6 +156,8 @@ class Shelf:
             except BlockingIOError:
                 wait()
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError:
+                pass  # there are no locks
             yield
         finally:
             os.close(descriptor)
