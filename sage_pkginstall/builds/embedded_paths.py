@@ -46,7 +46,7 @@ def embedded_words(files: Iterable[bytes], words: Iterable[str]) -> frozenset[st
 
     So are the names of the libraries that a library is linked with written.
     """
-    wanted = {word: b"\0" + word.encode() + b"\0" for word in words}
+    wanted = {word: b"\0" + os.fsencode(word) + b"\0" for word in words}
     found: set[str] = set()
     if not wanted:
         return frozenset()
