@@ -53,14 +53,21 @@ def open_trusted(path: Path, flags: int, prefix: Path, mode: int = 0o600) -> int
     except OSError as error:
         reason = _reason(path, error)
         raise OSError(error.errno, reason, os.fspath(path)) from error
-    status = os.fstat(descriptor)
+    try:
+        _require_trusted(path, os.fstat(descriptor), prefix)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require_trusted(path: Path, status: os.stat_result, prefix: Path) -> None:
     if status.st_uid not in trusted_users(prefix):
         reason = _foreign(status, prefix)
     elif not stat.S_ISREG(status.st_mode):
         reason = "it is no regular file; remove it"
     else:
-        return descriptor
-    os.close(descriptor)
+        return
     raise PermissionError(errno.EPERM, reason, os.fspath(path))
 
 

@@ -93,8 +93,12 @@ class StagedRoot:
             except FileExistsError:
                 before = _take_away(name, parent)
                 descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
-            if mode & self.modes.umask:
-                os.fchmod(descriptor, mode)
+            try:
+                if mode & self.modes.umask:
+                    os.fchmod(descriptor, mode)
+            except OSError:
+                os.close(descriptor)
+                raise
         return descriptor, before
 
     @contextlib.contextmanager
