@@ -21,7 +21,7 @@ from sage_pkginstall.wheels.record_directory import STAMPS, changed_records
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from sage_pkginstall.engine.holder import Changed
@@ -116,11 +116,12 @@ class _Preparer:
         """Plan; only records that were ``changed`` since the last time are looked at, if known."""
         twice = _twice_staged(self.change)
         self.facts = facts = survey(self.prefix, self.environment, self.facts, changed)
-        replaced, warnings = self._replaced(facts)
+        names = self.change.distributions  # which others may change until the lock is had
+        replaced, warnings = self._replaced(facts, names)
         packages = [self.change.package] if self.change.package else []
         request = PlanRequest(
             replaced=replaced,
-            ownership=facts.without(self.change.distributions, packages),
+            ownership=facts.without(names, packages),
             lasting=lasting_directories(self.prefix, self.environment),
             rank=_Rank(self.environment),
             conflicts=self.change.conflicts,
@@ -159,11 +160,13 @@ class _Preparer:
         root = self.workspace.tree
         return adopt_shared(staged, root, self.environment, lambda p: bool(ownership.owners(p)))
 
-    def _replaced(self, facts: Survey) -> tuple[frozenset[str], tuple[str, ...]]:
+    def _replaced(
+        self, facts: Survey, distributions: Iterable[str]
+    ) -> tuple[frozenset[str], tuple[str, ...]]:
         paths: set[str] = set()
         warnings: list[str] = []
         if self.environment is not None:
-            for name in self.change.distributions:
+            for name in distributions:
                 for installed in facts.named(name):
                     paths |= _distribution_paths(self.environment, installed, warnings)
         if self.change.package:
