@@ -72,7 +72,7 @@ class Environment(NamedTuple):
     def at(self, prefix: Path) -> Environment:
         """Return this environment with another prefix, for the same interpreter.
 
-        It finds what is installed there if ``PYTHONPATH``, say, names its site directories.
+        That is an image of it, below ``--root`` or DESTDIR, or the same under another name.
         """
         return self._replace(prefix=prefix)
 

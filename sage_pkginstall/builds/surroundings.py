@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Surroundings", "distributions_of"]
 
-_NO_GROUP: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True)
 class Surroundings:

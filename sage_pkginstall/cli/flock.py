@@ -7,6 +7,7 @@ can keep it, because the descriptor is not inherited (PEP 446).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -44,14 +45,15 @@ def flock(arguments: Sequence[str]) -> int:
     given = options.parse_args(arguments)
     kind_of_lock: int = fcntl.LOCK_EX if given.kind is None else given.kind
     command: list[str] = given.command[1:] if given.command[:1] == ["--"] else given.command
-    if given.lock.isdigit():
+    is_inherited = given.lock.isdecimal()
+    if is_inherited:
         descriptor, path = int(given.lock), Path(f"/dev/fd/{given.lock}")
     else:
         path = Path(given.lock).absolute()
         descriptor = _open(path)
     _take(descriptor, path, kind_of_lock)
     environment = dict(os.environ)
-    if kind_of_lock == fcntl.LOCK_EX and not given.lock.isdigit():
+    if kind_of_lock == fcntl.LOCK_EX and not is_inherited:
         holder = record_holder(path, " ".join(command) or "sage-flock")
         environment[HELD_VARIABLE] = f"{path}:{holder.token}"
     return _run(command, environment) if command else 0
@@ -76,7 +78,7 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
         fcntl.flock(descriptor, kind)
         print("ok", file=sys.stderr)
     except OSError as error:
-        if error.filename is None and error.errno == 9:  # noqa: PLR2004 - EBADF
+        if error.errno == errno.EBADF:
             raise UsageError(f"cannot lock descriptor {descriptor}: it is not open") from None
         raise LockError(path, error.strerror or str(error)) from error
 

@@ -1,7 +1,10 @@
 """The primitive steps that change a file system, each atomic or private.
 
-Only three of them touch the prefix: `rename_new` (to a name that must be free),
-`exchange` and `rename`.  Everything else works in the staging area.  Where the kernel
+Only three of them bring anything into the prefix: `rename_new` (to a name that must be
+free), `exchange` and `rename`; `remove_if_empty` removes a directory there, and
+`make_directory` brings it back where a transaction is undone.  After a kill between the two
+steps of a `rename_new` without that call, `unlink` removes the second name.  Everything else
+works in the staging area.  Where the kernel
 or the file system lacks ``renameat2(2)`` (Linux) or ``renamex_np(2)`` (macOS),
 `rename_new` links and unlinks instead, and `can_exchange` says no.
 """

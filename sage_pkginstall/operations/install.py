@@ -91,7 +91,7 @@ def _bring_in(
     staged: tuple[StagedDistribution, ...],
     options: InstallOptions,
 ) -> Outcome:
-    there = environment._replace(prefix=tree.prefix)
+    there = environment.at(tree.prefix)
     change = Change(staged, conflicts=options.conflicts)
     if options.dry_run:
         return plan_change(tree, workspace, there, change)

@@ -80,7 +80,7 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
         elsewhere = _commit_elsewhere(request, environment, settings)
         rest = _commit(request, tree, None)
         return _both(elsewhere, rest)
-    return _commit(request, tree, environment._replace(prefix=tree.prefix) if environment else None)
+    return _commit(request, tree, environment.at(tree.prefix) if environment else None)
 
 
 def _change(request: CommitRequest, staged: tuple[StagedDistribution, ...]) -> Change:

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from sage_pkginstall.spkg.job import Job
     from sage_pkginstall.spkg.package import Package
 
-__all__ = ["PHASES", "Installed", "Phase", "Progress", "told_job"]
+__all__ = ["Installed", "Phase", "Progress", "told_job"]
 
 Phase: TypeAlias = Literal["fetch", "unpack", "build", "check", "install", "finish"]
-
-PHASES: tuple[Phase, ...] = ("fetch", "unpack", "build", "check", "install", "finish")
 """In their order.  "install" is from the first staged file to the last deleted one."""
 
 _SLOTS = re.compile(r"(?:^|\s)-j(\d*)(?=\s|$)")

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Removal", "is_installed", "remove_unlisted", "uninstall_package"]
 
-_LEGACY = "legacy-uninstall"
-
 
 @dataclass(frozen=True)
 class Removal:

@@ -117,16 +117,15 @@ def read_entries(descriptor: int, limits: Limits) -> dict[str, Entry]:
     length = os.fstat(descriptor).st_size
     start, size, count = _find_central(descriptor, length, limits)
     entries: dict[str, Entry] = {}
-    budget = min(limits.size, max(limits.floor, limits.ratio * length))
+    allowed = left = min(limits.size, max(limits.floor, limits.ratio * length))
     for central in _central_records(_read(descriptor, start, size), count):
         entry = _entry(descriptor, central, limits)
         if entry.name in entries:
             raise RefusalError(f"entry {entry.name!r} is there twice")
         entries[entry.name] = entry
-        budget -= entry.size
-        if budget < 0:
-            total = min(limits.size, max(limits.floor, limits.ratio * length))
-            raise RefusalError(f"it would inflate to more than {total} bytes")
+        left -= entry.size
+        if left < 0:
+            raise RefusalError(f"it would inflate to more than {allowed} bytes")
     _check_tiling(entries.values(), start)
     return entries
 

@@ -61,9 +61,9 @@ class StagedFile(NamedTuple):
 class StagedWheel:
     """Lays one wheel out below ``root``, as it shall lie below the prefix.
 
-    Use ``with``: it holds directories open.  Modes are those of pip: as the umask wants
-    them, executable where the wheel says so, scripts of entry points for everybody; and
-    the owner may always write.
+    Between `open` and `close` it holds directories open.  Modes are those of pip: as the
+    umask wants them, executable where the wheel says so, scripts of entry points for
+    everybody; and the owner may always write.
 
     Raises WheelError where the wheel is at fault, ConflictError where something else in
     the staged tree is in the way, OSError with the full path for everything else.
