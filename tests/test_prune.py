@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from sage_pkginstall.builds.cache import held, unpacked_wheels
 from sage_pkginstall.builds.prune import kinds, prune
 from sage_pkginstall.environment import Environment, target_environment
+from tests.conftest import ROOT
 from tests.sources import make_source, make_wheel
 from tests.trees import plant, tree
 
@@ -64,6 +66,19 @@ def test_files_of_old_builds_go_too(cache: Path) -> None:
     assert {path for path in tree(cache) if not path.startswith("var/")} == {
         "asked/b.json", "building", "built", "last", "tools",
     }  # fmt: skip
+
+
+def test_all_that_the_manual_names_is_told_and_pruned(cache: Path) -> None:
+    manual = (ROOT / "docs/reference/files.md").read_text(encoding="utf-8")
+    section = manual.partition("## In the user's cache")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+    names = {name for row in rows for name in re.findall(r"`(\w[\w-]*)/", row)}
+    assert "packs" in names
+    plant(cache, {f"{name}/one": b"1" for name in names})
+    for path in cache.glob("*/*"):
+        os.utime(path, (AGO, AGO))
+    assert {kind.name for kind in kinds(cache)} == names
+    assert len(prune(cache, 9, time.time()).entries) == len(names)
 
 
 def test_entry_in_use_stays(tmp_path: Path, environment: Environment, cache: Path) -> None:

@@ -3,7 +3,7 @@
 CACHE/wheels/ENTRY/, CACHE/built/ENTRY/    by one rename each, then deleted; one that
                                            a build holds (flock) stays
 CACHE/building/KEY                         stays while a build holds it
-CACHE/asked, last, prefixes, targets, …    files
+CACHE/asked, last, packs, targets, …        files
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Kind", "Pruned", "kinds", "prune"]
 _OF_ENTRIES = ("wheels", "built")
 _OF_FILES = (
     "asked", "building", "last", "left", "prefixes", "remote-down", "resolved", "targets",
-    "tools", "owners",
+    "tools", "owners", "packs",
 )  # fmt: skip
 _DAY = 86400
 
