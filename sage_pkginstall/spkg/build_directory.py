@@ -16,7 +16,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.engine.files import delete_tree
+from sage_pkginstall.engine.files import delete_tree, naming
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.programs import Program
 
@@ -119,13 +119,14 @@ def _locked(path: Path, waiting: Callable[[], None]) -> int:
     while True:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not told:
-                waiting()
-            told = True
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with naming(path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    waiting()
+                told = True
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is(descriptor, path):
             return descriptor
         os.close(descriptor)  # whoever held it has removed it
