@@ -105,6 +105,17 @@ def test_pth_files_of_wheels_count(tmp_path: Path, environment: Environment) -> 
     assert say(place, "os.environ['PTH']", "os") == "seen"
 
 
+@pytest.mark.parametrize("name", ["caché", "cach\udce9"])
+def test_cache_may_have_any_name(tmp_path: Path, environment: Environment, name: str) -> None:
+    wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
+    try:
+        entries = unpacked_wheels([wheel], environment, tmp_path / name)
+    except OSError as error:  # macOS
+        pytest.skip(f"the file system takes no such name: {error}")
+    place = compose(entries, environment, tmp_path / "build", {**os.environ, "LC_ALL": "C"})
+    assert say(place, "'fine'", "foo") == "fine"
+
+
 def test_scripts_run_in_the_build_environment(tmp_path: Path, environment: Environment) -> None:
     files = {
         "tool.py": "import sys\ndef main():\n    print(sys.prefix)\n",

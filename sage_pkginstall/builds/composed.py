@@ -61,7 +61,7 @@ def compose(
     _make_interpreter(environment, prefix)
     lines = (_site_line(entry / modules) for entry in entries)
     text = "".join(line + "\n" for line in lines)
-    (prefix / modules / "build-environment.pth").write_text(text, encoding="utf-8")
+    (prefix / modules / "build-environment.pth").write_text(text, encoding="ascii")
     for entry in entries:
         _add_scripts(entry / "bin", prefix)
         _add_data(entry, prefix, {"bin", modules})
@@ -102,10 +102,14 @@ def _home(environment: Environment) -> str | None:
 
 
 def _site_line(directory: Path) -> str:
-    """Return the line of a .pth file that adds ``directory``, with its own .pth files."""
-    if any(directory.glob("*.pth")):
-        return f"import site; site.addsitedir({os.fspath(directory)!r})"
-    return os.fspath(directory)
+    """Return the line of a .pth file that adds ``directory``, with its own .pth files.
+
+    It is ASCII: Pythons differ in which encoding they read such a file with.
+    """
+    path = os.fspath(directory)
+    if not path.isascii() or any(directory.glob("*.pth")):
+        return f"import site; site.addsitedir({path!a})"
+    return path
 
 
 def _add_scripts(scripts: Path, prefix: Path) -> None:
