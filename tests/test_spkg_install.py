@@ -410,6 +410,13 @@ def test_output_has_a_prefix_and_a_log(world: SageWorld) -> None:
     assert (world.root / "logs/pkgs/foo-1.log").read_text() == ended.stdout
 
 
+def test_log_says_why_the_system_failed(world: SageWorld) -> None:
+    world.package("foo", "1", {"spkg-install.in": "true"})
+    world.spkg("foo", status=1, SAGE_PKGINSTALL_FAIL="ENOSPC@1")
+    log = (world.root / "logs/pkgs/foo-1.log").read_text()
+    assert "cannot go on: No space left on device" in log
+
+
 def test_empty_directories_arrive_and_go(world: SageWorld) -> None:
     before = world.tree()
     world.package("foo", "1", {"spkg-install.in": 'mkdir -p "$SAGE_DESTDIR_LOCAL/var/empty"'})

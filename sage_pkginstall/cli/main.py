@@ -21,7 +21,7 @@ from sage_pkginstall.errors import PkgInstallError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["COMMANDS", "find_function", "main"]
+__all__ = ["COMMANDS", "find_function", "main", "os_reason"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "install": ("install:install", "install wheels in one transaction"),
@@ -93,7 +93,7 @@ def _run(command: str, words: list[str]) -> int:
         _drop_output()
         return 1
     except OSError as error:
-        return _failed(command, f"cannot go on: {_os_reason(error)}", 1)
+        return _failed(command, f"cannot go on: {os_reason(error)}", 1)
     except KeyboardInterrupt:
         _failed(command, "interrupted; nothing is half installed", _INTERRUPTED)
         return _INTERRUPTED
@@ -109,7 +109,7 @@ def _flushed(command: str, status: int) -> int:
     except OSError as error:
         _drop_output()
         done = "" if status else "; all else is done"
-        reason = f"cannot write to standard output: {_os_reason(error)}{done}"
+        reason = f"cannot write to standard output: {os_reason(error)}{done}"
         return _failed(command, reason, status or 1)
     return status
 
@@ -164,7 +164,8 @@ def _called(command: str) -> str:
     return f"sage-{command}" if sage else f"sage-pkginstall {command}".rstrip()
 
 
-def _os_reason(error: OSError) -> str:
+def os_reason(error: OSError) -> str:
+    """Return why something failed, for people: with the file, and the remedy where one is known."""
     remedy = _REMEDIES.get(error.errno or 0, "")
     if error.filename is not None:
         return f"{error.strerror}: {error.filename!r}{remedy}"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sage_pkginstall.cli.main import os_reason
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, tree_settings
@@ -319,3 +320,8 @@ def _told(program: str, work: Callable[[], int], logs: Path) -> int:
     except PkgInstallError as error:
         print(f"{program}: {error}", file=sys.stderr, flush=True)
         return error.exit_status
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"{program}: cannot go on: {os_reason(error)}", file=sys.stderr, flush=True)
+        return 1
