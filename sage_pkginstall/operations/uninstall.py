@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.errors import NotInstalledError, PkgInstallError, RecordError
+from sage_pkginstall.errors import NotInstalledError, PkgInstallError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.records import find_recorded, recorded_files
+from sage_pkginstall.wheels.records import find_recorded, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def uninstall(
     found = {name: find_recorded(environment, name) for name in dict.fromkeys(names)}
     missing = tuple(name for name, installed in found.items() if not installed)
     installed = tuple(i for group in found.values() for i in group)
-    for_pip = tuple(i for i in installed if not _is_recorded(environment, i))
+    for_pip = tuple(i for i in installed if not is_recorded(environment, i))
     ours = tuple(i for i in installed if i not in for_pip)
     if for_pip and not dry_run:
         _uninstall_with_pip(tree, for_pip, run_pip)
@@ -67,16 +67,6 @@ def require_installed(result: Uninstallation, tree: Tree) -> None:
     """Raise `NotInstalledError` if something that was named is not installed."""
     if result.missing:
         raise NotInstalledError(", ".join(result.missing), tree.prefix)
-
-
-def _is_recorded(environment: Environment, installed: Installed) -> bool:
-    if installed.kind == "dist-info":
-        return True  # without RECORD: at least this directory, with a warning
-    try:
-        recorded_files(environment, installed)
-    except RecordError:
-        return False
-    return True
 
 
 def _remove(

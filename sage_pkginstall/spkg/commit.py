@@ -26,7 +26,7 @@ from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import Prepared, Tree
 from sage_pkginstall.engine.trust import others_who_write
 from sage_pkginstall.environment import cache_directory, find_interpreter, target_environment
-from sage_pkginstall.errors import ConflictError, PackageError, RecordError
+from sage_pkginstall.errors import ConflictError, PackageError
 from sage_pkginstall.operations.change import Change, commit_change, plan_change
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.spkg.distributions import package_distributions
@@ -240,16 +240,13 @@ def _leave_to_pip(tree: Tree, environment: Environment, names: Iterable[str]) ->
     """Have pip uninstall those distributions of which nothing lists the files (egg-link)."""
     from sage_pkginstall.operations.run_pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
-    from sage_pkginstall.wheels.records import find_recorded, recorded_files  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import find_recorded, is_recorded  # noqa: PLC0415
 
-    unlisted = []
-    for name in names:
-        for installed in find_recorded(environment, name):
-            if installed.kind != "dist-info":
-                try:
-                    recorded_files(environment, installed)
-                except RecordError:
-                    unlisted.append(name)
+    unlisted = [
+        name
+        for name in names
+        if not all(is_recorded(environment, one) for one in find_recorded(environment, name))
+    ]
     if unlisted:
         uninstall(tree, environment, unlisted, pip_runner(environment))
 

@@ -40,6 +40,7 @@ __all__ = [
     "files_below",
     "find_recorded",
     "is_brought",
+    "is_recorded",
     "listed_paths",
     "read_rows",
     "recorded_files",
@@ -84,6 +85,20 @@ def recorded_files(environment: Environment, installed: Installed) -> RecordedFi
     info = names.directory(installed.info)
     paths = {*listed, *files_below(environment.prefix, info)}
     return RecordedFiles(frozenset(paths.difference(outside)), outside)
+
+
+def is_recorded(environment: Environment, installed: Installed) -> bool:
+    """Tell whether a distribution can be removed by its record; others are left to pip.
+
+    A ``*.dist-info`` without RECORD can: at least that directory is known to be its own.
+    """
+    if installed.kind == "dist-info":
+        return True
+    try:
+        recorded_files(environment, installed)
+    except RecordError:
+        return False
+    return True
 
 
 def read_rows(environment: Environment, installed: Installed) -> tuple[RecordRow, ...]:
