@@ -13,6 +13,7 @@ damaged one and one that another user could have written count as missing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import posixpath
@@ -36,12 +37,14 @@ __all__ = [
     "cache_directory",
     "canonical_directory",
     "find_interpreter",
+    "mark_used",
     "read_cached",
     "target_environment",
     "write_cached",
 ]
 
 _SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
+_NOT_OURS = frozenset((errno.EPERM, errno.EACCES, errno.EROFS))
 _INTERPRETERS = ("bin/python3", "bin/python", "bin/pypy3")
 
 
@@ -135,6 +138,18 @@ def read_cached(path: Path) -> bytes:
         if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
             raise PermissionError(f"{path} may have been written by others")
         return file.read()
+
+
+def mark_used(entry: Path | int) -> None:
+    """Let the time of an entry of the cache (or an open file) be that of its last use.
+
+    Nothing happens where that is not ours to write, or nobody's: it can be read all the same.
+    """
+    try:
+        os.utime(entry)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
 
 
 def write_cached(path: Path, data: bytes) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import signal
@@ -72,6 +73,18 @@ def test_entry_is_made_once(tmp_path: Path, environment: Environment, cache: Pat
     inode = (entry / "lib").stat().st_ino
     assert unpack_one(wheel, environment, cache) == entry
     assert (entry / "lib").stat().st_ino == inode
+
+
+def test_entry_of_a_cache_that_is_mounted_for_reading_is_used(
+    tmp_path: Path, environment: Environment, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
+    made = unpacked_wheels([wheel], environment, cache)
+    monkeypatch.setattr("os.utime", fails)
+    assert unpacked_wheels([wheel], environment, cache) == made
 
 
 def test_other_content_under_the_same_name_is_another_entry(

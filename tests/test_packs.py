@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import venv
@@ -299,6 +300,21 @@ def test_piece_is_copied_where_the_kernel_copies_nothing(
     with contextlib.closing(pack), (tmp_path / "copy").open("wb") as copy:
         pack.copy(Piece(0, len(large)), copy.fileno())
     assert (tmp_path / "copy").read_bytes() == large
+
+
+def test_pack_of_a_cache_that_is_mounted_for_reading_is_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    path = tmp_path / "packs" / "0"
+    write_pack(path, {}, [b"piece"])
+    monkeypatch.setattr("os.utime", fails)
+    pack = open_pack(path)
+    assert pack is not None
+    with contextlib.closing(pack):
+        assert pack.read(Piece(0, 5)) == b"piece"
 
 
 def test_pack_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:

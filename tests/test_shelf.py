@@ -4,7 +4,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.builds.shelf import Shelf
+from sage_pkginstall.builds.shelf import About, Shelf
+from sage_pkginstall.builds.source_files import hash_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,3 +24,21 @@ def test_build_goes_on_where_there_are_no_locks(
     with Shelf(tmp_path, None, said.append).building("0" * 64, lambda: said.append("waits")):
         said.append("builds")
     assert said == ["builds"]
+
+
+def test_wheel_is_taken_from_a_cache_that_is_mounted_for_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    wheel, key = tmp_path / "foo-1-py3-none-any.whl", "0" * 64
+    wheel.write_bytes(b"wheel")
+    about = About(wheel.name, hash_file(wheel), 5, "now", {"source": "1"})
+    warnings: list[str] = []
+    shelf = Shelf(tmp_path / "cache", None, warnings.append)
+    shelf.keep(key, wheel, about)
+    (tmp_path / "taken").mkdir()
+    monkeypatch.setattr("os.utime", fails)
+    assert shelf.take(key, {"source": "1"}, tmp_path / "taken") == about
+    assert warnings == []

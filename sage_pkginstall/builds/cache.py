@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
+from sage_pkginstall.environment import mark_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -97,11 +98,9 @@ def _key(wheel: Path, environment: Environment) -> str:
 
 def _use(entry: Path) -> bool:
     try:
-        os.utime(entry)
+        mark_used(entry)
     except FileNotFoundError:
         return False
-    except PermissionError:  # somebody else's cache: good to read
-        return True
     return True
 
 

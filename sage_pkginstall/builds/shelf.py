@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
-from sage_pkginstall.environment import read_cached, write_cached
+from sage_pkginstall.environment import mark_used, read_cached, write_cached
 from sage_pkginstall.errors import TransactionError
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ class Shelf:
             place = directory / about.file
             shutil.copyfile(entry / about.file, place)
             if hash_file(place) == about.sha256:
-                with contextlib.suppress(PermissionError):  # another's cache: good to read
-                    os.utime(entry)
+                mark_used(entry)
                 return about
             place.unlink()
             reason = f"{about.file} is not what was put there"

@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.values import NamedTuple
 
+from sage_pkginstall.environment import mark_used
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -180,7 +182,7 @@ def open_pack(path: Path) -> Pack | None:
     try:
         pack = _checked(descriptor)
         if pack is not None:
-            os.utime(descriptor)  # used now: see `_make_room`
+            mark_used(descriptor)  # see `_make_room`
             return pack
     except (OSError, ValueError, RecursionError):
         pass
