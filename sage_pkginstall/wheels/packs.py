@@ -25,9 +25,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from sage_pkginstall.values import NamedTuple
-
 from sage_pkginstall.environment import mark_used
+from sage_pkginstall.values import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
