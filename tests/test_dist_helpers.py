@@ -179,6 +179,26 @@ def test_functions_work_under_any_shell_option(script: Script, shell: str) -> No
     assert tree(script.staged) == {"share/foo/data file": b"x"}
 
 
+@pytest.mark.parametrize("separators", ["", ",", "\n"])
+def test_commands_of_several_words_are_taken_apart_with_any_ifs(
+    inside: Script, separators: str
+) -> None:
+    make_wheel(inside.cwd / "dist", "p-1-py3-none-any.whl")
+    inside.program("quiet-make")
+    inside.run(
+        "IFS=$separators; sdh_make && sdh_make_install && sdh_store_and_pip_install_wheel .",
+        separators=separators,
+        MAKE="quiet-make -j4",
+        SAGE_PIP_INSTALL_FLAGS="--no-deps --no-compile",
+    )
+    assert inside.record == [
+        *("quiet-make", "-j4"),
+        *("quiet-make", "-j4", "install", f"DESTDIR={inside.top}/inst"),
+        *("sage-pkginstall", "stage-wheel", "--no-deps", "--no-compile"),
+        f"{inside.staged}/var/lib/sage/wheels/p-1-py3-none-any.whl",
+    ]
+
+
 # ------------------------------------------------------------------------------ in general
 
 
