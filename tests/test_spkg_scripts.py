@@ -100,6 +100,18 @@ def test_script_may_ask_for_the_platform(world: SageWorld) -> None:
     assert "share/spkg-install" in world.paths()
 
 
+@pytest.mark.parametrize("name", ["spkg-install", "spkg-install.in"])
+def test_script_goes_to_its_own_source_whatever_cdpath_says(
+    world: SageWorld, tmp_path: Path, name: str
+) -> None:
+    shebang = "#!/bin/sh\n" if name == "spkg-install" else ""
+    install = f'{shebang}cd src && mkdir -p "$SAGE_DESTDIR_LOCAL" && cp f "$SAGE_DESTDIR_LOCAL"\n'
+    world.package("foo", "1", {name: install}, source={"f": "right"})
+    plant(tmp_path / "home/src", {"f": b"wrong"})
+    world.spkg("foo", CDPATH=str(tmp_path / "home"))
+    assert world.tree()["f"] == b"right"
+
+
 def test_script_that_deletes_its_build_directory_is_told_so(world: SageWorld) -> None:
     world.package("foo", "1", {"spkg-install.in": 'cd / && rm -r "$SAGE_BUILD_DIR/$PKG_NAME"'})
     before = world.tree()

@@ -29,13 +29,15 @@ RECORDS = "var/lib/sage/installed"
 SCRIPTS = "var/lib/sage/scripts"
 WHEELS = "var/lib/sage/wheels"
 _BUILD = "var/tmp/sage/build"
+_NOT_FOR_SCRIPTS = ("CDPATH",)  # with it, `cd src` may lead to another src than that beside them
 
 
 @dataclass(frozen=True)
 class Variables:
     """What holds for all packages.  All paths are absolute.
 
-    ``environ`` is what programs are run with; ``build`` is SAGE_BUILD_DIR if it was given.
+    ``environ`` is what programs are run with: all that was given, but for CDPATH; ``build`` is
+    SAGE_BUILD_DIR if it was given.
     """
 
     environ: Mapping[str, str]
@@ -181,7 +183,7 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
         raise UsageError("cannot find the package directories: SAGE_ROOT is not set")
     local = _directory(environ, "SAGE_LOCAL") or root / "local"
     return Variables(
-        environ=dict(environ),
+        environ={name: environ[name] for name in environ if name not in _NOT_FOR_SCRIPTS},
         root=root,
         local=local,
         venv=_directory(environ, "SAGE_VENV") or _default_venv(local),
