@@ -180,6 +180,29 @@ def test_helpers_take_the_options_of_pip(
     assert json.loads((world.prefix / report).read_text())["settings"] == settings
 
 
+@pytest.mark.parametrize("environment", ["the tree's own", "another"])
+def test_script_may_install_the_wheel_that_it_stored_itself(
+    world: SageWorld, environment: str
+) -> None:
+    local = world.prefix if environment != "another" else world.root / "local"
+    local.mkdir(exist_ok=True)
+    before = world.tree()
+    script = 'cd src && sdh_build_and_store_wheel . && sage-pip-install --no-deps "$wheel"'
+    for version in ("1.0", "1.0", "2.0"):
+        world.package(
+            "tiny", version, {"spkg-install.in": script}, source=source_files("tiny", version)
+        )
+        world.spkg("tiny", SAGE_LOCAL=str(local))
+        (info,) = {path.split("/")[3] for path in world.paths() if "dist-info" in path}
+        assert info == f"tiny-{version}.dist-info"
+    nothing = script.partition(" && sage-pip-install")[0]
+    world.package("tiny", "3.0", {"spkg-install.in": nothing}, source=source_files("tiny", "3.0"))
+    world.spkg("tiny", SAGE_LOCAL=str(local))
+    assert not any("dist-info" in path for path in world.paths())
+    world.clean("tiny", SAGE_LOCAL=str(local))
+    assert world.tree() == before
+
+
 def test_wheel_package_builds_its_sources_where_no_wheel_fits(world: SageWorld) -> None:
     directory = world.package("tiny", "1.0", {}, source=source_files("tiny", "1.0"))
     sums = (directory / "checksums.ini").read_text()

@@ -29,14 +29,14 @@ from sage_pkginstall.environment import cache_directory, find_interpreter, targe
 from sage_pkginstall.errors import ConflictError, PackageError
 from sage_pkginstall.operations.change import Change, commit_change, plan_change
 from sage_pkginstall.operations.history import logged
-from sage_pkginstall.spkg.distributions import package_distributions
+from sage_pkginstall.spkg.distributions import package_distributions, stored_versions
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
 from sage_pkginstall.spkg.variables import RECORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.tree import TreeSettings
@@ -83,19 +83,37 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
     return _commit(request, tree, environment.at(tree.prefix) if environment else None)
 
 
-def _change(request: CommitRequest, staged: tuple[StagedDistribution, ...]) -> Change:
+def _change(
+    request: CommitRequest,
+    staged: tuple[StagedDistribution, ...],
+    environment: Environment | None,
+    stored: Mapping[str, str],
+) -> Change:
     """Return a change that also drops the distributions that the package will not have.
 
     Which these are is looked up whenever the change is planned: another process may have
-    installed another version meanwhile.
+    installed another version meanwhile.  What its script has installed itself, from one of the
+    wheels that it ``stored``, the package has.
     """
     come = {distribution.name for distribution in staged}
 
     def outdated() -> tuple[str, ...]:
         had = package_distributions(Path(request.tree), request.package)
-        return tuple(sorted(had.difference(come)))
+        lacking = sorted(had.difference(come))
+        return tuple(one for one in lacking if not _is_installed(environment, one, stored))
 
     return Change(staged) if request.keep else Change(staged, outdated=outdated)
+
+
+def _is_installed(environment: Environment | None, name: str, stored: Mapping[str, str]) -> bool:
+    """Tell whether the environment has a distribution in the version of its stored wheel."""
+    if environment is None or name not in stored:
+        return False
+    from sage_pkginstall.wheels.installed import find_installed  # noqa: PLC0415 -- rare
+    from sage_pkginstall.wheels.names import same_version  # noqa: PLC0415
+
+    found = find_installed(environment, name)
+    return any(same_version(stored[name], one.version) for one in found)
 
 
 def _environment(request: CommitRequest) -> Environment | None:
@@ -123,11 +141,13 @@ def _both(first: Committed, second: Committed) -> Committed:
 def _commit(request: CommitRequest, tree: Tree, environment: Environment | None) -> Committed:
     with tree.workspace() as workspace:
         distributions: tuple[StagedDistribution, ...] = ()
+        stored: Mapping[str, str] = {}
         files = 0
         if request.action == "install":
             distributions, files = _stage(request, workspace, environment)
+            stored = stored_versions(workspace.tree, request.package)
         package = None if request.keep else request.package
-        change = _change(request, distributions)._replace(package=package)
+        change = _change(request, distributions, environment, stored)._replace(package=package)
         if environment is not None:
             _leave_to_pip(tree, environment, change.distributions)
         _require_closed_within(request, tree, workspace, environment, change)
@@ -279,9 +299,11 @@ def _commit_elsewhere(
     tree = Tree(environment.prefix, settings)
     with tree.workspace() as workspace:
         distributions: tuple[StagedDistribution, ...] = ()
+        stored: Mapping[str, str] = {}
         if request.action == "install":
             distributions = _stage_wheels(request, environment, workspace)
-        change = _change(request, distributions)
+            stored = stored_versions(Path(request.staged), request.package)
+        change = _change(request, distributions, environment, stored)
         if not change.distributions:
             return Committed((), (), ())
         _leave_to_pip(tree, environment, change.distributions)

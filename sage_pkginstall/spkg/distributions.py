@@ -19,12 +19,13 @@ from sage_pkginstall.spkg.variables import SCRIPTS
 from sage_pkginstall.wheels.names import canonical_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["package_distributions"]
+__all__ = ["package_distributions", "stored_versions"]
 
 _REQUIREMENTS = "spkg-requirements.txt"
+_WHEEL = re.compile(r"[^-]+-[^-]+-.*\.whl")
 _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
 
 
@@ -36,6 +37,24 @@ def package_distributions(tree: Path, package: str) -> frozenset[str]:
         return frozenset()
     others = (path.parent for path in scripts.glob(f"*/{_REQUIREMENTS}"))
     return frozenset(own.difference(*(_required(one) for one in others if one.name != package)))
+
+
+def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
+    """Return which wheels a package will have, by its requirements in a staged tree.
+
+    The keys are canonical names, the values versions as file names have them.
+    """
+    path = staged / SCRIPTS / package / _REQUIREMENTS
+    if not path.is_file():
+        return {}
+    from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415
+
+    try:
+        lines = parse_requirements_file(path)
+    except RequirementError:  # written by hand
+        return {}
+    wheels = {line.name: line.wheel.name for line in lines if line.wheel is not None}
+    return {name: file.split("-")[1] for name, file in wheels.items() if _WHEEL.fullmatch(file)}
 
 
 def _required(scripts: Path) -> tuple[str, ...]:
