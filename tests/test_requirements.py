@@ -19,6 +19,7 @@ from sage_pkginstall.wheels.requirements import (
     requirement_name,
     unmet,
     unmet_by,
+    unnamed_lines,
 )
 
 MARKERS = {
@@ -213,6 +214,50 @@ def test_names_only_needs_no_wheel(tmp_path: Path) -> None:
         "bar.baz\n"
     )
     assert names_only(path) == ("foo", "bar-baz")
+
+
+def test_names_only_understands_all_that_pip_installs(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("more\n")
+    path = tmp_path / "requirements.txt"
+    path.write_text("""\
+--extra-index-url https://example.org/simple
+-c constraints.txt
+--constraint=constraints.txt
+-r more.txt
+a.a[x,y] @ git+https://example.org/a.git@v1#subdirectory=s ; os_name == "posix"
+git+https://example.org/b.git#egg=B_b[x]&subdirectory=s
+https://example.org/c_c-1.0-py3-none-any.whl#sha256=00 ; os_name == "posix"
+-e /a directory#egg=d
+--editable=git+https://example.org/e.git#egg=e
+f>=1 --no-binary :none: --config-settings="a=b"
+g==1 --hash=sha256:00 \\
+  --hash=sha256:01
+./dir/h-1-py3-none-any.whl
+git+https://example.org/nobody.git
+https://example.org/nobody-1.0.tar.gz
+-e .
+-enobody
+--editable nobody[x]
+nobody/here
+.
+""")
+    assert names_only(path) == ("more", "a-a", "b-b", "c-c", "d", "e", "f", "g", "h")
+    assert unnamed_lines(path) == (
+        "git+https://example.org/nobody.git",
+        "https://example.org/nobody-1.0.tar.gz",
+        "-e .",
+        "-enobody",
+        "--editable nobody[x]",
+        "nobody/here",
+        ".",
+    )
+
+
+def test_names_only_refuses_what_is_no_requirement(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text("a\ntwo words\n")
+    with pytest.raises(RequirementError, match=r"cannot be read: .*requirements\.txt:2"):
+        names_only(path)
 
 
 @pytest.mark.parametrize(

@@ -489,6 +489,18 @@ def test_pip_package_is_installed_by_pip_without_a_record(world: SageWorld, tmp_
     assert world.clean("foo").stderr == ""
 
 
+def test_pip_package_goes_whatever_pip_was_told_of_it(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    wheel = make_wheel(tmp_path / "index", "foo", "1.0")
+    world.env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
+    for line in (f"-c limits.txt\nfoo[x] @ {wheel.as_uri()}", "foo --no-binary bar", str(wheel)):
+        world.package("foo", "1", {"requirements.txt": f"{line}\n", "limits.txt": "foo<2\n"})
+        world.spkg("foo")
+        assert any(path.endswith("/foo.py") for path in world.paths())
+        world.clean("foo")
+        assert world.tree() == before
+
+
 def test_editable_package_is_recorded_and_goes(world: SageWorld, tmp_path: Path) -> None:
     before = world.tree()
     directory = world.package(

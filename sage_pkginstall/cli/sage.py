@@ -156,7 +156,7 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     if not given.break_system_packages:
         refuse_managed(environment)
     names = [_name(word) for word in given.names]
-    names += [line.name for line in _requirements(given.requirement)]
+    names += _names_in([Path(file) for file in given.requirement], talk)
     result = uninstall(target.tree, environment, names, pip_runner(environment))
     if result.distributions or result.by_pip:
         tell_uninstallation(result, talk, dry_run=False)
@@ -170,6 +170,20 @@ def _name(word: str) -> str:
     from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415 - slow
 
     return requirement_name(word)
+
+
+def _names_in(files: Sequence[Path], talk: Talk) -> list[str]:
+    """Return the names in requirements files; warn of what they do not name."""
+    if not files:
+        return []
+    from sage_pkginstall.wheels.requirements import names_only, unnamed_lines  # noqa: PLC0415
+
+    for file in files:
+        talk.warn(
+            f"{file} does not name what '{line}' brought; uninstall that by its name"
+            for line in unnamed_lines(file)
+        )
+    return [name for file in files for name in names_only(file)]
 
 
 def _requirements(files: Sequence[str]) -> list[RequirementLine]:

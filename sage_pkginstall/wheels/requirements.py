@@ -12,6 +12,12 @@ this understands what needs no index:
 A marker and ``--hash`` may follow each.  Options that say where or how to search
 (``--no-index``, ``--find-links`` …) are ignored, as nothing is searched; any other option
 (``-c``, ``-e`` …) and any other URL is refused.
+
+Where only the names count, for uninstalling, any line of pip's is understood:
+
+    NAME @ https://…, git+https://…#egg=NAME, -e DIRECTORY#egg=NAME, NAME --config-settings=…
+    -c FILE and the like             are passed over
+    git+https://…, -e DIRECTORY      names nothing, for pip neither: see `unnamed_lines`
 """
 
 from __future__ import annotations
@@ -44,6 +50,7 @@ __all__ = [
     "requirement_name",
     "unmet",
     "unmet_by",
+    "unnamed_lines",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -51,6 +58,9 @@ _DIRECT = re.compile(r"(?P<name>[^@\[\s]+)\s*(?:\[[^\]]*\])?\s*@\s*(?P<url>.+)",
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _HASH = re.compile(r"\s--hash[=\s]([a-z0-9]+):([0-9a-fA-F]+)(?=\s|$)")
+_EGG = re.compile(r"[#&]egg=(?P<name>[^&\[\s]+)")
+_EDITABLE = re.compile(r"(?:-e\s*|--editable[=\s]\s*)")
+_WHEEL = re.compile(r"(?:^|/)(?P<name>[^/-]+)-[^/]*\.whl(?=$|[#;\s])", re.IGNORECASE)
 _MARKER = re.compile(r"\s*;\s|\s;")
 _IGNORED = frozenset(
     {
@@ -208,15 +218,69 @@ def parse_requirements_file(path: Path) -> tuple[RequirementLine, ...]:
 
     Raises RequirementError, which names the file and the line.
     """
-    return tuple(_lines_of(path, ()))
+    return tuple(_requirements_of(path))
 
 
 def names_only(path: Path) -> tuple[str, ...]:
-    """Return the canonical names in a requirements file, each once, in its order."""
-    return tuple(dict.fromkeys(line.name for line in parse_requirements_file(path)))
+    """Return the canonical names in a requirements file, each once, in its order.
+
+    Raises RequirementError for what is no requirement of pip's.
+    """
+    return tuple(dict.fromkeys(name for _, name in _names_of(path) if name is not None))
 
 
-def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[RequirementLine]:
+def unnamed_lines(path: Path) -> tuple[str, ...]:
+    """Return the lines of a requirements file that ask for something and do not name it.
+
+    Raises RequirementError for what is no requirement of pip's.
+    """
+    return tuple(line for line, name in _names_of(path) if name is None)
+
+
+def _names_of(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield each line but those of options only, and its canonical name if it has one."""
+    for file, number, line in _lines_of(path, ()):
+        editable = _EDITABLE.match(line)
+        if editable:
+            yield line, _said_name(line[editable.end() :])
+        elif not line.startswith("-"):
+            with _told_place(file, number, line):
+                yield line, _name_of(line)
+
+
+def _name_of(line: str) -> str | None:
+    text = re.split(r"\s-", line, maxsplit=1)[0]  # its own options follow
+    if "@" in text or _is_place(text) or "/" in text or text.startswith("."):
+        return _said_name(text)
+    return _named(line, text, ()).name
+
+
+def _said_name(text: str) -> str | None:
+    """Return the canonical name that a line with a path or a URL says; None if it says none."""
+    said = _DIRECT.fullmatch(text) or _EGG.search(text) or _WHEEL.search(text)
+    if said is None or _NAME.fullmatch(said["name"]) is None:
+        return None
+    return canonical_name(said["name"])
+
+
+def _requirements_of(path: Path) -> Iterator[RequirementLine]:
+    for file, number, line in _lines_of(path, ()):
+        if not _is_ignored(file, number, line):
+            with _told_place(file, number, line):
+                yield parse_requirement_line(line)
+
+
+@contextlib.contextmanager
+def _told_place(path: Path, number: int, line: str) -> Iterator[None]:
+    """Name the place of a line that is refused."""
+    try:
+        yield
+    except RequirementError as error:
+        raise RequirementError(line, f"{error.reason} ({path}:{number})") from error
+
+
+def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, int, str]]:
+    """Yield (file, number, line) of a requirements file and those that it includes."""
     if path.resolve() in above:
         raise RequirementError(f"-r {path}", "the files include each other")
     try:
@@ -227,11 +291,8 @@ def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[RequirementLine]:
         nested = _nested(line)
         if nested is not None:
             yield from _lines_of(path.parent / nested, (*above, path.resolve()))
-        elif not _is_ignored(path, number, line):
-            try:
-                yield parse_requirement_line(line)
-            except RequirementError as error:
-                raise RequirementError(line, f"{error.reason} ({path}:{number})") from error
+        else:
+            yield path, number, line
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -126,6 +126,7 @@ def test_uninstalling_from_nowhere(desk: Desk) -> str:
     "cannot meet requirement '{line}': {wheel} has none of the hashes given",
     "cannot meet requirement '{line}': a hash in a URL is not supported; write --hash=sha256:…"
     " ({file}:{number})",
+    "Warning: {file} does not name what '{line}' brought; uninstall that by its name",
 )
 def test_requirements_files_at_fault(desk: Desk) -> str:
     wheel = make_wheel(desk.directory, "foo", "1")
@@ -140,7 +141,8 @@ def test_requirements_files_at_fault(desk: Desk) -> str:
     ):
         file.write_text(f"{line}\n")
         said += desk.cli("pip-install", "-r", file, status=3, env=sage).stderr
-    return said
+    file.write_text("-e .\n")
+    return said + desk.cli("pip-uninstall", "-r", file, env=sage).stderr
 
 
 @produces(
