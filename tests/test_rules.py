@@ -451,6 +451,16 @@ def test_goals_that_contradict_each_other_are_done_in_their_turn(
     ]
 
 
+def test_goal_may_stand_twice(distribution: Distribution) -> None:
+    distribution.script("a")
+    distribution.make("a")
+    assert distribution.make("a-clean", "a-clean", "a", "a") == [
+        "uninstall a local",
+        *installed("a-1.0"),
+    ]
+    assert distribution.run("a", "a-clean", "a").stderr == ""
+
+
 # ----------------------------------------------------------------------------- remaking it
 
 
