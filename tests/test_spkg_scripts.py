@@ -203,6 +203,26 @@ def test_script_may_install_the_wheel_that_it_stored_itself(
     assert world.tree() == before
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "export SAGE_DESTDIR=$PWD/mine && sdh_pip_install .",
+        'sdh_build_wheel . && sage-pkginstall stage-wheel "$PWD"/dist/*.whl',
+        "SAGE_SPKG_SCRIPTS=$PWD/mine && sdh_pip_install .",
+    ],
+)
+def test_wheel_goes_with_its_package_however_its_script_queued_it(
+    world: SageWorld, script: str
+) -> None:
+    before = world.tree()
+    files = {"spkg-install.in": f"cd src && {script}"}
+    world.package("tiny", "1.0", files, source=source_files("tiny", "1.0"))
+    world.spkg("tiny")
+    assert any(path.endswith("/tiny-1.0.dist-info/RECORD") for path in world.paths())
+    world.clean("tiny")
+    assert world.tree() == before
+
+
 def test_wheel_package_builds_its_sources_where_no_wheel_fits(world: SageWorld) -> None:
     directory = world.package("tiny", "1.0", {}, source=source_files("tiny", "1.0"))
     sums = (directory / "checksums.ini").read_text()

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["package_distributions", "stored_versions"]
+__all__ = ["REQUIREMENTS", "package_distributions", "stored_versions"]
 
-_REQUIREMENTS = "spkg-requirements.txt"
+REQUIREMENTS = "spkg-requirements.txt"
 _WHEEL = re.compile(r"[^-]+-[^-]+-.*\.whl")
 _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
 
@@ -35,7 +35,7 @@ def package_distributions(tree: Path, package: str) -> frozenset[str]:
     own = {*_required(scripts / package), *_listed(tree, package)}
     if not own:
         return frozenset()
-    others = (path.parent for path in scripts.glob(f"*/{_REQUIREMENTS}"))
+    others = (path.parent for path in scripts.glob(f"*/{REQUIREMENTS}"))
     return frozenset(own.difference(*(_required(one) for one in others if one.name != package)))
 
 
@@ -44,7 +44,7 @@ def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
 
     The keys are canonical names, the values versions as file names have them.
     """
-    path = staged / SCRIPTS / package / _REQUIREMENTS
+    path = staged / SCRIPTS / package / REQUIREMENTS
     if not path.is_file():
         return {}
     from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415
@@ -59,7 +59,7 @@ def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
 
 def _required(scripts: Path) -> tuple[str, ...]:
     """Return the names in a requirements file; only names count, wheels may be gone."""
-    path = scripts / _REQUIREMENTS
+    path = scripts / REQUIREMENTS
     if not path.is_file():
         return ()
     from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415 -- Python only

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import scripts, staged
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
+from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.programs import Program, by_sudo
+from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.sources import Sources, choose_tarball
 from sage_pkginstall.spkg.unpack import unpack
+from sage_pkginstall.wheels.names import canonical_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,8 +198,10 @@ def stage_records(job: Job) -> None:
     """Put the scripts that stay in the tree into the staged tree.
 
     A package that stored wheels gets its pip-uninstall script, unless it has its own.
+    Raises RequirementError if its scripts wrote requirements that are none.
     """
     own_scripts = _staged_scripts(job)
+    _require_queued(job, own_scripts / REQUIREMENTS)
     wrapper = job.installed_wrapper()
     for name in scripts.INSTALLED_SCRIPTS:
         script = job.package.script(name)
@@ -212,8 +217,27 @@ def stage_records(job: Job) -> None:
             shutil.copyfile(script.path, path)
             path.chmod(0o755)
     piprm = own_scripts / "spkg-piprm"
-    if (own_scripts / "spkg-requirements.txt").exists() and not piprm.exists():
+    if (own_scripts / REQUIREMENTS).exists() and not piprm.exists():
         scripts.write_script(piprm, scripts.piprm_text(wrapper, job.package.name))
+
+
+def _require_queued(job: Job, requirements: Path) -> None:
+    """Name each wheel that is to be installed in the package's requirements.
+
+    The helpers have, unless the script led them away from the staged tree, or did without.
+    """
+    queued = queued_wheels(job.place.private_directory)
+    if not queued:
+        return
+    from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415 -- Python only
+
+    known = names_only(requirements) if requirements.exists() else ()
+    names = [wheel.path.name.partition("-")[0] for wheel in queued]
+    missing = [name for name in names if canonical_name(name) not in known]
+    if missing:
+        requirements.parent.mkdir(parents=True, exist_ok=True)
+        with requirements.open("a", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in missing)
 
 
 def _staged_scripts(job: Job) -> Path:
