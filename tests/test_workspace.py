@@ -14,6 +14,7 @@ import pytest
 from sage_pkginstall.engine import failpoints
 from sage_pkginstall.engine.journal import Journal
 from sage_pkginstall.engine.workspace import StagingArea
+from sage_pkginstall.errors import TransactionError
 from tests.trees import EMPTY, tree
 
 _DIE = """
@@ -39,6 +40,14 @@ def test_workspace_is_private_under_any_umask(tmp_path: Path) -> None:
             assert workspace.path.stat().st_mode & 0o777 == 0o700
     finally:
         os.umask(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_file_system_that_makes_no_directory_is_an_error() -> None:
+    """Proc answers as autofs does where nothing is mounted: there is no such directory."""
+    area = StagingArea(Path("/proc/cache"))
+    with pytest.raises(TransactionError, match="No such file"), area.workspace():
+        pass
 
 
 def test_debris_of_a_dead_process_is_collected(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _WRITE = 0o022  # by the group, by all others
+_ATTEMPTS = 100
 _LINKS = 40  # as many as the kernel follows
 
 
@@ -90,8 +91,10 @@ def _foreign(status: os.stat_result, prefix: Path) -> str:
     )
 
 
-def make_closed(directory: Path, prefix: Path) -> None:
+def make_closed(directory: Path, prefix: Path, attempts: int = _ATTEMPTS) -> None:
     """Make a directory of ours, and what is missing above it, so that no others write there.
+
+    It is tried again as often as ``attempts`` says, as others remove what is empty above it.
 
     One of ours that exists is closed, too (but for a sticky one, as /tmp is).  Raises
     OSError, whose ``strerror`` is a reason for people, for one that somebody else made.
@@ -99,8 +102,10 @@ def make_closed(directory: Path, prefix: Path) -> None:
     try:
         os.mkdir(directory, 0o755)
     except FileNotFoundError:
+        if not attempts:  # so autofs and proc refuse to make anything
+            raise
         make_closed(directory.parent, prefix if prefix in directory.parents else directory.parent)
-        make_closed(directory, prefix)
+        make_closed(directory, prefix, attempts - 1)
     except FileExistsError:
         _require_closed(directory, prefix)
 
