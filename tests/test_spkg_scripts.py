@@ -65,6 +65,14 @@ def test_executable_script_may_be_python_and_may_have_lost_its_mode(world: SageW
     assert world.tree()["share/foo"] == b"x"
 
 
+def test_executable_script_without_shebang_is_bash(world: SageWorld) -> None:
+    words = ("install", "check", "prerm", "postrm")
+    files = {f"spkg-{word}": f'words=({word}); echo "ran ${{words[0]}}"\n' for word in words}
+    world.package("foo", "1", files)
+    said = world.spkg("foo", "-c").stdout + world.clean("foo").stdout
+    assert [line.split()[-1] for line in said.splitlines() if "] ran " in line] == [*words]
+
+
 def test_patches_never_change_what_is_only_linked(world: SageWorld) -> None:
     install = 'sdh_install src/f "$SAGE_SHARE"'
     world.package(

@@ -14,7 +14,7 @@ from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import scripts, staged
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
 from sage_pkginstall.spkg.distributions import REQUIREMENTS
-from sage_pkginstall.spkg.programs import Program, by_sudo
+from sage_pkginstall.spkg.programs import Program, by_sudo, script_command
 from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.sources import Sources, choose_tarball
 from sage_pkginstall.spkg.unpack import unpack
@@ -187,7 +187,7 @@ def run_phase(
         return False
     job.effects.say(f"running {path.name}")
     seen = job.build_variables() if variables is None else variables
-    command = by_sudo(job.place.common.sudo if sudo else (), [os.fspath(path)], seen)
+    command = by_sudo(job.place.common.sudo if sudo else (), script_command(path), seen)
     status = job.effects.run(Program(command, directory, seen))
     if status != 0:
         raise ScriptError(job.package.name, path.name, status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -10,9 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Program", "Run", "by_sudo", "exit_status", "run_program"]
+__all__ = ["Program", "Run", "by_sudo", "exit_status", "run_program", "script_command"]
 
 _SIGNALLED = 128
+_HEAD = 80
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ def by_sudo(
     ours = ("SAGE_", "PKG_")
     own = [f"{name}={value}" for name, value in variables.items() if name.startswith(ours)]
     return (*sudo, "env", *own, *command)
+
+
+def script_command(script: Path) -> tuple[str, ...]:
+    """Return what runs a script: itself, or bash for one without a shebang or its mode."""
+    with script.open("rb") as file:
+        head = file.read(_HEAD)
+    is_program = head.startswith(b"#!") or b"\0" in head  # as a shell tells text from programs
+    runs = is_program and os.access(script, os.X_OK)
+    return (os.fspath(script),) if runs else ("bash", os.fspath(script))
 
 
 class Run(Protocol):

@@ -24,7 +24,7 @@ from sage_pkginstall.spkg.commit import commit_package
 from sage_pkginstall.spkg.commit_by_sudo import commit_by_sudo
 from sage_pkginstall.spkg.commit_request import CommitRequest
 from sage_pkginstall.spkg.phases import ScriptError
-from sage_pkginstall.spkg.programs import Program, by_sudo
+from sage_pkginstall.spkg.programs import Program, by_sudo, script_command
 from sage_pkginstall.spkg.scripts import Wrapper, is_generated_piprm, script_text, write_script
 from sage_pkginstall.spkg.search_paths import search_paths
 from sage_pkginstall.spkg.stamp import find_stamps, package_stamps
@@ -164,12 +164,9 @@ def _run_postrm(removal: Removal, script: Path) -> None:
 
 
 def _program(removal: Removal, script: Path) -> Program:
-    # Scripts of older trees may have lost their mode; without a shebang they are bash.
-    runs = os.access(script, os.X_OK) and script.read_bytes()[:2] == b"#!"
-    command = [os.fspath(script)] if runs else ["bash", os.fspath(script)]
     variables = removal.variables()
     return Program(
-        by_sudo(removal.place.common.sudo, command, variables),
+        by_sudo(removal.place.common.sudo, script_command(script), variables),
         removal.place.common.root,
         variables,
     )
