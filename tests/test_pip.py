@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.cli.pip_options import split
+from tests.sources import make_source
 from tests.trees import tree
 from tests.wheelmaker import make_wheel
 
@@ -24,8 +26,8 @@ pytestmark = pytest.mark.slow  # each test starts pip several times
 
 @pytest.fixture
 def pip(venv: Path, run_cli: RunCli) -> Pip:
-    def run(*words: str | Path, status: int = 0) -> CompletedProcess[str]:
-        return run_cli("pip", *words, env={"SAGE_VENV": str(venv)}, status=status)
+    def run(*words: str | Path, status: int = 0, **env: str) -> CompletedProcess[str]:
+        return run_cli("pip", *words, env={"SAGE_VENV": str(venv), **env}, status=status)
 
     return run
 
@@ -96,6 +98,42 @@ def test_what_cannot_be_taken_apart_is_left_to_pip(index: Path, tmp_path: Path, 
     target = tmp_path / "elsewhere"
     pip("install", "--no-index", "--find-links", index, "--target", target, "lib")
     assert (target / "lib.py").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-t", "x"], ["-Ut", "x"], ["--targ=x"], ["--editable", "x"], ["-qUex"], ["--dry"], ["--us"]],
+    ids=" ".join,
+)
+def test_what_goes_elsewhere_is_left_to_pip_however_it_is_written(words: list[str]) -> None:
+    assert split("install", ["install", *words], {}) is None
+    assert split("install", ["install", "-Ur", "x", "--upgrade-strategy=eager", "lib"], {})
+
+
+@pytest.mark.parametrize("name", ["PIP_TARGET", "PIP_USER", "PIP_DRY_RUN"])
+def test_what_goes_elsewhere_by_a_variable_is_left_to_pip(name: str) -> None:
+    assert split("install", ["install", "lib"], {name: "1"}) is None
+    assert split("install", ["install", "lib"], {name: "0"}) is not None
+
+
+def test_report_is_written_where_it_is_asked_for(index: Path, tmp_path: Path, pip: Pip) -> None:
+    report = tmp_path / "out.json"
+    find = ("--no-index", "--find-links", index)
+    ended = pip("install", "--report", report, *find, "lib==2")
+    assert ended.stdout.splitlines()[-1:] == ["installed lib 2"]
+    assert [i["metadata"]["name"] for i in json.loads(report.read_bytes())["install"]] == ["lib"]
+    ended = pip("install", "-q", "--report=-", *find, "--", "lib==1")
+    assert '"version": "1"' in ended.stdout
+
+
+def test_editable_one_of_an_included_file_is_left_to_pip(
+    venv: Path, tmp_path: Path, pip: Pip
+) -> None:
+    source = make_source(tmp_path / "source", "edi")
+    (tmp_path / "outer.txt").write_text("-r inner.txt\n")
+    (tmp_path / "inner.txt").write_text(f"-e {source}\n")
+    pip("install", "--no-index", "-r", tmp_path / "outer.txt")
+    assert metadata(venv, "edi")["INSTALLER"] == b"pip\n"
 
 
 def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
@@ -16,7 +17,7 @@ from sage_pkginstall.cli.pip_options import Split, split
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.managed import refuse_managed
-from sage_pkginstall.operations.pip import PipError, choose_wheels
+from sage_pkginstall.operations.pip import REPORT, PipError, choose_wheels
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
 
 if TYPE_CHECKING:
@@ -44,11 +45,13 @@ def pip(arguments: Sequence[str]) -> int:
         return _become_pip(target, words)
     if not _breaks_system_packages(words):
         refuse_managed(target.python_environment())
-    taken = split(command, words) if command in ("install", "uninstall") else None
+    taken = split(command, words, os.environ) if command in ("install", "uninstall") else None
     try:
         if taken is None:
             return _under_lock(target, words)
-        return (_install if command == "install" else _uninstall)(target, taken, talk)
+        if command == "install":
+            return _install(target, words, taken, talk)
+        return _uninstall(target, taken, talk)
     except PipError as error:
         return error.status  # pip said itself what is wrong
 
@@ -75,8 +78,7 @@ def _under_lock(target: Target, words: Sequence[str]) -> int:
         return run(words)
 
 
-def _install(target: Target, taken: Split, talk: Talk) -> int:
-
+def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> int:
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
 
     environment = target.python_environment()
@@ -84,6 +86,10 @@ def _install(target: Target, taken: Split, talk: Talk) -> int:
         requests = choose_wheels(
             taken.words, taken.for_wheel, pip_runner(environment), workspace.scratch
         )
+        if requests is None:
+            return _under_lock(target, words)
+        if taken.report is not None:
+            _hand_over(workspace.scratch / REPORT, taken.report)
         if not requests:
             return 0
         compiled = tuple(r._replace(compile=not taken.no_compile) for r in requests)
@@ -92,6 +98,15 @@ def _install(target: Target, taken: Split, talk: Talk) -> int:
             result = install(target.tree, environment, compiled, InstallOptions(staged=staged))
     tell_installation(result, talk, dry_run=False)
     return 0
+
+
+def _hand_over(report: Path, destination: str) -> None:
+    """Put pip's installation report where its ``--report`` asks for it, as pip does."""
+    text = report.read_text(encoding="utf-8")
+    if destination == "-":
+        print(text)
+    else:
+        Path(destination).write_text(text, encoding="utf-8")
 
 
 def _uninstall(target: Target, taken: Split, talk: Talk) -> int:

@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Split", "split"]
 
 # Options of `pip install` that change where or how files are put: pip does that itself.
-_OPAQUE_FLAGS = ("--user",)
+_OPAQUE_FLAGS = ("--user", "--dry-run")
 _OPAQUE_VALUES = ("-e", "--editable", "-t", "--target", "--prefix", "--root", "--src")
+_OPAQUE_VARIABLES = (
+    "PIP_USER", "PIP_DRY_RUN", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
+)  # fmt: skip
+_NO = ("", "0", "false", "no", "off", "n", "f")
+
+# Options that are passed on and change nothing here.  Those of one letter may be joined with
+# others (-Ut DIR), and whatever may be abbreviated must be told from what is listed above.
+_OTHER_FLAGS = ("-U", "--upgrade", "-I", "--ignore-installed", "-v", "--verbose")
+_OTHER_VALUES = ("-r", "--requirement", "-c", "--constraint", "--root-user-action")
 
 # Options that `pip wheel` has as well and that matter for getting the chosen wheels.
 _SHARED_FLAGS = (
@@ -44,6 +53,7 @@ class Split:
     no_compile: bool = False
     yes: bool = False
     quiet: bool = False
+    report: str | None = None
     named: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
@@ -80,18 +90,25 @@ class _Collect(argparse.Action):
             collected.append(values)
 
 
-def split(command: str, words: Sequence[str]) -> Split | None:
-    """Return ``pip WORDS`` taken apart, None if only pip itself can do that."""
+def split(command: str, words: Sequence[str], variables: Mapping[str, str]) -> Split | None:
+    """Return ``pip WORDS`` taken apart, None if only pip itself can do that.
+
+    ``variables`` are those of the process: pip takes options from them, too (PIP_TARGET).
+    """
     rest = list(words)
     rest.remove(command)
     try:
-        return _split_install(rest) if command == "install" else _split_uninstall(rest)
+        if command != "install":
+            return _split_uninstall(rest)
+        if any(variables.get(name, "").lower() not in _NO for name in _OPAQUE_VARIABLES):
+            return None
+        return _split_install(rest)
     except _CannotTakeApartError:
         return None
 
 
 def _split_install(words: list[str]) -> Split:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False)  # pip takes abbreviations of options
     parser.set_defaults(shared=[])
     for flag in _SHARED_FLAGS:
         parser.add_argument(flag, action=_Collect, nargs=0)
@@ -99,28 +116,23 @@ def _split_install(words: list[str]) -> Split:
         parser.add_argument(option, action=_Collect)
     for option in (*_OPAQUE_FLAGS, *_OPAQUE_VALUES):
         parser.add_argument(option, dest="opaque", nargs="?", const="", action="append")
+    for flag in _OTHER_FLAGS:
+        parser.add_argument(flag, dest="other", action="store_true")
+    for option in _OTHER_VALUES:
+        parser.add_argument(option, dest="other")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--report")
     parser.add_argument("-q", "--quiet", action="count", default=0)
     given, _others = parser.parse_known_args(words)
-    if given.opaque or _has_editable(words):
+    if given.opaque:
         raise _CannotTakeApartError
     return Split(
-        tuple(words), tuple(given.shared), no_compile=given.no_compile, quiet=given.quiet > 0
+        tuple(words),
+        tuple(given.shared),
+        no_compile=given.no_compile,
+        quiet=given.quiet > 0,
+        report=given.report,
     )
-
-
-def _has_editable(words: Sequence[str]) -> bool:
-    """Tell whether a requirements file asks for an editable install."""
-    files = [words[n + 1] for n, w in enumerate(words[:-1]) if w in ("-r", "--requirement")]
-    files += [w.partition("=")[2] for w in words if w.startswith("--requirement=")]
-    for file in files:
-        try:
-            lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue  # pip will say so, or fetch it
-        if any(line.lstrip().startswith(("-e", "--editable")) for line in lines):
-            return True
-    return False
 
 
 def _split_uninstall(words: list[str]) -> Split:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["PipError", "choose_wheels"]
+__all__ = ["REPORT", "PipError", "choose_wheels"]
+
+REPORT = "report.json"
 
 
 class PipError(PkgInstallError):
@@ -43,6 +45,7 @@ class _Chosen:
     name: str
     version: str
     requested: bool
+    editable: bool
     direct_url: str | None
     requirement: str
 
@@ -50,9 +53,13 @@ class _Chosen:
     def from_report(cls, item: dict[str, Any]) -> _Chosen:
         metadata, info = item["metadata"], item["download_info"]
         direct = json.dumps(info, sort_keys=True) if item["is_direct"] else None
-        requirement = f"{metadata['name']} @ {_url(info)}"
         return cls(
-            metadata["name"], metadata["version"], bool(item["requested"]), direct, requirement
+            metadata["name"],
+            metadata["version"],
+            requested=bool(item["requested"]),
+            editable=bool(info.get("dir_info", {}).get("editable")),
+            direct_url=direct,
+            requirement=f"{metadata['name']} @ {_url(info)}",
         )
 
 
@@ -75,16 +82,22 @@ def choose_wheels(
     build_options: Sequence[str],
     run_pip: Callable[[Sequence[str]], int],
     scratch: Path,
-) -> tuple[WheelRequest, ...]:
+) -> tuple[WheelRequest, ...] | None:
     """Let pip resolve ``install ARGUMENTS``, download and build; return the wheels.
 
-    ``build_options`` are those of the arguments that ``pip wheel`` needs, too.  Nothing
-    is installed.  Raises `PipError`.
+    None if one of them is to be editable, which only pip itself can make of it: so says a
+    requirements file, or one that it includes.  ``build_options`` are those of the
+    arguments that ``pip wheel`` needs, too.  pip's report is in ``scratch`` then, as
+    `REPORT`.  Nothing is installed.  Raises `PipError`.
     """
-    report = scratch / "report.json"
-    _must(run_pip, ["install", "--dry-run", "--report", os.fspath(report), *arguments])
+    report = scratch / REPORT
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    ours = ["--dry-run", "--report", os.fspath(report)]  # of several, pip takes the last
+    _must(run_pip, ["install", *arguments[:end], *ours, *arguments[end:]])
     items = json.loads(report.read_bytes())["install"]
     chosen = tuple(_Chosen.from_report(item) for item in items)
+    if any(c.editable for c in chosen):
+        return None
     if not chosen:
         return ()
     wheels = scratch / "wheels"
