@@ -34,8 +34,10 @@ class Problem:
 def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]:
     """Return where the disk differs from the record: every file there, every hash right.
 
-    A row without a hash (RECORD itself, byte-code) must only exist.  What has no list of
-    files by its nature (egg-link, distutils) has no problems either.
+    A row without a hash (RECORD itself, byte-code) must only exist, and byte-code where
+    Python makes none need not even do that: virtualenv lists such for the pip that it
+    brings.  What has no list of files by its nature (egg-link, distutils) has no problems
+    either.
     """
     if installed.kind in {"egg-link", "distutils"}:
         return ()
@@ -46,11 +48,22 @@ def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]
         if installed.kind == "egg-info":
             return ()
         return (Problem(f"{installed.info}/RECORD", "record", error.reason),)
-    problems = [problem for row in rows if (problem := _row_problem(environment, row))]
+    real = [row for row in rows if not _is_only_announced(row)]
+    problems = [problem for row in real if (problem := _row_problem(environment, row))]
     unlisted = files.paths - {row.path for row in rows}
     if installed.kind == "dist-info":
         problems += [Problem(path, "unlisted", "not in RECORD") for path in sorted(unlisted)]
     return tuple(problems)
+
+
+def _is_only_announced(row: RecordRow) -> bool:
+    """Tell whether a row is ``__pycache__`` itself, or byte-code beside its source."""
+    if row.hash is not None:
+        return False
+    directory, _, name = row.path.rpartition("/")
+    return name == "__pycache__" or (
+        name.endswith(".pyc") and not directory.endswith("__pycache__")
+    )
 
 
 def _row_problem(environment: Environment, row: RecordRow) -> Problem | None:
