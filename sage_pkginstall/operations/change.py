@@ -200,9 +200,11 @@ def _distribution_paths(
 ) -> frozenset[str]:
     try:
         recorded = recorded_files(environment, installed)
-    except RecordError:
+    except RecordError as error:
         if installed.kind != "dist-info":
-            raise
+            what = f"{installed.name} {installed.version}".rstrip()
+            reason = f"it does not tell which files {what} has; uninstall that first"
+            raise RecordError(environment.prefix / installed.info, reason) from error
         warnings.append(
             f"{installed.info} has no readable RECORD: only that directory is removed,"
             f" other files of {installed.name} {installed.version} may stay"

@@ -116,7 +116,7 @@ def _distribution_records(environment: Environment) -> Iterator[Finding]:
     if old:
         yield warning(
             f"{_some(old)}: installed in a way that lists no files (egg-link, distutils)",
-            "install them again from wheels",
+            "uninstall them, then install wheels of them",
         )
     wheels = [one for one in installed if one.kind == "dist-info"]
     bare = [w.info for w in wheels if not (environment.prefix / w.info / "RECORD").is_file()]

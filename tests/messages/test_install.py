@@ -143,6 +143,8 @@ def test_wheels_for_others(desk: Desk) -> str:
     "cannot read record {path}: there is no such file",
     "cannot read record {path}: it holds a NUL byte",
     "cannot read record {path}: an installation of kind {kind} lists no files",
+    "cannot read record {path}: it does not tell which files {name} {version} has;"
+    " uninstall that first",
 )
 def test_what_lists_no_files(desk: Desk) -> str:
     desk.install("foo", x="")
@@ -156,6 +158,10 @@ def test_what_lists_no_files(desk: Desk) -> str:
         with pytest.raises(RecordError) as caught:
             recorded_files(environment, installed)
         said += f"{caught.value}\n"
+    plant(desk.site, {"egg-1.egg": b"a zip file"})  # as setup.py install makes it
+    for name in ("old", "egg"):
+        wheel = make_wheel(desk.directory, name, "2")
+        said += desk.run("install", wheel, status=1)
     return said
 
 
