@@ -46,7 +46,8 @@ class WheelError(PkgInstallError):
     """A file is no acceptable wheel, or not one for this environment."""
 
     def __init__(self, wheel: Path, reason: str) -> None:
-        name = wheel.name if wheel.name.isprintable() else repr(wheel.name)
+        name = wheel.name or str(wheel)  # "." has no name
+        name = name if name.isprintable() else repr(name)
         super().__init__(f"cannot install {name}: {reason}")
         self.wheel = wheel
         self.reason = reason

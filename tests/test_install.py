@@ -244,3 +244,18 @@ def test_old_record_beside_the_wheel_is_a_distribution_of_its_own(
         assert not info.exists()
     run_cli("uninstall", "--prefix", venv, "foo")
     assert files(venv) == before
+
+
+def test_what_is_not_meant_for_the_target_is_passed_over(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1")
+    other = f'bar @ {wheel.as_uri()} ; sys_platform == "win32"'
+    words = ("install", "--prefix", venv, "--store", tmp_path, 'gone; python_version < "3"', other)
+    assert run_cli(*words).stdout == ""
+    assert run_cli(*words, "foo; python_version >= '3'").stdout == "installed foo 1\n"
+
+
+def test_directory_without_a_name_is_told(venv: Path, run_cli: RunCli) -> None:
+    ended = run_cli("install", "--prefix", venv, ".", status=1)
+    assert "cannot install .: it is not a wheel" in ended.stderr

@@ -25,16 +25,20 @@ def requests_of_arguments(
     """Return the wheels that a user named on the command line.
 
     An argument is the path of a wheel, ``NAME @ file:///PATH.whl``, or a requirement
-    that the best wheel of ``store`` meets.  Raises `WheelError` for a file that is no
-    wheel, `RequirementError` for what is not here.
+    that the best wheel of ``store`` meets.  One whose marker does not hold in the target
+    is passed over.  Raises `WheelError` for a file that is no wheel, `RequirementError`
+    for what is not here.
     """
-    return tuple(_request_of_argument(a, environment, store) for a in arguments)
+    requests = (_requests_of_argument(a, environment, store) for a in arguments)
+    return tuple(request for some in requests for request in some)
 
 
-def _request_of_argument(argument: str, environment: Environment, store: Path) -> WheelRequest:
+def _requests_of_argument(
+    argument: str, environment: Environment, store: Path
+) -> tuple[WheelRequest, ...]:
     path = Path(argument)
     if argument.endswith(".whl") and " @ " not in argument and "://" not in argument:
-        return _of_file(path)
+        return (_of_file(path),)
     if " @ " not in argument and path.exists():
         remedy = "build it first, with 'sage-pkginstall build'"
         raise WheelError(path, f"it is not a wheel (NAME-VERSION-TAGS.whl); {remedy}")
@@ -42,7 +46,7 @@ def _request_of_argument(argument: str, environment: Environment, store: Path) -
         parse_requirement_line,
     )
 
-    return _request(parse_requirement_line(argument), environment, store)
+    return requests_of_lines([parse_requirement_line(argument)], environment, store)
 
 
 def requests_of_lines(
