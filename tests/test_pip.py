@@ -136,6 +136,16 @@ def test_editable_one_of_an_included_file_is_left_to_pip(
     assert metadata(venv, "edi")["INSTALLER"] == b"pip\n"
 
 
+def test_requirements_file_says_where_build_requirements_are(
+    index: Path, tmp_path: Path, pip: Pip
+) -> None:
+    source = make_source(tmp_path / "source", requires=["lib"])
+    (tmp_path / "outer.txt").write_text(f"-r inner.txt\n{source}\n")
+    (tmp_path / "inner.txt").write_text(f"--no-index\n--find-links {index.name}\n")
+    ended = pip("install", "-r", tmp_path / "outer.txt", PIP_INDEX_URL="http://127.0.0.1:1/")
+    assert ended.stdout.splitlines()[-1:] == ["installed tiny 1.0"]
+
+
 def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip) -> None:
     pip("install", "--no-index", "--find-links", index, "lib")
     assert pip("list", "--format=freeze").stdout == "lib==2\n"

@@ -17,6 +17,7 @@ from sage_pkginstall.wheels.requirements import (
     parse_requirement_line,
     parse_requirements_file,
     requirement_name,
+    search_options,
     unmet,
     unmet_by,
     unnamed_lines,
@@ -351,3 +352,18 @@ def test_requirement_name(line: str, name: str) -> None:
 def test_requirement_name_refuses_what_has_none() -> None:
     with pytest.raises(RequirementError):
         requirement_name("==1")
+
+
+def test_search_options_are_those_of_all_files(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "a.txt").write_text(
+        "-r b.txt\n--index-url=https://e.org/?a=b --pre\nfoo --hash=sha256:00\n-e x\n"
+        "--require-hashes\n-f wheels -fhttps://e.org/x -c https://e.org/c.txt\n"
+    )
+    (tmp_path / "b.txt").write_text("-c a.txt\n--no-index  # offline\n--find-links 'a b'\n-i '\n")
+    assert search_options(tmp_path / "none.txt") == ()
+    assert search_options(tmp_path / "a.txt") == (
+        *("--no-index", "--find-links", "a b"),
+        *("--index-url", "https://e.org/?a=b", "--pre"),
+        *("-f", str(tmp_path / "wheels"), "-f", "https://e.org/x"),
+    )

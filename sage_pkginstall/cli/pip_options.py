@@ -23,7 +23,7 @@ _NO = ("", "0", "false", "no", "off", "n", "f")
 # Options that are passed on and change nothing here.  Those of one letter may be joined with
 # others (-Ut DIR), and whatever may be abbreviated must be told from what is listed above.
 _OTHER_FLAGS = ("-U", "--upgrade", "-I", "--ignore-installed", "-v", "--verbose")
-_OTHER_VALUES = ("-r", "--requirement", "-c", "--constraint", "--root-user-action")
+_OTHER_VALUES = ("--root-user-action",)
 
 # Options that `pip wheel` has as well and that matter for getting the chosen wheels.
 _SHARED_FLAGS = (
@@ -120,15 +120,21 @@ def _split_install(words: list[str]) -> Split:
         parser.add_argument(flag, dest="other", action="store_true")
     for option in _OTHER_VALUES:
         parser.add_argument(option, dest="other")
+    parser.set_defaults(files=[])
+    parser.add_argument("-r", "--requirement", dest="files", action="append")
+    parser.add_argument("-c", "--constraint", dest="files", action="append")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--report")
     parser.add_argument("-q", "--quiet", action="count", default=0)
     given, _others = parser.parse_known_args(words)
     if given.opaque:
         raise _CannotTakeApartError
+    from sage_pkginstall.wheels.requirements import search_options  # noqa: PLC0415
+
+    searching = [word for file in given.files for word in search_options(Path(file))]
     return Split(
         tuple(words),
-        tuple(given.shared),
+        (*given.shared, *searching),  # the last counts; a file's do with pip
         no_compile=given.no_compile,
         quiet=given.quiet > 0,
         report=given.report,

@@ -48,6 +48,7 @@ __all__ = [
     "parse_requirement_line",
     "parse_requirements_file",
     "requirement_name",
+    "search_options",
     "unmet",
     "unmet_by",
     "unnamed_lines",
@@ -279,6 +280,55 @@ def _told_place(path: Path, number: int, line: str) -> Iterator[None]:
         raise RequirementError(line, f"{error.reason} ({path}:{number})") from error
 
 
+def search_options(path: Path) -> tuple[str, ...]:
+    """Return what a requirements file says about where and how to search, for pip's command line.
+
+    So do the files that it includes.  What cannot be read (a URL, say) says nothing.
+    """
+    return tuple(_search_options(path, set()))
+
+
+def _search_options(path: Path, seen: set[Path]) -> Iterator[str]:
+    if path.resolve() in seen:
+        return
+    seen.add(path.resolve())
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError:
+        return
+    for _number, line in _logical_lines(text):
+        nested = _nested(line, (*_NESTED, "--constraint", "-c"))
+        if nested is not None:
+            yield from _search_options(path.parent / nested, seen)
+        elif line.startswith("-"):
+            yield from _search_words(line, path.parent)
+
+
+def _search_words(line: str, directory: Path) -> Iterator[str]:
+    """Yield the words of a line of options; links are relative to the file if they are there."""
+    import shlex  # noqa: PLC0415 -- rarely needed
+
+    try:
+        words = shlex.split(re.sub(r"(^|\s)(-[fi])(?=[^\s=])", r"\1\2 ", line))
+    except ValueError:
+        return  # pip has said so
+    option = ""
+    for word in (part for w in words for part in _option_and_value(w)):
+        if word.startswith("-"):
+            option = word if word in _IGNORED and word != "--require-hashes" else ""
+            if option:
+                yield option
+        elif option:
+            beside = directory / word
+            is_link = option in {"-f", "--find-links"}
+            yield os.fspath(beside.absolute()) if is_link and beside.exists() else word
+
+
+def _option_and_value(word: str) -> Iterator[str]:
+    option, equals, value = word.partition("=")
+    yield from (option, value) if equals and word.startswith("--") else (word,)
+
+
 def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, int, str]]:
     """Yield (file, number, line) of a requirements file and those that it includes."""
     if path.resolve() in above:
@@ -309,11 +359,11 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         joined, first = "", 0
 
 
-def _nested(line: str) -> str | None:
-    for option in _NESTED:
+def _nested(line: str, options: Iterable[str] = _NESTED) -> str | None:
+    for option in options:
         if line.startswith(option):
             rest = line[len(option) :]
-            if option == "-r" or rest[:1] in {"=", " ", "\t"}:
+            if not option.startswith("--") or rest[:1] in {"=", " ", "\t"}:
                 return rest.lstrip("= \t")
     return None
 
