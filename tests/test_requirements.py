@@ -13,13 +13,15 @@ from sage_pkginstall.environment import Environment
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.wheels.requirements import (
     RequirementLine,
-    names_only,
     parse_requirement_line,
-    parse_requirements_file,
     requirement_name,
-    search_options,
     unmet,
     unmet_by,
+)
+from sage_pkginstall.wheels.requirements_file import (
+    names_only,
+    parse_requirements_file,
+    search_options,
     unnamed_lines,
 )
 

@@ -59,7 +59,7 @@ class Split:
 
     def names(self) -> tuple[str, ...]:
         """Return what is named directly and in the requirements files."""
-        from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415
+        from sage_pkginstall.wheels.requirements_file import names_only  # noqa: PLC0415
 
         listed = [name for file in self.files for name in names_only(Path(file))]
         return (*self.named, *listed)
@@ -129,7 +129,7 @@ def _split_install(words: list[str]) -> Split:
     given, _others = parser.parse_known_args(words)
     if given.opaque:
         raise _CannotTakeApartError
-    from sage_pkginstall.wheels.requirements import search_options  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements_file import search_options  # noqa: PLC0415
 
     searching = [word for file in given.files for word in search_options(Path(file))]
     return Split(

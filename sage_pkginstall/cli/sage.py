@@ -176,7 +176,7 @@ def _names_in(files: Sequence[Path], talk: Talk) -> list[str]:
     """Return the names in requirements files; warn of what they do not name."""
     if not files:
         return []
-    from sage_pkginstall.wheels.requirements import names_only, unnamed_lines  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements_file import names_only, unnamed_lines  # noqa: PLC0415
 
     for file in files:
         talk.warn(
@@ -189,6 +189,6 @@ def _names_in(files: Sequence[Path], talk: Talk) -> list[str]:
 def _requirements(files: Sequence[str]) -> list[RequirementLine]:
     if not files:
         return []
-    from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements_file import parse_requirements_file  # noqa: PLC0415
 
     return [line for file in files for line in parse_requirements_file(Path(file))]

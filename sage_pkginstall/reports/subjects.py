@@ -132,7 +132,7 @@ def _wheels(prefix: Path, package: str) -> tuple[BroughtWheel, ...]:
     path = prefix / SCRIPTS / package / "spkg-requirements.txt"
     if not path.is_file():
         return ()
-    from sage_pkginstall.wheels.requirements import (  # noqa: PLC0415 - costs 30 ms
+    from sage_pkginstall.wheels.requirements_file import (  # noqa: PLC0415 - costs 30 ms
         parse_requirements_file,
     )
 

@@ -47,7 +47,7 @@ def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
     path = staged / SCRIPTS / package / REQUIREMENTS
     if not path.is_file():
         return {}
-    from sage_pkginstall.wheels.requirements import parse_requirements_file  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements_file import parse_requirements_file  # noqa: PLC0415
 
     try:
         lines = parse_requirements_file(path)
@@ -62,7 +62,7 @@ def _required(scripts: Path) -> tuple[str, ...]:
     path = scripts / REQUIREMENTS
     if not path.is_file():
         return ()
-    from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415 -- Python only
+    from sage_pkginstall.wheels.requirements_file import names_only  # noqa: PLC0415 -- Python only
 
     try:
         return names_only(path)

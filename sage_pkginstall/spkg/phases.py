@@ -229,7 +229,7 @@ def _require_queued(job: Job, requirements: Path) -> None:
     queued = queued_wheels(job.place.private_directory)
     if not queued:
         return
-    from sage_pkginstall.wheels.requirements import names_only  # noqa: PLC0415 -- Python only
+    from sage_pkginstall.wheels.requirements_file import names_only  # noqa: PLC0415 -- Python only
 
     known = names_only(requirements) if requirements.exists() else ()
     names = [wheel.path.name.partition("-")[0] for wheel in queued]

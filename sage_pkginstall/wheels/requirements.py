@@ -1,23 +1,14 @@
-"""Requirements: those of wheels against what is installed, and files that list them.
+"""Requirements: those of wheels against what is installed, and lines that name one.
 
-Of pip's requirements files (https://pip.pypa.io/en/stable/reference/requirements-file-format/)
-this understands what needs no index:
+Of pip's lines (https://pip.pypa.io/en/stable/reference/requirements-file-format/) this
+understands what needs no index:
 
-    # a comment; a line may go on after a backslash; ${VARIABLE} is replaced
     NAME @ file:///DIRECTORY/WHEEL       the wheel of a distribution
     DIRECTORY/WHEEL.whl                  the same; relative to the current directory
     NAME, NAME==1.0; MARKER              a name, where no wheel is needed
-    -r FILE                              relative to this file
 
-A marker and ``--hash`` may follow each.  Options that say where or how to search
-(``--no-index``, ``--find-links`` …) are ignored, as nothing is searched; any other option
-(``-c``, ``-e`` …) and any other URL is refused.
-
-Where only the names count, for uninstalling, any line of pip's is understood:
-
-    NAME @ https://…, git+https://…#egg=NAME, -e DIRECTORY#egg=NAME, NAME --config-settings=…
-    -c FILE and the like             are passed over
-    git+https://…, -e DIRECTORY      names nothing, for pip neither: see `unnamed_lines`
+A marker and ``--hash`` may follow each; any other option and any other URL is refused.
+Files of such lines: see `requirements_file`.
 """
 
 from __future__ import annotations
@@ -34,7 +25,7 @@ from packaging.version import InvalidVersion
 
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.names import canonical_name
+from sage_pkginstall.wheels.names import canonical_name, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,46 +33,20 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
 
 __all__ = [
+    "DIRECT",
     "RequirementLine",
     "Unmet",
-    "names_only",
+    "is_place",
     "parse_requirement_line",
-    "parse_requirements_file",
     "requirement_name",
-    "search_options",
     "unmet",
     "unmet_by",
-    "unnamed_lines",
 ]
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_DIRECT = re.compile(r"(?P<name>[^@\[\s]+)\s*(?:\[[^\]]*\])?\s*@\s*(?P<url>.+)", re.DOTALL)
-_COMMENT = re.compile(r"(?:^|\s)#.*$")
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+DIRECT = re.compile(r"(?P<name>[^@\[\s]+)\s*(?:\[[^\]]*\])?\s*@\s*(?P<url>.+)", re.DOTALL)
+"""``NAME [EXTRAS] @ URL``"""
 _HASH = re.compile(r"\s--hash[=\s]([a-z0-9]+):([0-9a-fA-F]+)(?=\s|$)")
-_EGG = re.compile(r"[#&]egg=(?P<name>[^&\[\s]+)")
-_EDITABLE = re.compile(r"(?:-e\s*|--editable[=\s]\s*)")
-_WHEEL = re.compile(r"(?:^|/)(?P<name>[^/-]+)-[^/]*\.whl(?=$|[#;\s])", re.IGNORECASE)
 _MARKER = re.compile(r"\s*;\s|\s;")
-_IGNORED = frozenset(
-    {
-        "--no-index",
-        "--pre",
-        "--prefer-binary",
-        "--require-hashes",
-        "--find-links",
-        "--index-url",
-        "--extra-index-url",
-        "--pypi-url",
-        "--trusted-host",
-        "--no-binary",
-        "--only-binary",
-        "--use-feature",
-        "-f",
-        "-i",
-    }
-)
-_NESTED = ("--requirement", "-r")
 _CHUNK = 1 << 18
 
 
@@ -180,7 +145,7 @@ def _holds(marker: Marker, environment: Environment, extras: tuple[str, ...]) ->
     return any(marker.evaluate({**facts, "extra": extra}) for extra in ("", *extras))
 
 
-# Lines and files of them
+# Lines
 
 
 def requirement_name(line: str) -> str:
@@ -198,12 +163,12 @@ def parse_requirement_line(line: str) -> RequirementLine:
     rest = _HASH.sub("", text)
     if " --" in rest:
         raise RequirementError(text, "it has an option that is not supported; remove it")
-    direct = _DIRECT.fullmatch(rest)
+    direct = DIRECT.fullmatch(rest)
     if direct is not None:
         name, url = direct["name"], direct["url"]
-        if _NAME.fullmatch(name) is None:
+        if not is_name(name):
             raise RequirementError(text, f"{name!r} is no name of a distribution")
-    elif _is_place(rest):
+    elif is_place(rest):
         name, url = None, rest
     else:
         return _named(text, rest, hashes)
@@ -214,171 +179,8 @@ def parse_requirement_line(line: str) -> RequirementLine:
     return RequirementLine(text, canonical_name(name), wheel, marker, hashes)
 
 
-def parse_requirements_file(path: Path) -> tuple[RequirementLine, ...]:
-    """Return the requirement lines of a file, those of nested files in their places.
-
-    Raises RequirementError, which names the file and the line.
-    """
-    return tuple(_requirements_of(path))
-
-
-def names_only(path: Path) -> tuple[str, ...]:
-    """Return the canonical names in a requirements file, each once, in its order.
-
-    Raises RequirementError for what is no requirement of pip's.
-    """
-    return tuple(dict.fromkeys(name for _, name in _names_of(path) if name is not None))
-
-
-def unnamed_lines(path: Path) -> tuple[str, ...]:
-    """Return the lines of a requirements file that ask for something and do not name it.
-
-    Raises RequirementError for what is no requirement of pip's.
-    """
-    return tuple(line for line, name in _names_of(path) if name is None)
-
-
-def _names_of(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield each line but those of options only, and its canonical name if it has one."""
-    for file, number, line in _lines_of(path, ()):
-        editable = _EDITABLE.match(line)
-        if editable:
-            yield line, _said_name(line[editable.end() :])
-        elif not line.startswith("-"):
-            with _told_place(file, number, line):
-                yield line, _name_of(line)
-
-
-def _name_of(line: str) -> str | None:
-    text = re.split(r"\s-", line, maxsplit=1)[0]  # its own options follow
-    if "@" in text or _is_place(text) or "/" in text or text.startswith("."):
-        return _said_name(text)
-    return _named(line, text, ()).name
-
-
-def _said_name(text: str) -> str | None:
-    """Return the canonical name that a line with a path or a URL says; None if it says none."""
-    said = _DIRECT.fullmatch(text) or _EGG.search(text) or _WHEEL.search(text)
-    if said is None or _NAME.fullmatch(said["name"]) is None:
-        return None
-    return canonical_name(said["name"])
-
-
-def _requirements_of(path: Path) -> Iterator[RequirementLine]:
-    for file, number, line in _lines_of(path, ()):
-        if not _is_ignored(file, number, line):
-            with _told_place(file, number, line):
-                yield parse_requirement_line(line)
-
-
-@contextlib.contextmanager
-def _told_place(path: Path, number: int, line: str) -> Iterator[None]:
-    """Name the place of a line that is refused."""
-    try:
-        yield
-    except RequirementError as error:
-        raise RequirementError(line, f"{error.reason} ({path}:{number})") from error
-
-
-def search_options(path: Path) -> tuple[str, ...]:
-    """Return what a requirements file says about where and how to search, for pip's command line.
-
-    So do the files that it includes.  What cannot be read (a URL, say) says nothing.
-    """
-    return tuple(_search_options(path, set()))
-
-
-def _search_options(path: Path, seen: set[Path]) -> Iterator[str]:
-    if path.resolve() in seen:
-        return
-    seen.add(path.resolve())
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError:
-        return
-    for _number, line in _logical_lines(text):
-        nested = _nested(line, (*_NESTED, "--constraint", "-c"))
-        if nested is not None:
-            yield from _search_options(path.parent / nested, seen)
-        elif line.startswith("-"):
-            yield from _search_words(line, path.parent)
-
-
-def _search_words(line: str, directory: Path) -> Iterator[str]:
-    """Yield the words of a line of options; links are relative to the file if they are there."""
-    import shlex  # noqa: PLC0415 -- rarely needed
-
-    try:
-        words = shlex.split(re.sub(r"(^|\s)(-[fi])(?=[^\s=])", r"\1\2 ", line))
-    except ValueError:
-        return  # pip has said so
-    option = ""
-    for word in (part for w in words for part in _option_and_value(w)):
-        if word.startswith("-"):
-            option = word if word in _IGNORED and word != "--require-hashes" else ""
-            if option:
-                yield option
-        elif option:
-            beside = directory / word
-            is_link = option in {"-f", "--find-links"}
-            yield os.fspath(beside.absolute()) if is_link and beside.exists() else word
-
-
-def _option_and_value(word: str) -> Iterator[str]:
-    option, equals, value = word.partition("=")
-    yield from (option, value) if equals and word.startswith("--") else (word,)
-
-
-def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, int, str]]:
-    """Yield (file, number, line) of a requirements file and those that it includes."""
-    if path.resolve() in above:
-        raise RequirementError(f"-r {path}", "the files include each other")
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise RequirementError(f"-r {path}", error.strerror or str(error)) from error
-    for number, line in _logical_lines(text):
-        nested = _nested(line)
-        if nested is not None:
-            yield from _lines_of(path.parent / nested, (*above, path.resolve()))
-        else:
-            yield path, number, line
-
-
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (number of the first line, line) without comments, continuations and blanks."""
-    joined, first = "", 0
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        first = first or number
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
-            joined += line[:-1]
-            continue
-        whole = _COMMENT.sub("", joined + line).strip()
-        if whole:
-            yield first, _VARIABLE.sub(lambda m: os.environ.get(m[1], m[0]), whole)
-        joined, first = "", 0
-
-
-def _nested(line: str, options: Iterable[str] = _NESTED) -> str | None:
-    for option in options:
-        if line.startswith(option):
-            rest = line[len(option) :]
-            if not option.startswith("--") or rest[:1] in {"=", " ", "\t"}:
-                return rest.lstrip("= \t")
-    return None
-
-
-def _is_ignored(path: Path, number: int, line: str) -> bool:
-    if not line.startswith("-"):
-        return False
-    option = re.split(r"[=\s]", line, maxsplit=1)[0]
-    if option in _IGNORED or option[:2] in {"-f", "-i"}:
-        return True
-    reason = f"the option {option} is not supported here ({path}:{number})"
-    raise RequirementError(line, reason)
-
-
-def _is_place(text: str) -> bool:
+def is_place(text: str) -> bool:
+    """Tell whether a requirement is the path or URL of what is asked for, without its name."""
     place = _MARKER.split(text, maxsplit=1)[0]
     return (
         "://" in place
