@@ -73,6 +73,18 @@ def test_executable_script_without_shebang_is_bash(world: SageWorld) -> None:
     assert [line.split()[-1] for line in said.splitlines() if "] ran " in line] == [*words]
 
 
+@pytest.mark.parametrize("options", [(), ("-w",)])
+def test_script_whose_interpreter_is_missing_has_failed(
+    world: SageWorld, options: tuple[str, ...]
+) -> None:
+    files = {"spkg-install.in": 'sdh_install f "$SAGE_SHARE"', "f": ""}
+    world.package("foo", "1", {**files, "spkg-check": "#!/no/such/program\n"})
+    ended = world.spkg("foo", "-c", *options, status=0 if options else 1)
+    assert "spkg-check cannot be run: No such file or directory, or the program" in ended.stderr
+    assert "its script spkg-check failed (exit status 127)" in ended.stderr
+    assert bool(options) == ("share/f" in world.tree())
+
+
 def test_patches_never_change_what_is_only_linked(world: SageWorld) -> None:
     install = 'sdh_install src/f "$SAGE_SHARE"'
     world.package(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import TreeSettings
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.spkg.package import Package
-    from sage_pkginstall.spkg.programs import Run
+    from sage_pkginstall.spkg.programs import Program, Run
     from sage_pkginstall.spkg.sources import DownloadUrl
     from sage_pkginstall.spkg.variables import Check, PackageVariables
 
@@ -39,6 +39,9 @@ class Options:
     allow_upstream: bool = False
 
 
+_NOT_RUN, _NOT_FOUND = 126, 127  # exit statuses
+
+
 @dataclass(frozen=True)
 class Effects:
     """What reaches the world: programs, the network, the lines that are told to people.
@@ -51,6 +54,16 @@ class Effects:
     say: Callable[[str], None]
     warn: Callable[[str], None]
     progress: Progress = field(default_factory=Progress)
+
+    def run_script(self, program: Program) -> int:
+        """Run a script; one that cannot be started ends as shells have it, with 126 or 127."""
+        try:
+            return self.run(program)
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            hint = ", or the program that its first line names" if missing else ""
+            self.warn(f"{program.command[-1]} cannot be run: {error.strerror}{hint}")
+            return _NOT_FOUND if missing else _NOT_RUN
 
 
 @dataclass(frozen=True)

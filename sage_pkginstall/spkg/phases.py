@@ -188,7 +188,7 @@ def run_phase(
     job.effects.say(f"running {path.name}")
     seen = job.build_variables() if variables is None else variables
     command = by_sudo(job.place.common.sudo if sudo else (), script_command(path), seen)
-    status = job.effects.run(Program(command, directory, seen))
+    status = job.effects.run_script(Program(command, directory, seen))
     if status != 0:
         raise ScriptError(job.package.name, path.name, status)
     return True

@@ -148,14 +148,14 @@ def _run_script(removal: Removal, script: Path) -> None:
     if not script.exists():
         return
     removal.effects.say(f"running {script.name}")
-    status = removal.effects.run(_program(removal, script))
+    status = removal.effects.run_script(_program(removal, script))
     if status != 0:
         raise ScriptError(removal.place.name, script.name, status)
 
 
 def _run_postrm(removal: Removal, script: Path) -> None:
     removal.effects.say(f"running {script.name}")
-    status = removal.effects.run(_program(removal, script))
+    status = removal.effects.run_script(_program(removal, script))
     if status != 0:
         removal.effects.warn(
             f"{removal.place.name} is uninstalled, but its script {script.name} failed"
