@@ -17,7 +17,7 @@ from sage_pkginstall.operations.history import logged
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import adopt_shared
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey
-from sage_pkginstall.wheels.record_directory import STAMPS, changed_records
+from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS, changed_records
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Outcome", "commit_change", "plan_change"]
 
-_SCRIPTS = "var/lib/sage/scripts"
 _ENGINE_DIRECTORIES = ("var/lock", "var/tmp/sage")
 
 
@@ -220,13 +219,13 @@ def _distribution_paths(
 
 def _package_paths(prefix: Path, package: str) -> Iterator[str]:
     """Yield the files of a package's old records: stamps, manifests, scripts."""
-    for stamp in package_stamps(prefix, package):
+    for stamp in stamp_names(prefix, package):
         yield f"{STAMPS}/{stamp}"
         yield from manifest(prefix, stamp)
-    yield from files_below(prefix, f"{_SCRIPTS}/{package}")
+    yield from files_below(prefix, f"{SCRIPTS}/{package}")
 
 
-def package_stamps(prefix: Path, package: str) -> tuple[str, ...]:
+def stamp_names(prefix: Path, package: str) -> tuple[str, ...]:
     """Return the file names of all stamps of ``package``, whatever their version."""
     try:
         names = [stamp.name for stamp in (prefix / STAMPS).iterdir()]

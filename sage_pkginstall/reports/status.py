@@ -15,10 +15,10 @@ from sage_pkginstall.engine.quiet import looks
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.reports.subjects import installer_of, package_files, packages
-from sage_pkginstall.spkg.variables import RECORDS
 from sage_pkginstall.wheels.checking import check
 from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 from sage_pkginstall.wheels.ownership import survey, unowned_files
+from sage_pkginstall.wheels.record_directory import STAMPS
 from sage_pkginstall.wheels.records import read_rows
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _came_later(environment: Environment, installed: Installed, package: Package
 
     Older tools installed a package's wheels with pip, and wrote the stamp after that.
     """
-    stamp = environment.prefix / RECORDS / package.stamp.file_name
+    stamp = environment.prefix / STAMPS / package.stamp.file_name
     try:
         record = (environment.prefix / installed.info / "RECORD").stat()
         return record.st_mtime_ns > stamp.stat().st_mtime_ns
@@ -182,7 +182,7 @@ def _is_suspect(environment: Environment, installed: Installed) -> bool:
 
 def _of_package(prefix: Path, package: PackageRecord) -> Iterator[FileChange]:
     """Yield what is wrong with the files of a package's own record, which has no hashes."""
-    stamp = prefix / RECORDS / package.stamp.file_name
+    stamp = prefix / STAMPS / package.stamp.file_name
     try:
         written = stamp.stat().st_mtime_ns
     except FileNotFoundError:  # just uninstalled

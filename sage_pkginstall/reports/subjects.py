@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError, RecordError, RequirementError
+from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.stamp import Stamp, read_stamp
-from sage_pkginstall.spkg.variables import RECORDS, SCRIPTS
 from sage_pkginstall.wheels.installed import find_installed
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import manifest
+from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Subjects:
 
 def packages(prefix: Path) -> tuple[PackageRecord, ...]:
     """Return the packages that have a stamp in the tree, by name.  Raises RecordError."""
-    directory = prefix / RECORDS
+    directory = prefix / STAMPS
     try:
         names = sorted(path.name for path in directory.iterdir() if path.is_file())
     except FileNotFoundError:
@@ -129,7 +130,7 @@ def installer_of(environment: Environment, installed: Installed) -> str:
 
 
 def _wheels(prefix: Path, package: str) -> tuple[BroughtWheel, ...]:
-    path = prefix / SCRIPTS / package / "spkg-requirements.txt"
+    path = prefix / SCRIPTS / package / REQUIREMENTS
     if not path.is_file():
         return ()
     from sage_pkginstall.wheels.requirements_file import (  # noqa: PLC0415 - costs 30 ms

@@ -33,7 +33,7 @@ from sage_pkginstall.spkg.distributions import package_distributions, stored_ver
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
-from sage_pkginstall.spkg.variables import RECORDS
+from sage_pkginstall.wheels.record_directory import STAMPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +65,10 @@ class Committed:
 
 
 def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
-    """Carry out ``request``: all of it or nothing.
+    """Carry out ``request``: all of it or nothing, in each of the two trees it may change.
+
+    What only pip can uninstall (egg-link, distutils) goes before that, and stays away if the
+    rest fails.
 
     Raises PackageError if wheels have no target, and what staging a wheel and
     `commit_change` raise.
@@ -184,7 +187,7 @@ def _refuse_links(root: Path) -> None:
 
     Raises ConflictError.
     """
-    parts = RECORDS.split("/")
+    parts = STAMPS.split("/")
     for count in range(1, len(parts) + 1):
         directory = "/".join(parts[:count])
         if (root / directory).is_symlink():

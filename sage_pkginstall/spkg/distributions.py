@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.spkg.stamp import package_stamps
-from sage_pkginstall.spkg.variables import SCRIPTS
 from sage_pkginstall.wheels.names import canonical_name
+from sage_pkginstall.wheels.record_directory import SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -23,9 +23,11 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.surroundings import Surroundings
 from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 from sage_pkginstall.errors import PackageError, UsageError
+from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
-from sage_pkginstall.spkg.variables import RECORDS, SCRIPTS, Variables, read_variables
+from sage_pkginstall.spkg.variables import Variables, read_variables
+from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -130,7 +132,7 @@ def _closure(variables: Variables, names: Iterable[str]) -> set[str]:
 
 
 def _installed(tree: Path) -> Iterator[str]:
-    directory = tree / RECORDS
+    directory = tree / STAMPS
     for path in directory.iterdir() if directory.is_dir() else ():
         yield path.name.partition("-")[0]
 
@@ -139,7 +141,7 @@ def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[t
     """Yield what each of the packages ``names`` installed, as one hash."""
     wanted = set(names)
     for tree in dict.fromkeys((variables.local, variables.venv)):
-        for stamp in sorted((tree / RECORDS).glob("*-*")):
+        for stamp in sorted((tree / STAMPS).glob("*-*")):
             name = stamp.name.partition("-")[0]
             if name in wanted:
                 wheels = dict(_wheels(tree, name))
@@ -148,7 +150,7 @@ def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[t
 
 def _wheels(tree: Path, name: str) -> Iterator[tuple[str, str]]:
     """Yield the wheels that a package left in the store, with their identities."""
-    requirements = tree / SCRIPTS / name / "spkg-requirements.txt"
+    requirements = tree / SCRIPTS / name / REQUIREMENTS
     if not requirements.exists():
         return
     from urllib.parse import unquote  # noqa: PLC0415 -- few packages have a wheel below them
@@ -214,7 +216,7 @@ def foreign_libraries(variables: Variables, declared: Collection[str]) -> Iterat
     own: set[str] = set()
     others: dict[str, str] = {}
     for tree in dict.fromkeys((variables.local, variables.venv)):
-        for stamp in (tree / RECORDS).glob("*-*"):
+        for stamp in (tree / STAMPS).glob("*-*"):
             name = stamp.name.partition("-")[0]
             for path in _files(stamp):
                 match = _LIBRARY.match(path)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.errors import RecordError
-from sage_pkginstall.spkg.variables import RECORDS
+from sage_pkginstall.wheels.record_directory import STAMPS
 from sage_pkginstall.wheels.records import can_be_path
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Stamp:
 
 def stamp_place(stamp: Stamp) -> str:
     """Return the path of a stamp, relative to its tree."""
-    return f"{RECORDS}/{stamp.file_name}"
+    return f"{STAMPS}/{stamp.file_name}"
 
 
 def write_stamp(root: Path, stamp: Stamp) -> None:
@@ -84,7 +84,7 @@ def read_stamp(path: Path) -> Stamp:
 def find_stamps(tree: Path, package: str) -> tuple[Path, ...]:
     """Return all stamps of a package in a tree, whatever their version."""
     try:
-        paths = sorted((tree / RECORDS).iterdir())
+        paths = sorted((tree / STAMPS).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return ()
     return tuple(path for path in paths if path.name.partition("-")[:2] == (package, "-"))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.errors import UsageError
+from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,6 @@ __all__ = ["Check", "PackageVariables", "Variables", "read_variables"]
 
 Check: TypeAlias = Literal["yes", "warn", "no"]
 
-RECORDS = "var/lib/sage/installed"
-SCRIPTS = "var/lib/sage/scripts"
 WHEELS = "var/lib/sage/wheels"
 _BUILD = "var/tmp/sage/build"
 _NOT_FOR_SCRIPTS = ("CDPATH",)  # with it, `cd src` may lead to another src than that beside them
@@ -124,7 +123,7 @@ class PackageVariables:
     @property
     def records(self) -> Path:
         """SAGE_SPKG_INST."""
-        return self.tree / RECORDS
+        return self.tree / STAMPS
 
     @property
     def scripts(self) -> Path:

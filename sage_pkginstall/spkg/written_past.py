@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.spkg.stamp import read_stamp
-from sage_pkginstall.spkg.variables import RECORDS
+from sage_pkginstall.wheels.record_directory import STAMPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def written_past(tree: Path, began: int) -> str | None:
     if not new:
         return None
     brought: dict[str, int] = {}
-    for stamp in (tree / RECORDS).glob("*-*"):
+    for stamp in (tree / STAMPS).glob("*-*"):
         when = _changed(stamp)
         if when >= since:
             brought.update(dict.fromkeys(read_stamp(stamp).files or (), when))

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["STAMPS", "UNSETTLED", "RecordDirectory", "changed_records", "look_at"]
+__all__ = ["SCRIPTS", "STAMPS", "UNSETTLED", "RecordDirectory", "changed_records", "look_at"]
 
 STAMPS = "var/lib/sage/installed"
+SCRIPTS = "var/lib/sage/scripts"
 """The directory of the packages' stamps, relative to the prefix."""
 
 UNSETTLED = "unsettled"
