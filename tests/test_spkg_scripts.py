@@ -80,7 +80,7 @@ def test_script_whose_interpreter_is_missing_has_failed(
     files = {"spkg-install.in": 'sdh_install f "$SAGE_SHARE"', "f": ""}
     world.package("foo", "1", {**files, "spkg-check": "#!/no/such/program\n"})
     ended = world.spkg("foo", "-c", *options, status=0 if options else 1)
-    assert "spkg-check cannot be run: No such file or directory, or the program" in ended.stderr
+    assert "spkg-check, or the program that its first line names, is not there" in ended.stderr
     assert "its script spkg-check failed (exit status 127)" in ended.stderr
     assert bool(options) == ("share/f" in world.tree())
 

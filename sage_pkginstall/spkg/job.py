@@ -60,10 +60,12 @@ class Effects:
         try:
             return self.run(program)
         except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            hint = ", or the program that its first line names" if missing else ""
-            self.warn(f"{program.command[-1]} cannot be run: {error.strerror}{hint}")
-            return _NOT_FOUND if missing else _NOT_RUN
+            script = program.command[-1]
+            if isinstance(error, FileNotFoundError):  # which the kernel says of both
+                self.warn(f"{script}, or the program that its first line names, is not there")
+                return _NOT_FOUND
+            self.warn(f"{script} cannot be run: {error.strerror}")
+            return _NOT_RUN
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,19 @@ def test_packages_at_fault(desk: Desk) -> str:
 
 
 @produces(
+    "Warning: {script}, or the program that its first line names, is not there",
+    "Warning: {script} cannot be run: {reason}",
+)
+def test_scripts_that_cannot_be_run(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    said = ""
+    for program in ("no/such/program", "dev/null"):
+        world.package("foo", "1", {"spkg-install": f"#!/{program}\n"})
+        said += world.spkg("foo", status=1).stderr
+    return said
+
+
+@produces(
     "cannot handle package {name}: its type {text} is none of {types}",
     "cannot handle package {name}: its package-version.txt holds no version: {text}",
     "cannot handle package {name}: its checksums.ini names no tarball",
