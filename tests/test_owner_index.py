@@ -48,14 +48,14 @@ def test_many_files_of_one_directory_are_claimed_together() -> None:
 
 def test_index_is_read_as_it_was_written(tmp_path: Path) -> None:
     owners = {
-        "s/a-1.dist-info": OwnerClaims("1 2", {"s/a/", "s/x\n%25.py"}),
+        "s/a-1.dist-info": OwnerClaims("1 2", {"s/a/", "s/x\n%25.py"}, "a"),
         "s/b-1.dist-info": OwnerClaims("none", {"s/a/"}),
-        "s/c%0A-1.dist-info": OwnerClaims("3 4", frozenset()),
+        "s/c%0A-1.dist-info": OwnerClaims("3 4", frozenset(), "c\n"),
     }
     index = OwnerIndex.of(owners)
     index.keep(tmp_path / "index", "about\nit")
     again = OwnerIndex.load(tmp_path / "index", "about\nit")
-    assert {o: OwnerClaims(c.identity, set(c.claims)) for o, c in again.items()} == owners
+    assert {o: OwnerClaims(c.identity, set(c.claims), c.name) for o, c in again.items()} == owners
     assert list(again.holders_of("s/a/")) == ["s/a-1.dist-info", "s/b-1.dist-info"]
     assert list(again.holders_of("s/a")) == []
     assert list(again.holders_below("s/")) == [

@@ -6,7 +6,8 @@ its inode and time of change; any other doubt means that it is made anew.  On di
 
     owners/HASH.txt:  magic, checksum of the rest, the prefix it is about,
                       numbers of owners and claims, then one line each:
-                      owners; their identities; claims, sorted; numbers of their owners
+                      owners; their names; their identities; claims, sorted; numbers of
+                      their owners
 
 A *claim* is what an owner has: a file, or a directory (with ``/`` at its end) below which
 it has at least one file.  All files of an owner are covered by its claims, which are few.
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnerClaims", "OwnerIndex", "claims_of"]
 
-_MAGIC = "sage-pkginstall owner index 1"
+_MAGIC = "sage-pkginstall owner index 2"
 _FILES = 32
 """So many files of one directory are claimed one by one."""
 _MODULE_DEPTH = 3
@@ -37,10 +38,14 @@ _DATA_DEPTH = 4
 
 
 class OwnerClaims(NamedTuple):
-    """What is known of one owner: its record's identity, and its claims."""
+    """What is known of one owner: its record's identity, its claims, and what it is called.
+
+    The name is a canonical one, "" where the place of the record does not tell it.
+    """
 
     identity: str
     claims: Collection[str]
+    name: str = ""
 
 
 class OwnerIndex:
@@ -49,11 +54,13 @@ class OwnerIndex:
     def __init__(
         self,
         owners: Sequence[str],
+        names: Sequence[str],
         identities: Sequence[str],
         claims: Sequence[str],
         holders: Sequence[str],
     ) -> None:
         self.owners = owners
+        self.names = names
         self.identities = identities
         self._claims = claims
         self._holders = holders
@@ -68,6 +75,7 @@ class OwnerIndex:
         claims = sorted(holders)
         return cls(
             tuple(owners),
+            tuple(owner.name for owner in owners.values()),
             tuple(owner.identity for owner in owners.values()),
             claims,
             [" ".join(holders[claim]) for claim in claims],
@@ -85,6 +93,7 @@ class OwnerIndex:
         """Write the index to ``path``, if that is possible."""
         lines = [_quoted(about), f"{len(self.owners)} {len(self._claims)}"]
         lines += map(_quoted, self.owners)
+        lines += map(_quoted, self.names)
         lines += self.identities
         lines += map(_quoted, self._claims)
         lines += self._holders
@@ -110,8 +119,9 @@ class OwnerIndex:
         for claim, holders in zip(self._claims, self._holders, strict=True):
             for number in holders.split(" "):
                 claims[int(number)].append(claim)
-        for owner, identity, held in zip(self.owners, self.identities, claims, strict=True):
-            yield owner, OwnerClaims(identity, held)
+        rows = zip(self.owners, self.identities, claims, self.names, strict=True)
+        for owner, identity, held, name in rows:
+            yield owner, OwnerClaims(identity, held, name)
 
     def _owners_at(self, place: int) -> Iterator[str]:
         for number in self._holders[place].split(" "):
@@ -125,12 +135,15 @@ class OwnerIndex:
         body = rest.decode("utf-8", "surrogateescape")
         lines = body.split("\n")
         owners, claims = map(int, lines[1].split(" "))
-        if lines[0] != _quoted(about) or len(lines) != 2 + 2 * owners + 2 * claims:
+        if lines[0] != _quoted(about) or len(lines) != 2 + 3 * owners + 2 * claims:
             raise ValueError("about something else")
         if "%" in body:
             lines = [_unquoted(line) if "%" in line else line for line in lines]
-        second, third, fourth = 2 + owners, 2 + 2 * owners, 2 + 2 * owners + claims
-        return cls(lines[2:second], lines[second:third], lines[third:fourth], lines[fourth:])
+        parts, start = [], 2
+        for length in (owners, owners, owners, claims, claims):
+            parts.append(lines[start : start + length])
+            start += length
+        return cls(*parts)
 
 
 def claims_of(paths: Iterable[str], sites: Collection[str]) -> frozenset[str]:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Survey", "manifest", "package_name", "survey", "unowned_files"]
 
+_OFTEN = 100
+"""So many reads of a record cost as much as writing its line of the index anew."""
 _OLD_KINDS = (".egg-info", ".egg-link", ".egg")
 
 
@@ -234,9 +236,10 @@ class Survey:
     @functools.cached_property
     def _by_name(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = {}
+        known = dict(zip(self.base.owners, self.base.names, strict=True))
         for site in self._sites:
             for record in self.looks[site].identities:
-                name = quick_name(record) or self.installed(record).canonical
+                name = known.get(record) or quick_name(record) or self.installed(record).canonical
                 names.setdefault(name, []).append(record)
         return names
 
@@ -254,7 +257,7 @@ class Survey:
             return base, frozenset()
         doubted = {record for record, _ in known.items() ^ now.items()}
         doubted.update(record for record, seen in now.items() if seen == UNSETTLED)
-        if before is None and len(doubted) > len(known) // 500:
+        if before is None and len(doubted) > len(known) // _OFTEN:
             owners = {r: claims for r, claims in base.items() if r not in doubted}
             owners.update((r, self._claimed(r)) for r in now if r in doubted)
             base = OwnerIndex.of(owners)
@@ -263,7 +266,8 @@ class Survey:
         return base, frozenset(doubted)
 
     def _claimed(self, record: str) -> OwnerClaims:
-        return OwnerClaims(self._identities[record], self._claims(record))
+        name = "" if self.package_of(record) else quick_name(record) or ""
+        return OwnerClaims(self._identities[record], self._claims(record), name)
 
     def _claims(self, record: str) -> frozenset[str]:
         is_directory = (self.prefix / record).is_dir()
