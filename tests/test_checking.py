@@ -78,10 +78,11 @@ def test_check_finds_every_difference(environment: Environment) -> None:
 def test_byte_code_that_virtualenv_announces_is_not_missing(environment: Environment) -> None:
     in_site(environment, {"p/a.py": b"", "p/q/__pycache__/b.cpython-311.pyc": b""})
     rows = "p/a.py,,\np/a.cpython-311.pyc,,\np/__pycache__,,\np/q/__pycache__,,\n"
-    gone = f"p/hashed.pyc,{digest(b'')},0\n"
-    installed = record(environment, f"{rows}{gone}foo-1.0.dist-info/RECORD,,\n")
+    wrong = f"p/hashed.pyc,{digest(b'')},0\n/nowhere/a.pyc,,\n"
+    installed = record(environment, f"{rows}{wrong}foo-1.0.dist-info/RECORD,,\n")
     assert check(environment, installed) == (
         Problem(f"{SITE}/p/hashed.pyc", "missing", "not there"),
+        Problem("/nowhere/a.pyc", "outside", f"lies outside {environment.prefix}"),
     )
 
 

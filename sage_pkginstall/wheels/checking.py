@@ -34,10 +34,10 @@ class Problem:
 def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]:
     """Return where the disk differs from the record: every file there, every hash right.
 
-    A row without a hash (RECORD itself, byte-code) must only exist, and byte-code where
-    Python makes none need not even do that: virtualenv lists such for the pip that it
-    brings.  What has no list of files by its nature (egg-link, distutils) has no problems
-    either.
+    A row without a hash (RECORD itself, byte-code) must only exist.  Byte-code beside its
+    source, where Python makes none, may be missing, and ``__pycache__`` be a directory:
+    virtualenv lists both for the pip that it brings.  What has no list of files by its
+    nature (egg-link, distutils) has no problems either.
     """
     if installed.kind in {"egg-link", "distutils"}:
         return ()
@@ -48,17 +48,17 @@ def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]
         if installed.kind == "egg-info":
             return ()
         return (Problem(f"{installed.info}/RECORD", "record", error.reason),)
-    real = [row for row in rows if not _is_only_announced(row)]
-    problems = [problem for row in real if (problem := _row_problem(environment, row))]
+    found = ((row, _row_problem(environment, row)) for row in rows)
+    problems = [one for row, one in found if one and not _is_only_announced(row, one)]
     unlisted = files.paths - {row.path for row in rows}
     if installed.kind == "dist-info":
         problems += [Problem(path, "unlisted", "not in RECORD") for path in sorted(unlisted)]
     return tuple(problems)
 
 
-def _is_only_announced(row: RecordRow) -> bool:
-    """Tell whether a row is ``__pycache__`` itself, or byte-code beside its source."""
-    if row.hash is not None:
+def _is_only_announced(row: RecordRow, problem: Problem) -> bool:
+    """Tell whether a row without its file is ``__pycache__``, or byte-code beside its source."""
+    if row.hash is not None or problem.kind not in {"missing", "type"}:
         return False
     directory, _, name = row.path.rpartition("/")
     return name == "__pycache__" or (
