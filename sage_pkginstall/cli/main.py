@@ -93,6 +93,8 @@ def _run(command: str, words: list[str]) -> int:
         _drop_output()
         return 1
     except OSError as error:
+        if not _is_written():  # it may have been the output itself: that is told once
+            _drop_output()
         return _failed(command, f"cannot go on: {os_reason(error)}", 1)
     except KeyboardInterrupt:
         _failed(command, "interrupted; nothing is half installed", _INTERRUPTED)
@@ -112,6 +114,15 @@ def _flushed(command: str, status: int) -> int:
         reason = f"cannot write to standard output: {os_reason(error)}{done}"
         return _failed(command, reason, status or 1)
     return status
+
+
+def _is_written() -> bool:
+    """Have what was printed so far written, before what stderr is to say; tell if it could be."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _have_streams() -> None:
@@ -137,6 +148,7 @@ def _call(words: list[str]) -> int:
 
 def _failed(command: str, reason: str, status: int) -> int:
     """Say why a command failed, as far as anybody hears it; return its exit status."""
+    _is_written()
     with suppress(OSError):
         print(f"{_called(command)}: {reason}", file=sys.stderr)
     return _STATUS_OF_FAILURE.get(command, status)

@@ -173,7 +173,9 @@ def _into_a_full_disk(*words: str | Path) -> str:
     return ended.stderr
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list", "--help"], ["manual"], ["completion", "bash"]]
+)
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
 def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> None:
     said = _into_a_full_disk(*words)
@@ -182,6 +184,19 @@ def test_full_disk_is_told_and_a_closed_stream_is_no_error(words: list[str]) -> 
     closed = ["sh", "-c", f"{shlex.join(command)} >&-"]
     ended = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_was_said_stands_before_why_it_failed(desk: Desk) -> None:
+    """As it happened, where both streams lead to one log."""
+    desk.install("foo")
+    words = ("uninstall", "--prefix", desk.prefix, "foo", "nothing")
+    command = [sys.executable, "-I", "-c", START, str(ROOT), *map(str, words)]
+    both = subprocess.STDOUT
+    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=both, text=True, check=False)
+    assert ended.returncode == 1
+    first, last = ended.stdout.splitlines()
+    assert first == "uninstalled foo 1"
+    assert "cannot find nothing" in last
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list", "--help"], ["manual"]])
