@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Survey", "manifest", "package_name", "survey", "unowned_files"]
 
 _OFTEN = 100
-"""So many reads of a record cost as much as writing its line of the index anew."""
+"""The index is made anew once more than one in so many of its owners has changed."""
 _OLD_KINDS = (".egg-info", ".egg-link", ".egg")
 
 
