@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["SCRIPTS", "STAMPS", "UNSETTLED", "RecordDirectory", "changed_records", "look_at"]
 
 STAMPS = "var/lib/sage/installed"
-SCRIPTS = "var/lib/sage/scripts"
 """The directory of the packages' stamps, relative to the prefix."""
+
+SCRIPTS = "var/lib/sage/scripts"
+"""The directory with one for each package: the scripts that stay, and its requirements."""
 
 UNSETTLED = "unsettled"
 """The identity of a record that may be written to without a trace in its times."""
