@@ -11,7 +11,7 @@ from tests.trees import plant
 if TYPE_CHECKING:
     from pathlib import Path
 
-LONG_AGO = 1_000_000_000
+LONG_AGO = 1_000_000_001
 SOON = time.time_ns() + 10**15
 
 
@@ -36,6 +36,30 @@ def test_file_that_came_with_its_stamp_is_none(tmp_path: Path) -> None:
     assert written_past(tmp_path, LONG_AGO) is None
     _wait_for_the_clock(tmp_path / stamp_place(stamp), tmp_path / "bin/a")
     assert written_past(tmp_path, LONG_AGO) == "bin/a"
+
+
+def test_file_of_a_package_that_finishes_meanwhile_is_its_own(tmp_path: Path) -> None:
+    """Its script ``postinst`` wrote it where only that package has files."""
+    plant(tmp_path, {"share/foo/data": b"", "share/foo/made/INDEX": b"", "bin/foo": b""})
+    stamp = Stamp("foo", "1", files=("bin/foo", "share/foo/data"))
+    write_stamp(tmp_path, stamp)
+    _wait_for_the_clock(tmp_path / stamp_place(stamp), tmp_path / "share/foo/made/INDEX")
+    assert written_past(tmp_path, LONG_AGO) == "share/foo/made/INDEX"
+    assert written_past(tmp_path, LONG_AGO, {"bar"}.__contains__) == "share/foo/made/INDEX"
+    assert written_past(tmp_path, LONG_AGO, {"foo"}.__contains__) is None
+
+
+def test_file_beside_those_of_others_is_nobodys_own(tmp_path: Path) -> None:
+    plant(tmp_path, {"share/both/foo": b"", "share/both/bar/data": b"", "bin/foo": b""})
+    write_stamp(tmp_path, Stamp("bar", "1", files=("share/both/bar/data",)))
+    stamp = Stamp("foo", "1", files=("bin/foo", "share/both/foo"))
+    write_stamp(tmp_path, stamp)
+    plant(tmp_path, {"share/both/INDEX": b"", "bin/more": b""})
+    for name in ("share/both/INDEX", "bin/more"):
+        _wait_for_the_clock(tmp_path / stamp_place(stamp), tmp_path / name)
+    assert written_past(tmp_path, LONG_AGO, {"foo"}.__contains__) == "bin/more"
+    (tmp_path / "bin/more").unlink()
+    assert written_past(tmp_path, LONG_AGO, {"foo"}.__contains__) == "share/both/INDEX"
 
 
 def test_nothing_is_new_where_no_tree_is(tmp_path: Path) -> None:

@@ -22,10 +22,7 @@ import re
 import stat
 import tarfile
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
 from sage_pkginstall.builds.embedded_paths import embedded_words
@@ -36,10 +33,12 @@ from sage_pkginstall.builds.seen_variables import Places, seen_variables
 from sage_pkginstall.builds.shelf import About, Shelf
 from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
+from sage_pkginstall.engine.clock import file_time
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.errors import PackageError, PkgInstallError
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
-from sage_pkginstall.spkg.phases import stage_records
+from sage_pkginstall.spkg.package import read_package
+from sage_pkginstall.spkg.phases import FINAL_SCRIPTS, stage_records
 from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.scripts import INSTALLED_SCRIPTS, environment_files
 from sage_pkginstall.spkg.seen import (
@@ -51,7 +50,9 @@ from sage_pkginstall.spkg.sources import choose_tarball
 from sage_pkginstall.spkg.staged import listed, strays
 from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, pack
 from sage_pkginstall.spkg.written_past import written_past
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,11 +64,10 @@ _FORMAT = "1"
 _UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class StagedOnce:
+class StagedOnce(NamedTuple):
     """What the staged tree of ``job`` is made from, and where such trees are kept.
 
-    ``began`` is when that was found out (nanoseconds since 1970).
+    ``began`` is when that was found out, as files tell time.
     """
 
     job: Job
@@ -144,9 +144,17 @@ class StagedOnce:
         ]
         if others:
             raise CannotPackError(f"its scripts staged {others[0]} among its scripts")
-        past = written_past(place.tree, self.began)
+        past = written_past(place.tree, self.began, self._finishes)
         if past is not None:
             raise CannotPackError(f"{past} of the tree may have been written by its scripts")
+
+    def _finishes(self, name: str) -> bool:
+        """Tell whether another package has scripts that change the tree when it is there."""
+        try:
+            package = read_package(self.job.place.common.packages / name)
+        except PackageError:
+            return False
+        return any(map(package.script, FINAL_SCRIPTS))
 
     def _linked_with(self, name: str) -> str:
         """Say that a file is linked with a library of no declared package; "" if none is."""
@@ -169,7 +177,7 @@ def staged_once(job: Job) -> StagedOnce | None:
     """
     if not _is_wanted(job):
         return None
-    began = time.time_ns()
+    began = file_time()
     shelf = Shelf(cache_directory(), None, job.effects.warn)
     try:
         inputs = _inputs(job)

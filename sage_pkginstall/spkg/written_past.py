@@ -3,43 +3,77 @@
 A script may put files into the prefix itself, besides or instead of staging them.  Such a file
 is new, and belongs to no package, or to one whose stamp is older than it: transactions bring
 the stamp last.
+
+Scripts that run once their package is installed (``postinst``) do that by right.  With
+``make -jN`` they do it while others build; then the file is theirs if it lies where their
+package alone has files.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+from sage_pkginstall.engine.clock import is_settled
 from sage_pkginstall.spkg.stamp import read_stamp
+from sage_pkginstall.wheels.ownership import package_name
 from sage_pkginstall.wheels.record_directory import STAMPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 __all__ = ["written_past"]
 
 _NOT_SEARCHED = ("var",)
-_MARGIN = 100_000_000  # nanoseconds; the clock of a file system is behind
 
 
-def written_past(tree: Path, began: int) -> str | None:
+def written_past(
+    tree: Path, began: int, finishes: Callable[[str], bool] = lambda _package: False
+) -> str | None:
     """Return a file of ``tree`` that was written since ``began`` and came in no transaction.
 
-    ``began`` is in nanoseconds since 1970.  None means that there is no such file, byte-code
-    aside; a file that another program put there meanwhile counts, too.
+    ``began`` is a time of files (`engine.clock.file_time`).  None means that there is no such
+    file, byte-code aside; a file that another program put there meanwhile counts, too, but for
+    those of packages that came meanwhile and of which ``finishes`` says that they have a
+    script that runs after that.
     """
-    since = began - _MARGIN
     changed = {path: _changed(tree / path) for path in _files(os.fspath(tree), "")}
-    new = {path: when for path, when in changed.items() if when >= since}
+    new = {path: when for path, when in changed.items() if not is_settled(when, began)}
     if not new:
         return None
+    stamps = {stamp.name: _changed(stamp) for stamp in (tree / STAMPS).glob("*-*")}
+    came = {name: when for name, when in stamps.items() if not is_settled(when, began)}
     brought: dict[str, int] = {}
-    for stamp in (tree / STAMPS).glob("*-*"):
-        when = _changed(stamp)
-        if when >= since:
-            brought.update(dict.fromkeys(read_stamp(stamp).files or (), when))
-    return next((path for path in sorted(new) if brought.get(path, 0) < new[path]), None)
+    for name, when in came.items():
+        brought.update(dict.fromkeys(_listed(tree, name), when))
+    left = [path for path in sorted(new) if brought.get(path, 0) < new[path]]
+    finishing = [name for name in came if finishes(package_name(name))]
+    if left and finishing:
+        places = _places_of_their_own(tree, stamps, finishing)
+        left = [path for path in left if not path.startswith(places)]
+    return left[0] if left else None
+
+
+def _places_of_their_own(
+    tree: Path, stamps: Collection[str], packages: Collection[str]
+) -> tuple[str, ...]:
+    """Return the directories, but the prefix's own, where one of ``packages`` alone has files."""
+    holders: dict[str, set[str]] = {}
+    direct: set[str] = set()
+    for name in stamps:
+        for path in _listed(tree, name):
+            directory = path.rpartition("/")[0]
+            if name in packages:
+                direct.add(directory)
+            while directory:
+                holders.setdefault(directory, set()).add(name)
+                directory = directory.rpartition("/")[0]
+    return tuple(f"{one}/" for one in direct if "/" in one and len(holders[one]) == 1)
+
+
+def _listed(tree: Path, stamp: str) -> tuple[str, ...]:
+    return read_stamp(tree / STAMPS / stamp).files or ()
 
 
 def _changed(path: Path) -> int:
