@@ -6,8 +6,7 @@ name promises.  It is loaded when the first of these names is asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sage_pkginstall.api import (
         BuildRequest,

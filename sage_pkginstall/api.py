@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.build import BuildRequest, build_wheel
 from sage_pkginstall.builds.log import BuildLog
@@ -33,6 +32,7 @@ from sage_pkginstall.operations.requests import requests_of_arguments
 from sage_pkginstall.operations.run_pip import pip_runner
 from sage_pkginstall.operations.uninstall import Uninstallation
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -3,7 +3,7 @@
 The facts (schemes, tags, markers, byte-code) come from `interpreter`, once, and are kept in
 the user's cache:
 
-    $SAGE_PKGINSTALL_CACHE/targets/HASH-OF-THE-INTERPRETER'S-PATH.json
+    $SAGE_PKGINSTALL_CACHE/targets/HASH.json, of the interpreter's path and our own code's
 
 (default: ``$XDG_CACHE_HOME/sage-pkginstall``).  An entry says for which interpreter
 (file identity, ``pyvenv.cfg``, kernel, our version) it was made; any other entry, a
@@ -19,15 +19,16 @@ import os
 import posixpath
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from sage_pkginstall import __version__
 from sage_pkginstall.errors import EnvironmentFactsError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from sage_pkginstall.interpreter import Runner
 
@@ -326,7 +327,8 @@ def _identity(interpreter: Path) -> list[Any]:
 
 
 def _cache_file(interpreter: Path) -> Path:
-    name = crc32(os.fsencode(interpreter))
+    ours = os.path.dirname(__file__)  # noqa: PTH120 -- tools of several trees share a cache
+    name = crc32(os.fsencode(f"{interpreter}\n{ours}"))
     return cache_directory() / "targets" / f"{name:08x}.json"
 
 

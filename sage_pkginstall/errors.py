@@ -6,10 +6,10 @@ one.  Errors are raised at the cause and printed once, by the command line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import ClassVar
 
 __all__ = [
     "BuildError",

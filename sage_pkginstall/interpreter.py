@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sage_pkginstall.errors import EnvironmentFactsError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import Any, TypeAlias
 
 __all__ = ["Runner", "interpreter_facts", "is_our_program"]
 

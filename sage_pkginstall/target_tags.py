@@ -7,14 +7,14 @@ tags (PEP 425 and those that followed it).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from packaging import tags as tags_of_packaging
 
 from sage_pkginstall.introspection import build_facts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 __all__ = ["tags_of"]
 

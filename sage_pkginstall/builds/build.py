@@ -12,10 +12,8 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from sage_pkginstall.builds.cache import held, unpacked_wheels
 from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
@@ -28,9 +26,12 @@ from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import BuildError, RequirementError, TransactionError, UsageError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Literal
 
     from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
@@ -42,8 +43,7 @@ __all__ = ["BuildRequest", "BuildRunner", "build_wheel"]
 _PRUNED_AT_MOST = 5  # times that others prune an entry just when it was found
 
 
-@dataclass(frozen=True)
-class BuildRequest:
+class BuildRequest(NamedTuple):
     """What to build, and how.
 
     ``source`` is a directory or an sdist.  ``isolation``: "yes", "no", or "auto", which is
@@ -92,13 +92,12 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
                 f"add what provides it, behind the '|', to {dependencies_file(os.environ)}"
             )
             # What it takes instead of the requirement, nobody knows: nothing is kept of this.
-            replace(build, once=None).make(isolated=False)
+            build._replace(once=None).make(isolated=False)
         wheel = only_wheel(build.products, request.source)
         return Path(shutil.move(wheel, destination / wheel.name))
 
 
-@dataclass(frozen=True)
-class _Build:
+class _Build(NamedTuple):
     """One build in its private directory ``scratch``."""
 
     request: BuildRequest
@@ -257,7 +256,7 @@ class _Build:
         slots = job_slots(os.environ)
         if slots is None:
             return place
-        return replace(place, variables=provide(slots, directory, place.variables))
+        return place._replace(variables=provide(slots, directory, place.variables))
 
     def _held_entries(self, wheels: Sequence[Path], cache: Path) -> tuple[Path, ...]:
         """Return the wheels' entries in the cache, which stay until the build ends."""

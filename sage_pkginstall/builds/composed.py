@@ -15,12 +15,12 @@ directories named is importable; ``.pth`` files in them count.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.cache import SCRIPT_INTERPRETER, site_packages
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -42,8 +42,7 @@ _UNWANTED = (
 )
 
 
-@dataclass(frozen=True)
-class BuildEnvironment:
+class BuildEnvironment(NamedTuple):
     """What the programs of a build run in: an interpreter and variables."""
 
     python: Path

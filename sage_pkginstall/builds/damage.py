@@ -6,8 +6,8 @@ import importlib
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path

@@ -11,14 +11,15 @@ import subprocess
 import sys
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sage_pkginstall.errors import BuildError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Any, Literal, TypeAlias
 
     from sage_pkginstall.builds.composed import BuildEnvironment
     from sage_pkginstall.builds.log import BuildLog
@@ -30,13 +31,12 @@ BuildRunner: TypeAlias = "Callable[..., subprocess.CompletedProcess[Any]]"
 """``subprocess.run`` or the like: called with cwd, env, stdin, stdout, stderr, close_fds."""
 
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
-Product: TypeAlias = Literal["wheel", "sdist", "editable"]
+Product: TypeAlias = "Literal['wheel', 'sdist', 'editable']"
 
 _LAST_LINES = 12
 
 
-@dataclass(frozen=True)
-class Programs:
+class Programs(NamedTuple):
     """How the programs of a build are run, and where their output goes."""
 
     run: BuildRunner
@@ -65,8 +65,7 @@ class Programs:
         return BuildError(source, f"{what}; {self.log.path} has the whole log, which ends:{lines}")
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):
     """The build backend of the directory ``source``."""
 
     source: Path

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from sage_pkginstall.values import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
 __all__ = ["Inputs", "differences", "digest_of"]
 
 _LONGEST_SHOWN = 80
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(NamedTuple):
     """Groups of inputs by their names, as the head of this module shows them."""
 
     groups: Mapping[str, Mapping[str, str]]

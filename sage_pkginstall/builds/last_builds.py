@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.builds.inputs import Inputs, digest_of
 from sage_pkginstall.environment import read_cached, write_cached
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["LastBuild", "Subject", "known_builds", "last_builds", "remember_build"]
 
@@ -26,16 +27,14 @@ _KEPT = 3
 _UNSAFE = re.compile(r"[^\w.+-]")
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """What is built: a package or source by its name, for a prefix; ``place`` tells which."""
 
     name: str
     place: str
 
 
-@dataclass(frozen=True)
-class LastBuild:
+class LastBuild(NamedTuple):
     """A wheel that was made (``taken``: had from the cache) and what it was made from.
 
     ``when`` is a time (ISO 8601, UTC); ``reason`` says why no wheel was looked for, if none
@@ -54,7 +53,7 @@ def remember_build(cache: Path, subject: Subject, build: LastBuild) -> None:
     builds = [build, *last_builds(cache, subject)]
     if len(builds) > 1 and builds[1].taken and builds[1].inputs == build.inputs:
         del builds[1]
-    document = {**asdict(subject), "builds": [_document(one) for one in builds[:_KEPT]]}
+    document = {**subject._asdict(), "builds": [_document(one) for one in builds[:_KEPT]]}
     write_cached(_file(cache, subject), json.dumps(document).encode())
 
 
@@ -72,7 +71,7 @@ def known_builds(cache: Path, name: str) -> dict[Subject, tuple[LastBuild, ...]]
 
 def _document(build: LastBuild) -> dict[str, object]:
     """Return what JSON can hold, without copying thousands of hashes."""
-    return {**vars(build), "inputs": {"groups": build.inputs.groups}}
+    return {**build._asdict(), "inputs": {"groups": build.inputs.groups}}
 
 
 def _read(path: Path) -> Iterator[tuple[Subject, tuple[LastBuild, ...]]]:
@@ -96,4 +95,4 @@ def _read(path: Path) -> Iterator[tuple[Subject, tuple[LastBuild, ...]]]:
 
 def _file(cache: Path, subject: Subject) -> Path:
     name = _UNSAFE.sub("_", subject.name)
-    return cache / "last" / f"{name}-{digest_of(asdict(subject))[:16]}.json"
+    return cache / "last" / f"{name}-{digest_of(subject._asdict())[:16]}.json"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sage_pkginstall.values import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -18,8 +19,7 @@ _LEFT_BEHIND = 1.0
 """Seconds to wait for the end of output that a daemon of the build may keep open."""
 
 
-@dataclass(frozen=True)
-class BuildLog:
+class BuildLog(NamedTuple):
     """A file that everything is appended to, and somebody who may watch it grow.
 
     ``echo`` gets the same bytes as the file, in pieces of any size, from a thread.

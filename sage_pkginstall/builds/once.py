@@ -19,9 +19,7 @@ import hashlib
 import os
 import zipfile
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
 from sage_pkginstall.builds.damage import DAMAGE
@@ -39,7 +37,9 @@ from sage_pkginstall.builds.source_files import (
 )
 from sage_pkginstall.builds.surroundings import distributions_of
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
@@ -56,8 +56,7 @@ _FORMAT = "2"
 _WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, *DAMAGE)
 
 
-@dataclass(frozen=True)
-class Once:
+class Once(NamedTuple):
     """Where built wheels are kept, and what surrounds the build at hand.
 
     ``rebuild`` says why nothing is to be taken (``--rebuild``), and is empty otherwise.

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import rename
 from sage_pkginstall.engine.workspace import StagingArea
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -31,8 +31,7 @@ _OF_FILES = (
 _DAY = 86400
 
 
-@dataclass(frozen=True)
-class Pruned:
+class Pruned(NamedTuple):
     """What was deleted, and its bytes; ``held`` is what was to go, but is in use."""
 
     entries: tuple[Path, ...]
@@ -40,8 +39,7 @@ class Pruned:
     held: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """How many entries of one kind there are, with all their bytes."""
 
     name: str

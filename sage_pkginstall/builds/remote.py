@@ -20,22 +20,24 @@ import base64
 import hashlib
 import netrc
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from sage_pkginstall.environment import cache_directory, write_cached
 from sage_pkginstall.errors import UsageError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeVar
 
     import urllib3
 
+    _T = TypeVar("_T")
+
 __all__ = ["Remote", "RemoteSettings", "remote_of"]
 
-_T = TypeVar("_T")
 _MODES = ("read", "read-write")
 _MAX_NOTE = 1 << 20  # bytes; what JSON may be at most
 _MAX_WHEEL = 4 << 30
@@ -47,8 +49,7 @@ _TRY_AGAIN = (429, 500, 502, 503, 504)
 _HINT = "install urllib3 (the extra 'remote') for the Python that runs this tool"
 
 
-@dataclass(frozen=True)
-class RemoteSettings:
+class RemoteSettings(NamedTuple):
     """How patient we are.  All times are in seconds.
 
     ``connect`` and ``idle`` bound the time without an answer, ``slowest`` (bytes a second)

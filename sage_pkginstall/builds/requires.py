@@ -5,9 +5,7 @@ Only the store counts: never an index, never what happens to be installed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -15,7 +13,9 @@ from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Res
 
 from sage_pkginstall.builds.store import StoredWheel, candidates, stored_wheels, wheel_needs
 from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -30,8 +30,7 @@ _Identifier = tuple[str, tuple[str, ...]]
 _MAX_ROUNDS = 10_000
 
 
-@dataclass(frozen=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     wheel: StoredWheel
     extras: tuple[str, ...]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path

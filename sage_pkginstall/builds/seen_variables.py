@@ -11,10 +11,11 @@ takes its place: the same build in another prefix has the same variables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
+from sage_pkginstall.values import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -80,8 +81,7 @@ _IGNORED_STARTS = (
 )
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Directories that have a name, so that they can be told where they lie elsewhere."""
 
     names: Mapping[str, str]

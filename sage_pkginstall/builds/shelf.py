@@ -20,15 +20,15 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.environment import mark_used, read_cached, write_cached
 from sage_pkginstall.errors import TransactionError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -41,8 +41,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+~-]*\.(?:whl|tar)")
 
 
-@dataclass(frozen=True)
-class About:
+class About(NamedTuple):
     """What is known of a file that was built.
 
     ``inputs`` has the hash of each group of inputs; ``made`` is the time (ISO 8601, UTC).
@@ -81,11 +80,10 @@ class About:
 
     def written(self) -> bytes:
         """Return what `read` reads."""
-        return json.dumps(asdict(self), indent=1).encode() + b"\n"
+        return json.dumps(self._asdict(), indent=1).encode() + b"\n"
 
 
-@dataclass(frozen=True)
-class Shelf:
+class Shelf(NamedTuple):
     """The files of one cache, and of the remote behind it.
 
     ``warn`` is told of entries that are damaged.  No failure to read or write them is one of

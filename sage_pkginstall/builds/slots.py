@@ -20,9 +20,10 @@ import re
 import shlex
 import shutil
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sage_pkginstall.values import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -56,8 +57,7 @@ exec {make} "$@"
 """
 
 
-@dataclass(frozen=True)
-class Slots:
+class Slots(NamedTuple):
     """How slots are had: ``flags`` for clients that open a fifo, "" if there is one slot.
 
     ``pipes`` are the descriptors of this process, None if MAKEFLAGS has a fifo already.

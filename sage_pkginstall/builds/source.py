@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.errors import BuildError
 
@@ -12,18 +10,20 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import tarfile
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["BuildSystem", "build_system", "unpacked"]
 
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 
 
-@dataclass(frozen=True)
-class BuildSystem:
+class BuildSystem(NamedTuple):
     """The table ``[build-system]`` of pyproject.toml, or what PEP 517 says for none."""
 
     requires: tuple[str, ...]

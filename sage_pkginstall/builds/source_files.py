@@ -12,10 +12,10 @@ import hashlib
 import os
 import stat
 import subprocess
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import BuildError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -24,8 +22,10 @@ from packaging.utils import (
 
 from sage_pkginstall.builds.damage import DAMAGE
 from sage_pkginstall.errors import WheelError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.container import Limits, open_regular
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
@@ -48,8 +48,7 @@ __all__ = [
 _METADATA = Limits().text
 
 
-@dataclass(frozen=True)
-class StoredWheel:
+class StoredWheel(NamedTuple):
     """A wheel of the store, as its file name tells it."""
 
     path: Path
@@ -59,8 +58,7 @@ class StoredWheel:
     tags: frozenset[str]
 
 
-@dataclass(frozen=True)
-class WheelNeeds:
+class WheelNeeds(NamedTuple):
     """What a wheel's metadata asks of others."""
 
     requires_python: SpecifierSet

@@ -6,11 +6,10 @@ they are (docs/decisions/0004-wheels-built-once.md has the reasons).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Surroundings", "distributions_of"]
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a build may see, and where.
 
     ``seen`` are groups of inputs for every build, ``seen_unisolated`` for one that sees the
@@ -33,11 +31,11 @@ class Surroundings:
     """
 
     subject: Subject
-    seen: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    seen_unisolated: Mapping[str, str] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Mapping[str, str]] = {}
+    seen_unisolated: Mapping[str, str] = {}
+    places: Mapping[str, str] = {}
     dead: tuple[str, ...] = ()
-    foreign: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, str] = {}
     in_package: bool = False
 
 

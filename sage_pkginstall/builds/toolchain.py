@@ -17,13 +17,13 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 

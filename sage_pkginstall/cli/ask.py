@@ -6,7 +6,6 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
@@ -21,6 +20,7 @@ from sage_pkginstall.cli.terminal import (
 )
 from sage_pkginstall.operations.history import log_files, read_transactions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import store_of
 from sage_pkginstall.cli.parser import parser
@@ -15,6 +14,7 @@ from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PkgInstallError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

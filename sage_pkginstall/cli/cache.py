@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import Talk
@@ -12,6 +11,7 @@ from sage_pkginstall.cli.terminal import aligned, size_text
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence

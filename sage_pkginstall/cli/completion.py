@@ -10,11 +10,11 @@ import argparse
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.manual import Argument, Command, commands
 from sage_pkginstall.cli.parser import parser
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

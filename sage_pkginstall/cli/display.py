@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -26,6 +25,7 @@ from sage_pkginstall.cli.terminal import shown
 from sage_pkginstall.operations.events import EventFile
 from sage_pkginstall.reports.run import Run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path

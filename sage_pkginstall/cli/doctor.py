@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
@@ -13,6 +12,7 @@ from sage_pkginstall.cli.terminal import add_colour, colours_of, shown
 from sage_pkginstall.reports.doctor import examine
 from sage_pkginstall.reports.finding import Examination
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

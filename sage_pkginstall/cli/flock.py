@@ -14,13 +14,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
 from sage_pkginstall.engine.lock import HELD_VARIABLE, open_lock
 from sage_pkginstall.errors import LockError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

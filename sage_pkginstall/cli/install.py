@@ -6,13 +6,13 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.engine.tree import Tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence

@@ -13,11 +13,11 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
 from sage_pkginstall.errors import PkgInstallError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

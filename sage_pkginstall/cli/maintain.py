@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import add_managed, store_of
 from sage_pkginstall.cli.parser import parser
@@ -12,6 +11,7 @@ from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import add_colour, aligned, colours_of, shown
 from sage_pkginstall.engine.quiet import begun_by_the_dead, unfinished
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence

@@ -10,13 +10,13 @@ import argparse
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall import __version__
 from sage_pkginstall.cli.main import COMMANDS, find_function
 from sage_pkginstall.cli.parser import PARSER_PLEASE, ParserAsked, parser
 from sage_pkginstall.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -8,11 +8,12 @@ does.  Everything else, errors and ``--help`` among it, is left to the parser.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["Options"]
 

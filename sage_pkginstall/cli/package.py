@@ -6,9 +6,7 @@ import contextlib
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.main import os_reason
 from sage_pkginstall.cli.parser import parser
@@ -23,11 +21,13 @@ from sage_pkginstall.spkg.logger import LOGGED, logged
 from sage_pkginstall.spkg.package import read_package, split_name
 from sage_pkginstall.spkg.phases import ScriptError
 from sage_pkginstall.spkg.programs import run_program
+from sage_pkginstall.spkg.progress import Progress
 from sage_pkginstall.spkg.scripts import find_tools
 from sage_pkginstall.spkg.sources import download_url
 from sage_pkginstall.spkg.uninstall import Removal, is_installed, uninstall_package
 from sage_pkginstall.spkg.variables import PackageVariables, Variables, read_variables
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
@@ -193,7 +193,7 @@ def _target(place: PackageVariables) -> tuple[PackageVariables, Environment | No
         prefixes = (place.common.venv, place.tree)
     for prefix in prefixes:
         if (prefix / "bin" / "python3").exists():
-            place = replace(place, common=replace(place.common, venv=prefix))
+            place = place._replace(common=place.common._replace(venv=prefix))
             try:
                 return place, target_environment(prefix)
             except EnvironmentFactsError as error:  # the package may be what mends it
@@ -297,6 +297,7 @@ def _effects() -> Effects:
         download=download_url,
         say=lambda line: print(line, flush=True),
         warn=lambda line: print(f"Warning: {line}", file=sys.stderr, flush=True),
+        progress=Progress(),
     )
 
 

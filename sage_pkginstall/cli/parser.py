@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["PARSER_PLEASE", "ParserAsked", "parser"]
 
 PARSER_PLEASE = "--\0parser"
 """The word to which every parser answers with itself; no command line can hold a NUL."""
+_COLUMNS = 80  # where nobody knows
 
 
 class ParserAsked(Exception):  # noqa: N818 - nothing is wrong
@@ -25,6 +30,26 @@ class _Answer(argparse.Action):
         raise ParserAsked(parser)
 
 
+class _Formatter(argparse.HelpFormatter):
+    """As wide as `argparse` has it, without `shutil`, which it imports to ask how wide that is.
+
+    Every option that is added asks for one, and nearly no run prints any help.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):  # no terminal, or nothing at all
+        return _COLUMNS
+
+
 class _Parser(argparse.ArgumentParser):
     """Exits with 2 and one line for a bad command line."""
 
@@ -35,7 +60,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(program: str, description: str) -> argparse.ArgumentParser:
     """Return an argument parser in our manner."""
-    options = _Parser(prog=program, description=description, allow_abbrev=False)
+    options = _Parser(
+        prog=program, description=description, allow_abbrev=False, formatter_class=_Formatter
+    )
     hidden = argparse.SUPPRESS
     options.add_argument(PARSER_PLEASE, action=_Answer, nargs=0, default=hidden, help=hidden)
     return options

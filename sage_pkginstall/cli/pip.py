@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
 from sage_pkginstall.cli.pip_options import Split, split
@@ -20,6 +19,7 @@ from sage_pkginstall.operations.managed import refuse_managed
 from sage_pkginstall.operations.pip import REPORT, PipError, choose_wheels
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.install import (
     add_managed,
@@ -20,6 +19,7 @@ from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.wheels.names import canonical_name, is_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
@@ -14,6 +13,7 @@ from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping

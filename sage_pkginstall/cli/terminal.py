@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from typing import Literal, TypeAlias
 
 __all__ = [
     "Colour",
@@ -22,7 +23,7 @@ __all__ = [
     "time_text",
 ]
 
-Colour: TypeAlias = Literal["bold", "dim", "red", "green", "yellow", "cyan"]
+Colour: TypeAlias = "Literal['bold', 'dim', 'red', 'green', 'yellow', 'cyan']"
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _KILO = 1000

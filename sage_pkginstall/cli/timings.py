@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import Talk
 from sage_pkginstall.operations.events import logs_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

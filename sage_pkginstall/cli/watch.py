@@ -18,7 +18,6 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.errors import UsageError
@@ -27,6 +26,7 @@ from sage_pkginstall.spkg.logger import WATCHED
 from sage_pkginstall.spkg.programs import exit_status
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 

@@ -16,10 +16,10 @@ import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.failpoints import step
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path

@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import LockError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any, TypeAlias
 
 __all__ = ["Holder", "changed_since", "describe", "last_holder", "record_end", "record_holder"]
 

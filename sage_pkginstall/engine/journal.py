@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, cast
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import KINDS, Kind, Operation
@@ -21,8 +20,10 @@ from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import JournalError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["NO_IDENTITY", "Journal", "JournalFile", "identity_of"]
 
@@ -92,6 +93,7 @@ def _workspace(name: object) -> str:
 
 
 def _operation(row: list[Any], workspace: str) -> Operation:
+    kind: Kind
     kind, path, slot, *numbers = row
     if kind not in KINDS:
         message = f"unknown operation {kind!r}"
@@ -105,7 +107,7 @@ def _operation(row: list[Any], workspace: str) -> Operation:
             message = f"path {name!r} has a NUL"
             raise ValueError(message)
     inode, mode, time, size = map(int, numbers)
-    return Operation(cast("Kind", kind), str(path), str(slot), inode, mode, time, size)
+    return Operation(kind, str(path), str(slot), inode, mode, time, size)
 
 
 class JournalFile:

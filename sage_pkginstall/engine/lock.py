@@ -17,13 +17,13 @@ import fcntl
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.holder import describe, last_holder, record_end, record_holder
 from sage_pkginstall.engine.trust import make_closed, open_trusted
 from sage_pkginstall.errors import LockError, LockTimeoutError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path

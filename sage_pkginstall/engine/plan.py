@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Literal, get_args
 
 from sage_pkginstall.engine.clock import file_time, is_settled
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
 __all__ = ["Evidence", "Kind", "Notice", "Operation", "Plan"]
 
-Kind = Literal["place", "swap", "remove", "prune"]
-KINDS: tuple[str, ...] = get_args(Kind)
+Kind: TypeAlias = "Literal['place', 'swap', 'remove', 'prune']"
+KINDS = ("place", "swap", "remove", "prune")
 
 
 class Operation(NamedTuple):

@@ -10,21 +10,22 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
 from sage_pkginstall.errors import ConflictError
-from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.values import NamedTuple, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from typing import Literal, TypeAlias
 
     from sage_pkginstall.engine.workspace import Workspace
 
 __all__ = ["NoOwners", "Ownership", "PlanRequest", "bytecode_source", "make_plan"]
 
-Conflicts = Literal["warn", "error"]
+Conflicts: TypeAlias = "Literal['warn', 'error']"
 
 
 class Ownership(Protocol):

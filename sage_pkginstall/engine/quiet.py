@@ -9,22 +9,24 @@ again.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, TypeVar
 
 from sage_pkginstall.engine.holder import last_holder
 from sage_pkginstall.engine.lock import is_held
 from sage_pkginstall.errors import PkgInstallError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import TypeVar
 
     from sage_pkginstall.engine.tree import Tree
+
+    _Seen = TypeVar("_Seen")
 
 __all__ = ["begun_by_the_dead", "looks", "unfinished"]
 
 _LOOKS = 10
-_Seen = TypeVar("_Seen")
 
 
 def looks(lock: Path, look: Callable[[], _Seen]) -> Iterator[_Seen]:

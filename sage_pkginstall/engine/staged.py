@@ -13,11 +13,11 @@ import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.errors import ConflictError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -20,11 +20,11 @@ import os
 import signal
 import stat
 import sys
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.errors import JournalError, TransactionError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

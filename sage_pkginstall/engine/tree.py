@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.holder import changed_since, last_holder
@@ -16,6 +15,7 @@ from sage_pkginstall.engine.workspace import StagingArea, Workspace
 from sage_pkginstall.errors import ConflictError, RecordError, TransactionError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path

@@ -26,13 +26,13 @@ import fcntl
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import JournalFile, identity_of
 from sage_pkginstall.engine.trust import make_closed, open_trusted, trusted_users
 from sage_pkginstall.errors import JournalError, TransactionError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -6,7 +6,6 @@ Installing, upgrading, uninstalling and merging are this with different contents
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
 
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
@@ -20,9 +19,11 @@ from sage_pkginstall.wheels.ownership import manifest, package_name, survey
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS, changed_records
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from typing import Literal
 
     from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.plan import Plan

@@ -12,14 +12,14 @@ import contextlib
 import fcntl
 import os
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.transaction import recover
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import JournalError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Discarded", "discard"]
 
 
-@dataclass(frozen=True)
-class Discarded:
+class Discarded(NamedTuple):
     """What became of a journal.
 
     ``recovered`` is its label if it could be carried out after all; otherwise ``place`` is

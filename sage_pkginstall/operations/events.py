@@ -25,14 +25,15 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.engine.files import open_for_appending
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Any
 
 __all__ = [
     "EVENTS",
@@ -56,8 +57,7 @@ _KEPT = 20
 _LONGEST = 500  # characters of a text
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """What happened to a job at ``time`` (epoch seconds); ``facts`` as the module says."""
 
     time: float

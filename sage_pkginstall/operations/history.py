@@ -19,7 +19,6 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
@@ -27,8 +26,10 @@ from sage_pkginstall.engine.quiet import begun_by_the_dead
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Any, Literal
 
     from sage_pkginstall.engine.tree import Committed, Tree
     from sage_pkginstall.engine.workspace import Workspace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
@@ -13,8 +11,10 @@ from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.staging import stage_wheel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Literal
 
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.tree import Tree
@@ -11,6 +9,7 @@ from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.wheels.installed import installed_distributions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

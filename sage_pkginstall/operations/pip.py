@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
 from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.staging import WheelRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import Any
 
 
 __all__ = ["REPORT", "PipError", "choose_wheels"]
@@ -35,8 +36,7 @@ class PipError(PkgInstallError):
         self.status = status
 
 
-@dataclass(frozen=True)
-class _Chosen:
+class _Chosen(NamedTuple):
     """One entry of pip's installation report.
 
     The format is that of https://pip.pypa.io/en/stable/reference/installation-report/.

@@ -15,7 +15,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_plan
@@ -30,6 +29,7 @@ from sage_pkginstall.wheels.ownership import survey
 from sage_pkginstall.wheels.records import files_below, find_recorded
 from sage_pkginstall.wheels.staging import WheelRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -6,14 +6,13 @@ then runs while we hold the lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.records import find_recorded, is_recorded
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.quiet import looks
 from sage_pkginstall.engine.tree import Tree
@@ -16,6 +15,7 @@ from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey, unowned_files
 from sage_pkginstall.wheels.record_directory import STAMPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path

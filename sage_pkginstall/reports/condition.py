@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.holder import describe, last_holder
 from sage_pkginstall.engine.lock import is_held
@@ -16,6 +15,7 @@ from sage_pkginstall.reports.finding import error, warning
 from sage_pkginstall.reports.subjects import packages
 from sage_pkginstall.wheels.installed import installed_distributions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

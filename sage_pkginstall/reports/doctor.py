@@ -7,11 +7,11 @@ file system with.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.reports import condition, machine
 from sage_pkginstall.reports.finding import Finding, error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError, RecordError
 from sage_pkginstall.reports.subjects import (
@@ -17,6 +16,7 @@ from sage_pkginstall.reports.subjects import (
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.wheels.installed import find_installed, read_metadata
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path

@@ -7,11 +7,11 @@ import fcntl
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import can_exchange
 from sage_pkginstall.reports.finding import error, warning
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.wheels.ownership import survey
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Literal
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.ownership import Survey

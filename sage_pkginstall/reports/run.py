@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sage_pkginstall.spkg.progress import Installed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any, Literal, TypeAlias
 
     from sage_pkginstall.operations.events import Event
 
 __all__ = ["JobRun", "Result", "Run", "Span"]
 
-Result: TypeAlias = Literal["running", "done", "failed", "interrupted"]
+Result: TypeAlias = "Literal['running', 'done', 'failed', 'interrupted']"
 
 _RESULTS: dict[str, Result] = {"done": "done", "failed": "failed"}
 

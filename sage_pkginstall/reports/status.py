@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.quiet import looks
 from sage_pkginstall.engine.tree import Tree
@@ -21,6 +20,7 @@ from sage_pkginstall.wheels.ownership import survey, unowned_files
 from sage_pkginstall.wheels.record_directory import STAMPS
 from sage_pkginstall.wheels.records import read_rows
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -9,7 +9,6 @@ Read here, nothing is changed:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import NotInstalledError, RecordError, RequirementError
 from sage_pkginstall.spkg.distributions import REQUIREMENTS
@@ -20,6 +19,7 @@ from sage_pkginstall.wheels.ownership import manifest
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -10,15 +10,16 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.operations.events import EventFile, event_files
 from sage_pkginstall.reports.run import Run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from sage_pkginstall.reports.run import JobRun, Span
 

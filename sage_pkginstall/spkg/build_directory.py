@@ -14,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.files import delete_tree, naming
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.programs import Program
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path

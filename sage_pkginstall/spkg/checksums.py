@@ -12,12 +12,12 @@ for each platform say, stand in ``[sections]``, or simply after one another.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sage_pkginstall.errors import PackageError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -29,8 +29,7 @@ _PARTS = {"VERSION_MAJOR": 0, "VERSION_MINOR": 1, "VERSION_MICRO": 2}
 _DIGITS = {"sha256": 64, "sha1": 40}
 
 
-@dataclass(frozen=True)
-class Tarball:
+class Tarball(NamedTuple):
     """A file of upstream's: its name in SAGE_DISTFILES, its hashes (hex), its URL.
 
     Old package directories have only a SHA-1.

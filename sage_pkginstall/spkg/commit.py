@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
@@ -33,8 +31,10 @@ from sage_pkginstall.spkg.distributions import package_distributions, stored_ver
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.record_directory import STAMPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -51,8 +51,7 @@ __all__ = ["Committed", "commit_package"]
 _OURS = "var/lib/sage"
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(NamedTuple):
     """What a request changed; ``warnings`` are to be told to the user.
 
     ``files`` counts those that the package's stamp lists, not those of the distributions.

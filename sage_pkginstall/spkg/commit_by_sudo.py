@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.operations.history import note
 from sage_pkginstall.spkg.commit_request import CommitRequest, write_request
 from sage_pkginstall.spkg.programs import Program, Run
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

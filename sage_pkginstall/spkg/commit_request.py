@@ -17,11 +17,14 @@ import json
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
 
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
 
 __all__ = ["CommitRequest", "read_request", "write_request"]
 
@@ -29,8 +32,7 @@ _TYPES: dict[str, type] = {"move": bool, "keep": bool, "caller": int}  # others:
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!~-]*")
 
 
-@dataclass(frozen=True)
-class CommitRequest:
+class CommitRequest(NamedTuple):
     """A package that is to be installed into or removed from a tree.
 
     ``python`` is the prefix of the wheels' target, "" if there is none.  ``staged`` is the
@@ -64,7 +66,7 @@ class CommitRequest:
 
 def write_request(path: Path, request: CommitRequest) -> None:
     """Write a request to ``path``."""
-    document = asdict(request)
+    document = request._asdict()
     del document["caller"]
     path.write_text(json.dumps(document), encoding="ascii")
 
@@ -94,11 +96,10 @@ def read_request(path: Path) -> CommitRequest:
 
 def _fault(request: CommitRequest) -> str | None:
     """Return what is wrong with a request, None if it is one."""
-    for field in fields(request):
-        value = getattr(request, field.name)
-        wanted = _TYPES.get(field.name, str)
+    for name, value in request._asdict().items():
+        wanted = _TYPES.get(name, str)
         if type(value) is not wanted or (isinstance(value, str) and "\0" in value):
-            return f"{field.name} is {value!r}"
+            return f"{name} is {value!r}"
     if request.action not in {"install", "remove"}:
         return f"it asks for {request.action!r}"
     for name in (request.package, request.version or "none"):

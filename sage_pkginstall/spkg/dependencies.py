@@ -14,9 +14,10 @@ kept as it is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sage_pkginstall.values import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,8 +27,7 @@ _INNER = r"\([^()]*\)"
 _WORD = re.compile(rf"(?:\$\((?:[^()]|\((?:[^()]|{_INNER})*\))*\)|\S)+")
 
 
-@dataclass(frozen=True)
-class Dependencies:
+class Dependencies(NamedTuple):
     """What a package depends on.
 
     A package is built anew when one of ``normal`` is newer than it; ``order_only`` must

@@ -11,13 +11,13 @@ and does not go with this one.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.spkg.stamp import package_stamps
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.record_directory import SCRIPTS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path

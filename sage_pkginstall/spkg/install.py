@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import build_directory, phases, staged
@@ -32,6 +31,7 @@ from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.staged_once import staged_once
 from sage_pkginstall.spkg.uninstall import Removal, remove_unlisted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

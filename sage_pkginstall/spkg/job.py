@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-from sage_pkginstall.spkg.progress import Progress
 from sage_pkginstall.spkg.scripts import Wrapper
 from sage_pkginstall.spkg.search_paths import search_paths
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import Literal, TypeAlias
 
     from sage_pkginstall.engine.tree import TreeSettings
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.spkg.package import Package
     from sage_pkginstall.spkg.programs import Program, Run
+    from sage_pkginstall.spkg.progress import Progress
     from sage_pkginstall.spkg.sources import DownloadUrl
     from sage_pkginstall.spkg.variables import Check, PackageVariables
 
 __all__ = ["Effects", "Job", "Mode", "Options"]
 
-Mode: TypeAlias = Literal["all", "download", "stage", "post-install", "check", "erase"]
+Mode: TypeAlias = "Literal['all', 'download', 'stage', 'post-install', 'check', 'erase']"
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The options of sage-spkg.
 
     ``keep_existing``: files of the older version that the new one lacks stay.
@@ -42,8 +41,7 @@ class Options:
 _NOT_RUN, _NOT_FOUND = 126, 127  # exit statuses
 
 
-@dataclass(frozen=True)
-class Effects:
+class Effects(NamedTuple):
     """What reaches the world: programs, the network, the lines that are told to people.
 
     ``progress`` is told of the phases.
@@ -53,7 +51,7 @@ class Effects:
     download: DownloadUrl
     say: Callable[[str], None]
     warn: Callable[[str], None]
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress
 
     def run_script(self, program: Program) -> int:
         """Run a script; one that cannot be started ends as shells have it, with 126 or 127."""
@@ -68,8 +66,7 @@ class Effects:
             return _NOT_RUN
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A package that goes to a tree.
 
     ``environment`` is the target of its wheels, None if there is none.  ``tools`` is the

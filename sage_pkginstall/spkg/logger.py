@@ -18,14 +18,14 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NoReturn
 
 from sage_pkginstall.spkg.programs import exit_status
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Literal, NoReturn
 
 __all__ = ["LOGGED", "WATCHED", "LineCopier", "logged", "logged_command"]
 
@@ -39,7 +39,6 @@ _CHUNK = 1 << 16
 _LONGEST = 1 << 20
 
 
-@dataclass
 class LineCopier:
     """Copies lines from pipes to descriptors, and all of them to a log file.
 
@@ -47,11 +46,12 @@ class LineCopier:
     of a pipe that is read to where its lines go (None: only to the log).
     """
 
-    prefix: bytes
-    log: int | None
-    outputs: Mapping[int, int | None]
-    _rests: dict[int, bytes] = field(default_factory=dict)
-    _failed: set[int] = field(default_factory=set)
+    def __init__(self, prefix: bytes, log: int | None, outputs: Mapping[int, int | None]) -> None:
+        self.prefix = prefix
+        self.log = log
+        self.outputs = outputs
+        self._rests: dict[int, bytes] = {}
+        self._failed: set[int] = set()
 
     def copy_until(self, stop: int) -> None:
         """Copy until ``stop`` (a pipe) can be read, then what is there at that moment."""

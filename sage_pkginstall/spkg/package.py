@@ -8,15 +8,16 @@ the ``dependencies`` files by dependencies.py.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.checksums import Tarball, read_tarballs
 from sage_pkginstall.spkg.dependencies import Dependencies, read_dependencies
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Literal, TypeAlias
 
 __all__ = [
     "NO_VERSION",
@@ -28,7 +29,7 @@ __all__ = [
     "split_name",
 ]
 
-Kind: TypeAlias = Literal["pip", "wheel", "normal", "script", "none"]
+Kind: TypeAlias = "Literal['pip', 'wheel', 'normal', 'script', 'none']"
 
 NO_VERSION = "none"
 """The version of a package that has no ``package-version.txt``."""
@@ -40,8 +41,7 @@ _TREE_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPES = ("base", "standard", "optional", "experimental")
 
 
-@dataclass(frozen=True)
-class Script:
+class Script(NamedTuple):
     """A script of a package: ``spkg-NAME.in``, to be wrapped, or an executable ``spkg-NAME``."""
 
     name: str
@@ -49,8 +49,7 @@ class Script:
     wrapped: bool
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """One package directory.
 
     ``version`` is that of the package, with its patch level; ``trees`` names the variables

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import scripts, staged
@@ -20,6 +19,7 @@ from sage_pkginstall.spkg.sources import Sources, choose_tarball
 from sage_pkginstall.spkg.unpack import unpack
 from sage_pkginstall.wheels.names import canonical_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
+from sage_pkginstall.values import NamedTuple, Protocol
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -17,8 +18,7 @@ _SIGNALLED = 128
 _HEAD = 80
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """A command, where it runs, and the whole of its environment variables."""
 
     command: Sequence[str]

@@ -6,28 +6,28 @@ import contextlib
 import os
 import re
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.operations import events
 from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Literal, TypeAlias
 
     from sage_pkginstall.spkg.job import Job
     from sage_pkginstall.spkg.package import Package
 
 __all__ = ["Installed", "Phase", "Progress", "told_job"]
 
-Phase: TypeAlias = Literal["fetch", "unpack", "build", "check", "install", "finish"]
+Phase: TypeAlias = "Literal['fetch', 'unpack', 'build', 'check', 'install', 'finish']"
 """In their order.  "install" is from the first staged file to the last deleted one."""
 
 _SLOTS = re.compile(r"(?:^|\s)-j(\d*)(?=\s|$)")
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """What a job brought into its tree, and how long it took, in seconds.
 
     ``files`` counts those of the wheels and of the staged tree.  What SAGE_SUDO did, or
@@ -84,7 +84,7 @@ def told_job(job: Job) -> Iterator[None]:
         raise
     finally:
         installed = job.effects.progress.installed
-        facts = asdict(installed) if installed is not None else {}
+        facts = installed._asdict() if installed is not None else {}
         events.tell("ends", result=result, error=error, **facts)
 
 

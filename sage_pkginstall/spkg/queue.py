@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import RecordError, WheelError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,8 +28,7 @@ _QUEUE = "wheels.jsonl"
 _EDITABLE = "editable"
 
 
-@dataclass(frozen=True)
-class QueuedWheel:
+class QueuedWheel(NamedTuple):
     """A wheel to be installed, and the options of sage-pip-install that go with it."""
 
     path: Path

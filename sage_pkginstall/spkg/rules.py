@@ -16,12 +16,12 @@ is installed whenever it is asked for: pip knows what is there.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.package import Package, package_names, read_package
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -39,16 +39,14 @@ _WORD = re.compile(r"[\w.+$(){},/ -]+")
 _NO_NAME = re.compile(r"[$(){},/]|FORCE\Z")
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """The text for make, and what is wrong with the package directories, a sentence each."""
 
     text: str
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Needs:
+class _Needs(NamedTuple):
     """The words of a package's dependencies, a tuple for each of `_LISTS`."""
 
     package: Package

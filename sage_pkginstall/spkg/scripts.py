@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,8 +50,7 @@ _ENVIRONMENT_FILES = (
 )
 
 
-@dataclass(frozen=True)
-class Wrapper:
+class Wrapper(NamedTuple):
     """What a script is wrapped in: its exports, our commands, and where it runs."""
 
     exports: Mapping[str, str]

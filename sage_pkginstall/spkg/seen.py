@@ -14,7 +14,6 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.last_builds import Subject
@@ -29,6 +28,7 @@ from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
 from sage_pkginstall.spkg.variables import Variables, read_variables
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 

@@ -13,14 +13,14 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.programs import Program
+from sage_pkginstall.values import NamedTuple, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from http.client import HTTPMessage
@@ -36,8 +36,7 @@ _CHUNK = 1 << 20
 _SECONDS = 60
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A release on a Python package index."""
 
     name: str
@@ -51,8 +50,7 @@ class DownloadUrl(Protocol):
         """Write ``path``.  Raises OSError."""
 
 
-@dataclass(frozen=True)
-class Sources:
+class Sources(NamedTuple):
     """Where the files of upstream lie, and how to get one that does not lie there.
 
     ``pip`` is the command that runs a pip; ``variables`` its environment.

@@ -11,8 +11,8 @@ import os
 import shutil
 import stat
 import tarfile
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -12,22 +12,22 @@ Older stamps may list Python files, too, or have no list of files, or be no JSON
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.record_directory import STAMPS
 from sage_pkginstall.wheels.records import can_be_path
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Any
 
 __all__ = ["Stamp", "find_stamps", "package_stamps", "read_stamp", "stamp_place", "write_stamp"]
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What a stamp says.  ``files`` is None where it does not list any (an old one).
 
     ``files`` are relative to the tree, with undecodable bytes as surrogates.
@@ -57,7 +57,7 @@ def write_stamp(root: Path, stamp: Stamp) -> None:
     path = root / stamp_place(stamp)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # which may be a link
-    document = {key: value for key, value in asdict(stamp).items() if value is not None}
+    document = {key: value for key, value in stamp._asdict().items() if value is not None}
     text = json.dumps(document, indent=4, sort_keys=False)  # ASCII: surrogates survive
     path.write_text(text + "\n", encoding="ascii")
 

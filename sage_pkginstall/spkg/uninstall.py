@@ -15,9 +15,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.commit import commit_package
@@ -28,7 +26,9 @@ from sage_pkginstall.spkg.programs import Program, by_sudo, script_command
 from sage_pkginstall.spkg.scripts import Wrapper, is_generated_piprm, script_text, write_script
 from sage_pkginstall.spkg.search_paths import search_paths
 from sage_pkginstall.spkg.stamp import find_stamps, package_stamps
+from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Removal", "is_installed", "remove_unlisted", "uninstall_package"]
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(NamedTuple):
     """A package that is to leave a tree.
 
     ``legacy`` is its spkg-legacy-uninstall, for records without a list of files.

@@ -10,11 +10,11 @@ import os
 import stat
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.damage import DAMAGE
 from sage_pkginstall.errors import PkgInstallError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path

@@ -12,27 +12,27 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.errors import UsageError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Literal, TypeAlias
 
 __all__ = ["Check", "PackageVariables", "Variables", "read_variables"]
 
-Check: TypeAlias = Literal["yes", "warn", "no"]
+Check: TypeAlias = "Literal['yes', 'warn', 'no']"
 
 WHEELS = "var/lib/sage/wheels"
 _BUILD = "var/tmp/sage/build"
 _NOT_FOR_SCRIPTS = ("CDPATH",)  # with it, `cd src` may lead to another src than that beside them
 
 
-@dataclass(frozen=True)
-class Variables:
+class Variables(NamedTuple):
     """What holds for all packages.  All paths are absolute.
 
     ``environ`` is what programs are run with: all that was given, but for CDPATH; ``build`` is
@@ -81,8 +81,7 @@ class Variables:
         }
 
 
-@dataclass(frozen=True)
-class PackageVariables:
+class PackageVariables(NamedTuple):
     """What holds for one package (PKG_BASE, PKG_VER) that goes to one tree (SAGE_INST_LOCAL)."""
 
     common: Variables

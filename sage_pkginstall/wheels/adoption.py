@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path

@@ -12,7 +12,6 @@ files of the ``*.dist-info`` directory that are needed (`Limits` bounds all of t
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, cast
 
 from installer.sources import WheelSource
 
@@ -33,11 +32,12 @@ from sage_pkginstall.wheels.packs import file_state
 from sage_pkginstall.wheels.refusal import RefusalError
 from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
-    from typing import NoReturn
+    from typing import BinaryIO, ClassVar, NoReturn
 
     from sage_pkginstall.wheels.content import Expected
 
@@ -194,7 +194,7 @@ class WheelArchive(WheelSource):
             row = (name, expected.text, str(entry.size)) if expected else (name, "", "")
             stream = self._stream(name)
             stream.on_piece = self.on_piece
-            yield row, cast("BinaryIO", stream), entry.executable
+            yield row, stream, entry.executable  # type: ignore[misc]  # it is only read
             if self.on_entry is not None:
                 self.on_entry(stream)
 

@@ -14,10 +14,11 @@ import contextlib
 import importlib.util
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
 
+from sage_pkginstall.values import Protocol
 from sage_pkginstall.wheels.compiling import Compilation
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Sequence

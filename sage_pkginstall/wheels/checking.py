@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.records import read_rows, recorded_files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Literal, TypeAlias
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.installed import Installed
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Problem", "check"]
 
-ProblemKind: TypeAlias = Literal["missing", "type", "size", "hash", "unlisted", "outside", "record"]
+ProblemKind: TypeAlias = (
+    "Literal['missing', 'type', 'size', 'hash', 'unlisted', 'outside', 'record']"
+)
 
 _CHUNK = 1 << 18
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.refusal import RefusalError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path

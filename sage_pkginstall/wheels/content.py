@@ -10,11 +10,11 @@ import base64
 import hashlib
 import io
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO
 
 from installer.destinations import WheelDestination
 from installer.records import Hash, RecordEntry
 from installer.scripts import Script
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import BinaryIO
 
     from installer.scripts import ScriptSection
     from installer.utils import Scheme

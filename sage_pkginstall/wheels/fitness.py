@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.refusal import quoted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

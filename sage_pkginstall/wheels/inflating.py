@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 import zlib
-from typing import TYPE_CHECKING, Protocol
 
-from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.values import NamedTuple, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

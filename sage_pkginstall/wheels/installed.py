@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import Literal, TypeAlias
 
     from sage_pkginstall.environment import Environment
 
@@ -35,7 +36,7 @@ __all__ = [
     "read_metadata",
 ]
 
-Kind: TypeAlias = Literal["dist-info", "egg-info", "egg-link", "distutils"]
+Kind: TypeAlias = "Literal['dist-info', 'egg-info', 'egg-link', 'distutils']"
 
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
 

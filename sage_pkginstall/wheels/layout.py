@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import stat
-from typing import TYPE_CHECKING
 
 from installer.utils import SCHEME_NAMES
 
@@ -16,6 +15,7 @@ from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name, same_version
 from sage_pkginstall.wheels.refusal import RefusalError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

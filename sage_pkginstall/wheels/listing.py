@@ -10,11 +10,11 @@ import base64
 import csv
 import io
 import re
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.wheels.content import HASHES, Expected
 from sage_pkginstall.wheels.refusal import RefusalError, quoted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 

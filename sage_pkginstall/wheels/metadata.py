@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from configparser import Error as ConfigParserError
-from typing import TYPE_CHECKING
 
 from installer.utils import parse_entrypoints, parse_metadata_file
 
@@ -22,6 +21,7 @@ from sage_pkginstall.wheels.names import (
 )
 from sage_pkginstall.wheels.refusal import RefusalError, quoted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from email.message import Message
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.refusal import RefusalError, quoted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -16,12 +16,12 @@ it has at least one file.  All files of an owner are covered by its claims, whic
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sage_pkginstall.environment import read_cached, write_cached
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path

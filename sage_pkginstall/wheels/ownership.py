@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sage_pkginstall.engine.planner import bytecode_source
@@ -33,6 +32,7 @@ from sage_pkginstall.wheels.records import (
     listed_paths,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path

@@ -11,12 +11,12 @@ Specifications: CPython's marshal format (version 4), and PEP 552 for the header
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.compiling import Task, header_of, make_directory, write_new
 from sage_pkginstall.wheels.packs import Piece
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 

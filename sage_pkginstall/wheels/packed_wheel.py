@@ -9,7 +9,6 @@ prefix (interpreters in scripts, paths in byte-code, RECORD) is made anew, by th
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, cast
 
 from sage_pkginstall.wheels.fitness import Needs
 from sage_pkginstall.wheels.packs import (
@@ -22,6 +21,7 @@ from sage_pkginstall.wheels.packs import (
 from sage_pkginstall.wheels.shebang import bare_script, script_for
 from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
@@ -133,7 +133,7 @@ class PackedWheel:
             body = self._pack.read(Piece(offset, size))
             staged.add_script(name, script_for(body, interpreter))
         for scheme, name, executable, offset, size, known in self._pack.index["files"]:
-            stream = cast("BinaryIO", PackedFile(self._pack, Piece(offset, size), known))
+            stream: BinaryIO = PackedFile(self._pack, Piece(offset, size), known)  # type: ignore[assignment]  # read only
             staged.add_file(scheme, name, stream, executable=executable)
 
 

@@ -23,16 +23,16 @@ import io
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any
 
 from sage_pkginstall.environment import mark_used
 from sage_pkginstall.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
 __all__ = [
     "LIMIT",

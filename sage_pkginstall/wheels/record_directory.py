@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.clock import file_time, is_settled
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import is_info
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path

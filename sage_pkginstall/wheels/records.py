@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
@@ -24,6 +23,7 @@ from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import find_installed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path

@@ -17,7 +17,6 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
@@ -27,6 +26,7 @@ from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name, is_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 

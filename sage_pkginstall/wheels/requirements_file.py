@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.wheels.names import canonical_name, is_name
@@ -32,6 +31,7 @@ from sage_pkginstall.wheels.requirements import (
     requirement_name,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path

@@ -13,15 +13,16 @@ import errno
 import hashlib
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
 
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.content import PIECE, EntryStream
 from sage_pkginstall.wheels.packs import PackedFile
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["Content", "StagedRoot", "copy_content"]
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-from typing import TYPE_CHECKING, BinaryIO
 
 from sage_pkginstall.errors import ConflictError, WheelError
 from sage_pkginstall.values import NamedTuple
@@ -22,10 +21,11 @@ from sage_pkginstall.wheels.adoption import same_code
 from sage_pkginstall.wheels.shebang import with_interpreter
 from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-    from typing import NoReturn
+    from typing import BinaryIO, NoReturn
 
     from sage_pkginstall.environment import Environment
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from typing import TYPE_CHECKING
 
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.fitness import check_fits
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
 from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
