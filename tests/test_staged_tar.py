@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, pack
+from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, names_below, pack
 from tests.trees import EMPTY, Link, modes, plant, tree
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_what_is_laid_out_is_what_was_packed(tmp_path: Path) -> None:
     plant(tmp_path / "old", entries)
     (tmp_path / "old/bin").chmod(0o500)
     (tmp_path / "old/share").chmod(0o750)
-    pack(tmp_path / "old", tmp_path / "tar", "var")
+    pack(tmp_path / "old", tmp_path / "tar", names_below(tmp_path / "old", "", {"var"}))
     (tmp_path / "new").mkdir()
     lay_out(tmp_path / "tar", tmp_path / "new")
     assert tree(tmp_path / "new") == entries
@@ -37,7 +37,7 @@ def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     name = os.fsdecode(b"\xff")
     (tmp_path / "old" / name).write_bytes(b"1")
-    pack(tmp_path / "old", tmp_path / "tar", "var")
+    pack(tmp_path / "old", tmp_path / "tar", names_below(tmp_path / "old", "", {"var"}))
     (tmp_path / "new").mkdir()
     lay_out(tmp_path / "tar", tmp_path / "new")
     assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
@@ -46,7 +46,7 @@ def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
 def test_what_is_left_out_does_not_count(tmp_path: Path) -> None:
     plant(tmp_path / "old", {"var/lib/own/x": b"", "var/lib/more": EMPTY})
     with pytest.raises(CannotPackError, match="staged no file"):
-        pack(tmp_path / "old", tmp_path / "tar", "var/lib/own")
+        pack(tmp_path / "old", tmp_path / "tar", names_below(tmp_path / "old", "", {"var/lib/own"}))
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_file_of_a_package_that_finishes_meanwhile_is_its_own(tmp_path: Path) ->
     write_stamp(tmp_path, stamp)
     _wait_for_the_clock(tmp_path / stamp_place(stamp), tmp_path / "share/foo/made/INDEX")
     assert written_past(tmp_path, LONG_AGO) == "share/foo/made/INDEX"
-    assert written_past(tmp_path, LONG_AGO, {"bar"}.__contains__) == "share/foo/made/INDEX"
-    assert written_past(tmp_path, LONG_AGO, {"foo"}.__contains__) is None
+    assert written_past(tmp_path, LONG_AGO, None, {"bar"}.__contains__) == "share/foo/made/INDEX"
+    assert written_past(tmp_path, LONG_AGO, None, {"foo"}.__contains__) is None
 
 
 def test_file_beside_those_of_others_is_nobodys_own(tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_file_beside_those_of_others_is_nobodys_own(tmp_path: Path) -> None:
     plant(tmp_path, {"share/both/INDEX": b"", "bin/more": b""})
     for name in ("share/both/INDEX", "bin/more"):
         _wait_for_the_clock(tmp_path / stamp_place(stamp), tmp_path / name)
-    assert written_past(tmp_path, LONG_AGO, {"foo"}.__contains__) == "bin/more"
+    assert written_past(tmp_path, LONG_AGO, None, {"foo"}.__contains__) == "bin/more"
     (tmp_path / "bin/more").unlink()
-    assert written_past(tmp_path, LONG_AGO, {"foo"}.__contains__) == "share/both/INDEX"
+    assert written_past(tmp_path, LONG_AGO, None, {"foo"}.__contains__) == "share/both/INDEX"
 
 
 def test_nothing_is_new_where_no_tree_is(tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ def last_builds(cache: Path, subject: Subject) -> tuple[LastBuild, ...]:
 def known_builds(cache: Path, name: str) -> dict[Subject, tuple[LastBuild, ...]]:
     """Return all that is known of what is called ``name``, what was built last first."""
     files = (cache / "last").glob(f"{_UNSAFE.sub('_', name)}-*.json")
-    found = [one for path in files for one in _read(path) if one[0].name == name and one[1]]
-    return dict(sorted(found, key=lambda one: one[1][0].when, reverse=True))
+    newest_first = sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = (one for path in newest_first for one in _read(path))
+    return {subject: builds for subject, builds in found if subject.name == name and builds}
 
 
 def _document(build: LastBuild) -> dict[str, object]:

@@ -60,12 +60,14 @@ class Once(NamedTuple):
     """Where built wheels are kept, and what surrounds the build at hand.
 
     ``rebuild`` says why nothing is to be taken (``--rebuild``), and is empty otherwise.
+    ``on_known`` is told of a wheel (its file name) that was taken or kept, and of its inputs.
     """
 
     shelf: Shelf
     surroundings: Surroundings
     environ: Mapping[str, str]
     rebuild: str = ""
+    on_known: Callable[[str, Inputs], object] = lambda _wheel, _inputs: None
 
     def inputs(
         self,
@@ -124,9 +126,11 @@ class Once(NamedTuple):
                 log.write(f"Taken from the cache: {about.file}, built {about.made}")
                 log.taken(True)  # noqa: FBT003 - what it is told
                 self._remember(inputs, about.file, taken=True)
+                self.on_known(about.file, inputs)
                 return directory / about.file
             wheel = build()
-            self._keep(inputs, (free, bound), wheel, log)
+            if self._is_kept(inputs, (free, bound), wheel, log):
+                self.on_known(wheel.name, inputs)
         log.taken(False)  # noqa: FBT003
         self._remember(inputs, wheel.name, taken=False)
         return wheel
@@ -138,6 +142,7 @@ class Once(NamedTuple):
             if about is not None:
                 log.write(f"Taken from the cache: {about.file}, built {about.made}")
                 self._remember(inputs, about.file, taken=True)
+                self.on_known(about.file, inputs)
                 return directory / about.file
         return None
 
@@ -157,21 +162,23 @@ class Once(NamedTuple):
         bound = inputs.with_group("only in", self.surroundings.places)
         return inputs.key, bound.key
 
-    def _keep(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> None:
+    def _is_kept(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> bool:
+        """Keep a wheel, if it can be told what it was built from; tell whether."""
         around = self.surroundings
         try:
             foreign = embedded_words(contents(wheel), around.foreign)
             is_bound = embedded_paths(wheel, around.places, around.dead)
         except DAMAGE as error:
             log.write(f"Warning: {wheel.name} cannot be read ({error}), so it is not kept")
-            return
+            return False
         if foreign:
             log.write(f"Warning: {linked_with_foreign(wheel.name, foreign, around.foreign)}")
-            return
+            return False
         free, bound = keys
         size = wheel.stat().st_size
         about = About(wheel.name, hash_file(wheel), size, now(), inputs.digests())
         self.shelf.keep(bound if is_bound else free, wheel, about)
+        return True
 
     def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:
         build = LastBuild(now(), wheel, taken, self.rebuild, inputs)

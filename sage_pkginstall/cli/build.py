@@ -16,8 +16,9 @@ from sage_pkginstall.errors import PkgInstallError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
     from sage_pkginstall.builds.once import Once
     from sage_pkginstall.environment import Environment
@@ -60,13 +61,15 @@ def build(arguments: Sequence[str]) -> int:
     echo = None if talk.quiet else _show
     log = BuildLog(_log_file(given.log), echo, _tell_of_cache, _tell_of_wheel)
     environment = target.python_environment()
+    store = store_of(given.store, target.tree.prefix)
+    once = _once(request.source, environment, log, rebuild=given.rebuild)
     wheel = build_wheel(
         request,
         environment,
-        store_of(given.store, target.tree.prefix),
+        store,
         Path(given.wheel_dir).absolute(),
         log=log,
-        once=_once(request.source, environment, log, rebuild=given.rebuild),
+        once=once and once._replace(on_known=_noting(store)),
     )
     talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
     return 0
@@ -110,6 +113,20 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
         remote = remote_of(os.environ, warn)
     shelf = Shelf(cache_directory(), remote, warn)
     return Once(shelf, around, os.environ, reason_to_rebuild(os.environ, asked=rebuild))
+
+
+def _noting(store: Path) -> Callable[[str, Inputs], object]:
+    """Return what notes a build for sage-spkg, if a script of a package runs this."""
+    directory = os.environ.get("SAGE_PKGINSTALL_PACKAGE_DIR")
+    if not directory:
+        return lambda _wheel, _inputs: None
+    from sage_pkginstall.spkg.noted_builds import NotedBuild, note_build  # noqa: PLC0415
+
+    def note(wheel: str, inputs: Inputs) -> None:
+        seen = inputs.groups.get("requirements", {})
+        note_build(Path(directory), NotedBuild(wheel, store, seen))
+
+    return note
 
 
 def _add_build_options(options: argparse.ArgumentParser) -> None:

@@ -22,9 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["QueuedWheel", "queue_wheel", "queued_wheels"]
+__all__ = ["QUEUE", "QueuedWheel", "queue_wheel", "queued_wheels"]
 
-_QUEUE = "wheels.jsonl"
+QUEUE = "wheels.jsonl"
 _EDITABLE = "editable"
 
 
@@ -61,7 +61,7 @@ def queue_wheel(directory: Path, wheel: Path, options: Sequence[str]) -> None:
         kept.parent.mkdir(exist_ok=True)
         wheel = shutil.copyfile(wheel, kept)
     line = json.dumps({"wheel": os.fspath(wheel.absolute()), "options": list(options)})
-    with (directory / _QUEUE).open("a", encoding="ascii") as file:
+    with (directory / QUEUE).open("a", encoding="ascii") as file:
         file.write(line + "\n")  # one write of one line: jobs of a script may do this at once
 
 
@@ -71,7 +71,7 @@ def queued_wheels(directory: Path) -> tuple[QueuedWheel, ...]:
     SAGE_SUDO reads it, too, so no link is followed, nor a pipe waited for.  Raises RecordError
     for a queue that cannot be read.
     """
-    path = directory / _QUEUE
+    path = directory / QUEUE
     try:
         with open(open_trusted(path, os.O_RDONLY, directory), encoding="ascii") as file:  # noqa: PTH123
             lines = file.read().splitlines()

@@ -39,6 +39,7 @@ __all__ = [
     "foreign_libraries",
     "installed_contents",
     "surroundings",
+    "toolchain_packages",
 ]
 
 _USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/")
@@ -87,7 +88,7 @@ def _of_package(
     variables: Variables, name: str, places: Mapping[str, str], source: Path
 ) -> Surroundings:
     declared = declared_packages(variables, name)
-    toolchain = _closure(variables, PYTHON_TOOLCHAIN) - {name}
+    toolchain = toolchain_packages(variables, name)
     directory = variables.packages / name
     area = variables.environ.get("SAGE_BUILD_DIR") or os.fspath(variables.local / "var" / "tmp")
     full_name = variables.environ.get("PKG_NAME", name)
@@ -112,6 +113,11 @@ def _of_package(
 def declared_packages(variables: Variables, name: str) -> set[str]:
     """Return the packages that ``name`` depends on, and those that they depend on."""
     return _closure(variables, (name,)) - {name}
+
+
+def toolchain_packages(variables: Variables, name: str) -> set[str]:
+    """Return the packages that build ``name`` if it is a wheel, and what they depend on."""
+    return _closure(variables, PYTHON_TOOLCHAIN) - {name}
 
 
 def _closure(variables: Variables, names: Iterable[str]) -> set[str]:

@@ -3,16 +3,18 @@
     CACHE/built/KEY/NAME-VERSION.tar      the staged tree, as the scripts left it
     CACHE/built/KEY/about.json            see builds/shelf.py
 
-For packages of source files in other languages than Python; wheels are kept one by one.  The
-key is the hash of these groups, and paths count as they are, so that the tree is taken
-for the same prefix only:
+The tar holds what lies in the build directory: the staged tree with the wheels that are to be
+stored, their queue, and the notes of how they were built.  The key is the hash of these
+groups, and paths count as they are, so that the tree is taken for the same prefix only:
 
     sources, package, scripts       upstream's file; patches and scripts; what they are wrapped in
     places, variables, build        where all lies; what the scripts see; how files are made
     prefix, interpreter             what the package declares that it depends on
     compilers, programs, system     as for a wheel
 
-docs/decisions/0006-packages-built-once.md says why these, and what is never kept.
+Which wheels of the store a build used as its requirements is known when it is done; they are
+compared when the tree is to be taken.  docs/decisions/0006-packages-built-once.md says why
+all this, and what is never kept.
 """
 
 from __future__ import annotations
@@ -35,20 +37,23 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
 from sage_pkginstall.engine.clock import file_time
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import PackageError, PkgInstallError
+from sage_pkginstall.errors import PackageError, PkgInstallError, RecordError
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
+from sage_pkginstall.spkg.distributions import REQUIREMENTS
+from sage_pkginstall.spkg.noted_builds import NOTES, noted_builds
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.spkg.phases import FINAL_SCRIPTS, stage_records
-from sage_pkginstall.spkg.queue import queued_wheels
+from sage_pkginstall.spkg.queue import QUEUE, queued_wheels
 from sage_pkginstall.spkg.scripts import INSTALLED_SCRIPTS, environment_files
 from sage_pkginstall.spkg.seen import (
     declared_packages,
     foreign_libraries,
     installed_contents,
+    toolchain_packages,
 )
 from sage_pkginstall.spkg.sources import choose_tarball
 from sage_pkginstall.spkg.staged import listed, strays
-from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, pack
+from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, names_below, pack
 from sage_pkginstall.spkg.written_past import written_past
 from sage_pkginstall.values import NamedTuple
 
@@ -57,10 +62,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sage_pkginstall.spkg.job import Job
+    from sage_pkginstall.spkg.queue import QueuedWheel
 
 __all__ = ["StagedOnce", "staged_once"]
 
-_FORMAT = "1"
+_FORMAT = "2"
+_FLAGS = "SAGE_PIP_INSTALL_FLAGS"
+_OWN_SCRIPTS = tuple(f"spkg-{name}" for name in INSTALLED_SCRIPTS)
 _UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
 
 
@@ -100,7 +108,7 @@ class StagedOnce(NamedTuple):
             archive = Path(scratch, name)
             try:
                 self._refuse_more()
-                pack(job.place.destdir_tree, archive, self._own_scripts)
+                pack(job.place.build_directory, archive, self._names())
                 foreign = self._linked_with(name)
             except (CannotPackError, OSError, PkgInstallError) as error:
                 job.effects.say(f"{job.package.full_name} is not kept for the next time: {error}")
@@ -113,20 +121,37 @@ class StagedOnce(NamedTuple):
             self.shelf.keep(self.inputs.key, archive, about)
 
     @property
-    def _own_scripts(self) -> str:
-        """Where the package's own scripts lie in the tree: those are made anew each time."""
-        return os.fspath(self.job.place.own_scripts.relative_to(self.job.place.tree))
+    def _own_scripts(self) -> Path:
+        """Where the package's own scripts are staged: those are made anew each time."""
+        place = self.job.place
+        return place.destdir_tree / place.own_scripts.relative_to(place.tree)
+
+    def _names(self) -> Iterator[str]:
+        """Yield what is kept of the build directory, relative to it."""
+        place = self.job.place
+        base = place.build_directory
+        own = {os.fspath((self._own_scripts / name).relative_to(base)) for name in _OWN_SCRIPTS}
+        yield from names_below(base, os.fspath(place.destdir_tree.relative_to(base)), own)
+        if queued_wheels(place.private_directory):
+            for name in (QUEUE, NOTES):
+                if (place.private_directory / name).exists():
+                    yield os.fspath((place.private_directory / name).relative_to(base))
 
     def _is_laid_out(self, archive: Path) -> bool:
         job = self.job
         make_fresh(job.place, job.effects.run)
         job.place.destdir_tree.mkdir(parents=True)
         try:
-            lay_out(archive, job.place.destdir_tree)
-        except (OSError, ValueError, tarfile.TarError) as error:
+            lay_out(archive, job.place.build_directory)
+            notes = noted_builds(job.place.private_directory)
+        except (OSError, ValueError, tarfile.TarError, RecordError) as error:
             reason = f"cannot be laid out ({error})"
             job.effects.warn(f"{archive.name} of the cache {reason}: the package is built")
             return False
+        for build in notes:
+            if not build.would_see_the_same():
+                job.effects.say(f"{build.wheel} had other build requirements: it is built anew")
+                return False
         stage_records(job)
         mark_staged(job.place, staged=True)
         return True
@@ -134,19 +159,39 @@ class StagedOnce(NamedTuple):
     def _refuse_more(self) -> None:
         """Raise CannotPackError if the scripts did, or may have done, more than stage files."""
         place = self.job.place
-        if queued_wheels(place.private_directory):
-            raise CannotPackError("its scripts built wheels")
+        for wheel in queued_wheels(place.private_directory):
+            self._refuse_wheel(wheel)
         if strays(place):
             raise CannotPackError("its scripts staged files outside of the tree")
-        own = {f"spkg-{name}" for name in INSTALLED_SCRIPTS}
-        others = [
-            file for file in listed(place.destdir_tree / self._own_scripts) if file not in own
-        ]
+        own = {*_OWN_SCRIPTS, REQUIREMENTS}
+        others = [file for file in listed(self._own_scripts) if file not in own]
         if others:
             raise CannotPackError(f"its scripts staged {others[0]} among its scripts")
-        past = written_past(place.tree, self.began, self._finishes)
-        if past is not None:
-            raise CannotPackError(f"{past} of the tree may have been written by its scripts")
+        trees = dict.fromkeys((place.tree, place.common.local, place.common.venv))
+        for tree in trees if self.job.package.is_python else (place.tree,):
+            past = written_past(tree, self.began, self.job.environment, self._finishes)
+            if past is not None:
+                raise CannotPackError(f"{past} of the tree may have been written by its scripts")
+
+    def _refuse_wheel(self, wheel: QueuedWheel) -> None:
+        """Raise CannotPackError unless it is known what ``wheel`` is made from."""
+        job = self.job
+        name = wheel.path.name
+        if not job.package.is_python:
+            raise CannotPackError("its scripts built wheels, and it is no Python package")
+        if wheel.editable_source is not None:
+            raise CannotPackError(f"{name} is editable")
+        if not wheel.path.is_relative_to(job.place.destdir_tree):
+            raise CannotPackError(f"{name} is not stored")
+        if choose_tarball(job.package, _tags(job)).filename == name:
+            return
+        noted = [
+            build for build in noted_builds(job.place.private_directory) if build.wheel == name
+        ]
+        if not noted:
+            raise CannotPackError(f"it is not known what {name} was built from")
+        if not all(build.would_see_the_same() for build in noted):
+            raise CannotPackError(f"there is a choice of build requirements for {name}")
 
     def _finishes(self, name: str) -> bool:
         """Tell whether another package has scripts that change the tree when it is there."""
@@ -165,7 +210,7 @@ class StagedOnce(NamedTuple):
         return linked_with_foreign(name, found, foreign) if found else ""
 
     def _remember(self, file: str, *, taken: bool) -> None:
-        subject = Subject(self.job.package.name, f"package for {self.job.place.tree}")
+        subject = Subject(self.job.package.name, f"staged tree for {self.job.place.tree}")
         build = LastBuild(now(), file, taken, self.rebuild, self.inputs)
         remember_build(self.shelf.cache, subject, build)
 
@@ -194,8 +239,8 @@ def _is_wanted(job: Job) -> bool:
     is_checked = job.options.check != "no" and package.script("check") is not None
     return (
         common.environ.get("SAGE_PKGINSTALL_BUILT") == "packages"
-        and package.kind == "normal"
-        and not (package.is_python or more or is_checked or common.sudo)
+        and package.kind in {"normal", "wheel"}
+        and not (more or is_checked or common.sudo)
         and not job.options.keep_build
         and choose_tarball(package, _tags(job)).sha256 is not None
     )
@@ -218,8 +263,11 @@ def _inputs(job: Job) -> Inputs:
                 "build": os.fspath(job.place.build_directory),
                 "tools": os.fspath(job.tools),
             },
-            "prefix": dict(installed_contents(common, declared_packages(common, package.name))),
-            "variables": seen_variables(variables, Places({})),
+            "prefix": dict(installed_contents(common, _seen_packages(job))),
+            "variables": {
+                **seen_variables(variables, Places({})),
+                _FLAGS: variables.get(_FLAGS, ""),  # no matter to a build: the queue has them
+            },
             "interpreter": _interpreter(job),
             **toolchain(variables, trees),
         }
@@ -228,11 +276,20 @@ def _inputs(job: Job) -> Inputs:
 
 def _interpreter(job: Job) -> dict[str, str]:
     """Return what the target's Python is, if the package says that it needs one."""
+    if job.environment is None:
+        return {}
     needs = job.package.dependencies
     words = (*needs.normal, *needs.order_only, *needs.build, *needs.optional)
-    if job.environment is None or not any("PYTHON" in word for word in words):
+    if not job.package.is_python and not any("PYTHON" in word for word in words):
         return {}
     return interpreter(job.environment)
+
+
+def _seen_packages(job: Job) -> set[str]:
+    """Return the packages whose contents count: of a wheel, as for one that sees its target."""
+    common, name = job.place.common, job.package.name
+    declared = declared_packages(common, name)
+    return declared | toolchain_packages(common, name) if job.package.is_python else declared
 
 
 def _rights() -> dict[str, str]:

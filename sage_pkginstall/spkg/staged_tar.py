@@ -14,10 +14,10 @@ import tarfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["CannotPackError", "lay_out", "pack"]
+__all__ = ["CannotPackError", "lay_out", "names_below", "pack"]
 
 _BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _CAPABILITY = "security.capability"
@@ -27,14 +27,14 @@ class CannotPackError(Exception):
     """A staged tree has what its tar would not bring back; the text says what."""
 
 
-def pack(tree: Path, archive: Path, left_out: str) -> None:
-    """Write all below ``tree`` but the directory ``left_out`` to ``archive``.
+def pack(tree: Path, archive: Path, names: Iterable[str]) -> None:
+    """Write ``names``, relative to ``tree``, to ``archive``; a directory goes before its entries.
 
     Raises CannotPackError if there is no file, or one whose owner or rights would be lost.
     """
     count = 0
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name in _names(tree, "", left_out):
+        for name in names:
             path = tree / name
             _check(path, name)
             member = tar.gettarinfo(path, name)
@@ -48,8 +48,21 @@ def pack(tree: Path, archive: Path, left_out: str) -> None:
         raise CannotPackError("its scripts staged no file")
 
 
+def names_below(tree: Path, directory: str, left_out: Collection[str]) -> Iterator[str]:
+    """Yield all that ``directory`` holds, relative to ``tree``; what ``left_out`` names is not."""
+    with os.scandir(tree / directory) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        name = f"{directory}/{entry.name}" if directory else entry.name
+        if name in left_out:
+            continue
+        yield name
+        if entry.is_dir(follow_symlinks=False):
+            yield from names_below(tree, name, left_out)
+
+
 def lay_out(archive: Path, tree: Path) -> None:
-    """Lay out in the directory ``tree`` what `pack` packed.
+    """Lay out in the directory ``tree`` what `pack` packed; directories above it are there.
 
     Raises ValueError for a name that leads elsewhere, OSError and tarfile.TarError.
     """
@@ -70,18 +83,6 @@ def lay_out(archive: Path, tree: Path) -> None:
         (tree / member.name).symlink_to(member.linkname)
     for member in reversed(directories):
         (tree / member.name).chmod(member.mode)
-
-
-def _names(tree: Path, below: str, left_out: str) -> Iterator[str]:
-    with os.scandir(tree / below) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        name = below + entry.name
-        if name == left_out:
-            continue
-        yield name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _names(tree, name + "/", left_out)
 
 
 def _check(path: Path, name: str) -> None:
