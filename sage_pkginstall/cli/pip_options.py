@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
+
+from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ _SHARED_VALUES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """A command line of pip taken apart.
 
     ``words`` are its arguments without the command, ``for_wheel`` those that ``pip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+
+from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 _KILO = 1000
 
 
-@dataclass(frozen=True)
-class Colours:
+class Colours(NamedTuple):
     """Colours text, or leaves it alone."""
 
     on: bool

@@ -100,9 +100,8 @@ def _change(
     come = {distribution.name for distribution in staged}
 
     def outdated() -> tuple[str, ...]:
-        had = package_distributions(Path(request.tree), request.package)
-        lacking = sorted(had.difference(come))
-        return tuple(one for one in lacking if not _is_installed(environment, one, stored))
+        lacking = package_distributions(Path(request.tree), request.package, besides=come)
+        return tuple(one for one in sorted(lacking) if not _is_installed(environment, one, stored))
 
     return Change(staged) if request.keep else Change(staged, outdated=outdated)
 

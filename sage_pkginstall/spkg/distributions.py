@@ -19,7 +19,7 @@ from sage_pkginstall.wheels.record_directory import SCRIPTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["REQUIREMENTS", "package_distributions", "stored_versions"]
@@ -29,10 +29,15 @@ _WHEEL = re.compile(r"[^-]+-[^-]+-.*\.whl")
 _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
 
 
-def package_distributions(tree: Path, package: str) -> frozenset[str]:
-    """Return the canonical names of the distributions that are ``package``'s alone."""
+def package_distributions(
+    tree: Path, package: str, besides: Collection[str] = ()
+) -> frozenset[str]:
+    """Return the canonical names of the distributions that are ``package``'s alone.
+
+    Those in ``besides`` are left out: if the package has no other, no other package is asked.
+    """
     scripts = tree / SCRIPTS
-    own = {*_required(scripts / package), *_listed(tree, package)}
+    own = {*_required(scripts / package), *_listed(tree, package)}.difference(besides)
     if not own:
         return frozenset()
     others = (path.parent for path in scripts.glob(f"*/{REQUIREMENTS}"))

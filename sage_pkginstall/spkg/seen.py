@@ -150,12 +150,11 @@ def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[t
         for stamp in sorted((tree / STAMPS).glob("*-*")):
             name = stamp.name.partition("-")[0]
             if name in wanted:
-                wheels = dict(_wheels(tree, name))
-                yield stamp.name, digest_of([_content(variables, tree, stamp), wheels])
+                yield stamp.name, _content(variables, tree, stamp)
 
 
-def _wheels(tree: Path, name: str) -> Iterator[tuple[str, str]]:
-    """Yield the wheels that a package left in the store, with their identities."""
+def _wheels(tree: Path, name: str) -> Iterator[Path]:
+    """Yield the wheels that a package left in the store."""
     requirements = tree / SCRIPTS / name / REQUIREMENTS
     if not requirements.exists():
         return
@@ -164,17 +163,17 @@ def _wheels(tree: Path, name: str) -> Iterator[tuple[str, str]]:
     for line in requirements.read_text(encoding="utf-8", errors="replace").splitlines():
         _, _, url = line.partition(" @ file://")
         if url:
-            wheel = Path(unquote(url))
-            yield wheel.name, identity_of_wheel(wheel)
+            yield Path(unquote(url))
 
 
 def _content(variables: Variables, tree: Path, stamp: Path) -> str:
-    """Return the hash of the files of a stamp that a build may look at.
+    """Return the hash of the files of a stamp that a build may look at, and of its wheels.
 
     It is remembered with their times and sizes.  The paths of the trees do not count.
     """
     files = [path for path in _files(stamp) if path.startswith(_USED)]
-    identity = [_identity(tree, path) for path in files]
+    wheels = list(_wheels(tree, stamp.name.partition("-")[0]))
+    identity = [_identity(tree, os.fspath(path)) for path in [*files, *map(str, wheels)]]
     known = cache_directory() / "prefixes" / f"{digest_of(os.fspath(stamp))[:32]}.json"
     try:
         remembered = json.loads(read_cached(known))
@@ -182,7 +181,9 @@ def _content(variables: Variables, tree: Path, stamp: Path) -> str:
             return str(remembered["content"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is hashed again
-    content = digest_of({path: _hash(variables, tree / path) for path in files})
+    hashes = {path: _hash(variables, tree / path) for path in files}
+    identities = {wheel.name: identity_of_wheel(wheel) for wheel in wheels}
+    content = digest_of([digest_of(hashes), identities])
     write_cached(known, json.dumps({"identity": identity, "content": content}).encode())
     return content
 

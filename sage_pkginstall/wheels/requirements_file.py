@@ -183,7 +183,7 @@ def _option_and_value(word: str) -> Iterator[str]:
 
 def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, int, str]]:
     """Yield (file, number, line) of a requirements file and those that it includes."""
-    if path.resolve() in above:
+    if above and path.resolve() in above:
         raise RequirementError(f"-r {path}", "the files include each other")
     try:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
