@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from email.parser import HeaderParser
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -24,6 +23,7 @@ from sage_pkginstall.builds.damage import DAMAGE
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.container import Limits, open_regular
+from sage_pkginstall.wheels.installed import parse_headers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ def find_wheel(
 
 def wheel_needs(wheel: StoredWheel) -> WheelNeeds:
     """Return what ``wheel`` requires, from its METADATA.  Raises WheelError."""
-    metadata = HeaderParser().parsestr(_metadata_text(wheel.path))
+    metadata = parse_headers(_metadata_text(wheel.path))
     try:
-        requires = tuple(map(Requirement, metadata.get_all("Requires-Dist", ())))
-        requires_python = SpecifierSet(metadata.get("Requires-Python", ""))
+        requires = tuple(map(Requirement, metadata.get("requires-dist", ())))
+        requires_python = SpecifierSet(metadata.get("requires-python", [""])[0])
     except (InvalidRequirement, InvalidSpecifier) as error:
         raise WheelError(wheel.path, f"METADATA has a bad requirement: {error}") from error
     return WheelNeeds(requires_python, requires)

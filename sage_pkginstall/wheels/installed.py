@@ -32,6 +32,7 @@ __all__ = [
     "installed_at",
     "installed_distributions",
     "is_info",
+    "parse_headers",
     "quick_name",
     "read_metadata",
 ]
@@ -202,9 +203,16 @@ def _linked_source(egg_link: Path) -> Path:
 def _headers(path: Path) -> dict[str, list[str]] | None:
     """Return the headers of a metadata file by lower-case name; None without a file."""
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        return parse_headers(path.read_bytes().decode("utf-8", "surrogateescape"))
     except OSError:
         return None
+
+
+def parse_headers(text: str) -> dict[str, list[str]]:
+    """Return the headers of core metadata by lower-case name, without the description.
+
+    `email.parser` does that, too, and takes a tenth of a short run to import.
+    """
     headers: dict[str, list[str]] = {}
     values: list[str] = []
     for line in text.splitlines():
