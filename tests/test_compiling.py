@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.wheels.compiling import Compilation
+from sage_pkginstall.wheels.compiling import Compilation, code_of
 from tests.trees import plant, tree
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     planted(tmp_path, 40)
     program = """
 import os, sys
-from sage_pkginstall.wheels.compiling import Compilation
+from sage_pkginstall.wheels.compiling import Compilation, code_of
 with Compilation(sys.argv[1], "/final", 3) as compilation:
     for source in sorted(os.listdir(sys.argv[1] + "/p0")):
         compilation.add(f"p0/{source}")
@@ -123,3 +123,30 @@ def test_an_error_is_told_at_once(tmp_path: Path) -> None:
         (tmp_path / directory / "__pycache__" / f"{name[:-3]}.{tag}.pyc").mkdir(parents=True)
     with pytest.raises(IsADirectoryError, match=r"\.pyc"):
         add_all(tmp_path, sources, pause=0.02)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_source_that_is_replaced_is_compiled_as_it_is_in_the_end(tmp_path: Path, jobs: int) -> None:
+    sources = planted(tmp_path, 30)
+    with Compilation(str(tmp_path), "/final", jobs) as compilation:
+        for source in sources:
+            compilation.add(source)
+        for source, text in ((sources[0], b"new = 1\n"), (sources[-1], b"no python\n")):
+            compilation.settle(source)
+            (tmp_path / source).unlink()
+            (tmp_path / source).write_bytes(text)
+            compilation.add(source)
+        written = compilation.finish()
+    assert len(written) == len(set(written)) == len(sources) - 1
+    assert b"new" in (tmp_path / code_of(sources[0])).read_bytes()
+    assert not (tmp_path / code_of(sources[-1])).exists()
+
+
+def test_settled_source_that_is_not_added_again_has_no_byte_code_of_ours(tmp_path: Path) -> None:
+    sources = planted(tmp_path, 3)
+    with Compilation(str(tmp_path), "/final", 2) as compilation:
+        for source in sources:
+            compilation.add(source)
+        compilation.settle("no/such/source.py")
+        compilation.settle(sources[1])
+        assert set(compilation.finish()) == {code_of(sources[0]), code_of(sources[2])}

@@ -19,7 +19,12 @@ from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
 from sage_pkginstall.wheels.packs import PackedFile, PackWriter, Piece, open_pack
-from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
+from sage_pkginstall.wheels.staging import (
+    StagedDistribution,
+    WheelRequest,
+    stage_wheel,
+    stage_wheels,
+)
 from tests.trees import Entry, modes, tree
 from tests.wheelmaker import make_wheel
 
@@ -80,6 +85,9 @@ class Noting:
         self.noted.append(source)
         self.compiler.add(source)
 
+    def settle(self, source: str) -> None:
+        self.compiler.settle(source)
+
     def finish(self) -> tuple[str, ...]:
         return self.compiler.finish()
 
@@ -89,6 +97,9 @@ class Refusing:
 
     def add(self, source: str) -> None:
         raise OSError(0, f"asked to compile {source}")
+
+    def settle(self, source: str) -> None:
+        pass
 
     def finish(self) -> tuple[str, ...]:
         return ()
@@ -381,3 +392,22 @@ def test_wheel_that_took_the_place_of_the_one_looked_up_is_not_kept_as_that(
     make_wheel(tmp_path / "other", "foo", "1.0", {"foo.py": ""}).replace(wheel)
     with WheelArchive.open(wheel) as archive:
         assert not looked_up.is_of(archive)
+
+
+def test_byte_code_of_a_file_that_another_wheel_replaced_is_not_kept(
+    tmp_path: Path, environment: Environment, cache: Path
+) -> None:
+    """All wheels of a call are compiled together, and the cache must not mix them up."""
+    files = {name: {"shared/part.py": f"name = {name!r}\n"} for name in ("one", "two")}
+    wheels = [make_wheel(tmp_path, name, "1.0", content) for name, content in files.items()]
+    requests = [WheelRequest(wheel) for wheel in wheels]
+    root = tmp_path / "both"
+    root.mkdir()
+    stage_wheels(requests, environment, root, compiler=staged_compiler, cache=cache)
+    for request, name in zip(requests, files, strict=True):
+        for attempt in ("first", "again"):
+            alone = tmp_path / f"{name}-{attempt}"
+            alone.mkdir()
+            staged = stage_wheel(request, environment, alone, compiler=staged_compiler, cache=cache)
+            (code,) = (path for path in staged.paths if path.endswith(".pyc"))
+            assert name.encode() in (alone / code).read_bytes()

@@ -17,7 +17,12 @@ import pytest
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import ConflictError, WheelError
 from sage_pkginstall.wheels.bytecode import staged_compiler
-from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest, stage_wheel
+from sage_pkginstall.wheels.staging import (
+    StagedDistribution,
+    WheelRequest,
+    stage_wheel,
+    stage_wheels,
+)
 from tests.trees import Link, modes, plant, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
 
@@ -311,3 +316,40 @@ def test_error_of_the_target_interpreter_is_told(
     gone = environment._replace(magic=b"\0\0\0\0", interpreter=tmp_path / "gone")
     with pytest.raises(OSError, match="gone"):
         stage(make_wheel(tmp_path, "foo", "1.0"), gone, root, compile_=True)
+
+
+def test_wheels_of_one_call_are_as_if_staged_one_by_one(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    """With paths of both, of equal and of other content, and what cannot be compiled."""
+    common = {"both/__init__.py": "# text\n", "both/same.py": "a = 1\n"}
+    contents = [
+        {**common, "both/other.py": "x = 1\n", "both/broken.py": "y = 1\n", "only1.py": "z = 1\n"},
+        {**common, "both/other.py": "x = 2\n", "both/broken.py": "y =\n", "only2.py": "z = 2\n"},
+    ]
+    names = ("one", "two")
+    wheels = [
+        make_wheel(tmp_path, name, "1.0", files)
+        for name, files in zip(names, contents, strict=True)
+    ]
+    told: list[WheelRequest] = []
+    requests = [WheelRequest(wheel) for wheel in wheels]
+    staged = stage_wheels(requests, environment, root, compiler=staged_compiler, told=told.append)
+    assert told == requests
+    assert staged[1].replaced == {f"{site(environment)}/both/{n}.py" for n in ("other", "broken")}
+    tag = environment.cache_tag
+    for one, only in zip(staged, ("only1", "only2"), strict=True):
+        code = {path for path in one.paths if path.endswith(".pyc")}
+        modules = ("both/__pycache__/__init__", "both/__pycache__/same", "both/__pycache__/other")
+        expected = (*modules, f"__pycache__/{only}")
+        assert code == {f"{site(environment)}/{module}.{tag}.pyc" for module in expected}
+        assert all((root / path).is_file() for path in one.paths)
+        assert {row[0] for row in record(root, one)} == {
+            os.path.relpath(path, f"{site(environment)}") for path in one.paths
+        }
+    for path in root.rglob("*.py"):
+        code_file = path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc"
+        if path.stem != "broken":
+            size = int.from_bytes(code_file.read_bytes()[12:16], "little")
+            seconds = int.from_bytes(code_file.read_bytes()[8:12], "little")
+            assert (size, seconds) == (path.stat().st_size, int(path.stat().st_mtime))

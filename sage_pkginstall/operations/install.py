@@ -9,11 +9,11 @@ from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.names import canonical_name
-from sage_pkginstall.wheels.staging import stage_wheel
+from sage_pkginstall.wheels.staging import stage_wheels
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Literal
 
     from sage_pkginstall.engine.tree import Tree
@@ -64,24 +64,17 @@ def install(
     """
     _refuse_twins(requests)
     with tree.workspace() as workspace:
-        staged = tuple(_stage(workspace, environment, requests, options))
+        staged = stage_wheels(
+            requests,
+            environment,
+            workspace.tree,
+            compiler=staged_compiler,
+            cache=cache_directory(),
+            told=lambda request: options.staged(request.path.name),
+        )
         missing = _unmet(environment, staged) if options.check_requirements else ()
         outcome = _bring_in(tree, workspace, environment, staged, options)
     return Installation(staged, outcome, missing)
-
-
-def _stage(
-    workspace: Workspace,
-    environment: Environment,
-    requests: Sequence[WheelRequest],
-    options: InstallOptions,
-) -> Iterator[StagedDistribution]:
-    cache = cache_directory()
-    for request in requests:
-        yield stage_wheel(
-            request, environment, workspace.tree, compiler=staged_compiler, cache=cache
-        )
-        options.staged(request.path.name)
 
 
 def _bring_in(

@@ -62,14 +62,11 @@ def _lay_out_wheels(job: Job) -> Path | None:
     if not wheels or job.environment is None or job.package.script("check") is None:
         return None
     from sage_pkginstall.wheels.bytecode import staged_compiler  # noqa: PLC0415
-    from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel  # noqa: PLC0415
+    from sage_pkginstall.wheels.staging import WheelRequest, stage_wheels  # noqa: PLC0415
 
     root = job.place.private_directory / "checked"
     delete_tree(root)
     root.mkdir()
-    for wheel in wheels:
-        request = WheelRequest(wheel.path, compile=False)
-        stage_wheel(
-            request, job.environment, root, compiler=staged_compiler, cache=cache_directory()
-        )
+    requests = (WheelRequest(wheel.path, compile=False) for wheel in wheels)
+    stage_wheels(requests, job.environment, root, compiler=staged_compiler, cache=cache_directory())
     return root

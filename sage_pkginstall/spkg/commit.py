@@ -196,17 +196,16 @@ def _stage_wheels(
     request: CommitRequest, environment: Environment, workspace: Workspace
 ) -> tuple[StagedDistribution, ...]:
     from sage_pkginstall.wheels.bytecode import staged_compiler  # noqa: PLC0415 -- Python only
-    from sage_pkginstall.wheels.staging import stage_wheel  # noqa: PLC0415
+    from sage_pkginstall.wheels.staging import stage_wheels  # noqa: PLC0415
 
-    return tuple(
-        stage_wheel(
-            _wheel_request(request, wheel, workspace),
-            environment,
-            workspace.tree,
-            compiler=staged_compiler,
-            cache=cache_directory(),
-        )
-        for wheel in queued_wheels(Path(request.private))
+    queued = queued_wheels(Path(request.private))
+    wheels = (_wheel_request(request, wheel, workspace) for wheel in queued)
+    return stage_wheels(
+        wheels,
+        environment,
+        workspace.tree,
+        compiler=staged_compiler,
+        cache=cache_directory(),
     )
 
 

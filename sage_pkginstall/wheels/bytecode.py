@@ -39,6 +39,9 @@ class SourceCompiler(Protocol):
     def add(self, source: str) -> None:
         """Have a source compiled, now or later; it must stay as it is until `finish` returned."""
 
+    def settle(self, source: str) -> None:
+        """Have nothing more to do with a source that is about to be replaced, if it was added."""
+
     def finish(self) -> tuple[str, ...]:
         """Return all byte-code that there is now of the sources.
 
@@ -101,6 +104,10 @@ class _TargetCompiler:
 
     def add(self, source: str) -> None:
         self._sources.append(source)
+
+    def settle(self, source: str) -> None:
+        if source in self._sources:
+            self._sources.remove(source)
 
     def finish(self) -> tuple[str, ...]:
         if not self._sources:

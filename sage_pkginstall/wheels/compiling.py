@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn
 
-__all__ = ["Compilation", "Task", "header_of", "make_directory", "write_new"]
+__all__ = ["Compilation", "Task", "code_of", "header_of", "make_directory", "write_new"]
 
 _CACHE_TAG = sys.implementation.cache_tag or ""
 
@@ -61,10 +61,10 @@ class Task:
         self.source = source
         self.final = final
         self.status = os.stat(source)
-        self.target = _target(source, tag)
+        self.target = code_of(source, tag)
 
 
-def _target(source: str, tag: str = _CACHE_TAG) -> str:
+def code_of(source: str, tag: str = _CACHE_TAG) -> str:
     """Return where the byte-code of a source goes.
 
     `importlib.util.cache_from_source` obeys PYTHONPYCACHEPREFIX, which is about another run.
@@ -91,6 +91,8 @@ class Compilation:
         self._written: list[str] = []
         self._directories: set[str] = set()
 
+    # `settle` is rare, so nothing is remembered for it: it waits for all there is.
+
     def __enter__(self) -> Compilation:  # noqa: PYI034 -- Self came with 3.11
         return self
 
@@ -106,7 +108,7 @@ class Compilation:
     def add(self, source: str) -> None:
         """Have a source compiled, now or later; it stays as it is until `finish` returned."""
         size = os.stat(self._root + source).st_size
-        directory = os.path.dirname(_target(source))
+        directory = os.path.dirname(code_of(source))
         if directory not in self._directories:
             make_directory(self._root + directory)
             self._directories.add(directory)
@@ -118,18 +120,23 @@ class Compilation:
             worker.start(self._workers)
         self._hand_out()
 
+    def settle(self, source: str) -> None:
+        """Have nothing more to do with ``source``, which is about to be replaced."""
+        if not source.endswith(".py"):
+            return
+        self._compile_waiting()
+        for worker in self._workers:
+            self._written += worker.idle()
+        if code_of(source) in self._written:
+            self._written.remove(code_of(source))
+
     def finish(self) -> tuple[str, ...]:
         """Compile the rest; return the files that are there now, relative to the root, sorted.
 
         What cannot be compiled has no byte-code, silently, as with pip.  Raises OSError
         where byte-code cannot be written.
         """
-        self._waiting.sort()  # the largest are taken first
-        with _compiling():
-            while self._waiting:
-                self._hand_out()
-                if self._waiting:
-                    self._compile(self._waiting.pop()[1])
+        self._compile_waiting()
         for worker in self._workers:
             self._written += worker.finish()
         empty = self._directories.difference(map(os.path.dirname, self._written))
@@ -137,9 +144,17 @@ class Compilation:
         self._written.sort()
         return tuple(self._written)
 
+    def _compile_waiting(self) -> None:
+        self._waiting.sort()  # the largest are taken first
+        with _compiling():
+            while self._waiting:
+                self._hand_out()
+                if self._waiting:
+                    self._compile(self._waiting.pop()[1])
+
     def _compile(self, source: str) -> None:
         if compile_one(Task(self._root + source, self._final + source)):
-            self._written.append(_target(source))
+            self._written.append(code_of(source))
 
     def _hand_out(self) -> None:
         for worker in self._workers:
@@ -211,6 +226,20 @@ class _Worker:
             return []
         return self.finish(said) if _FAILED in said else self._results(said)
 
+    def idle(self) -> list[str]:
+        """Wait until it has compiled all that it was handed; return what it has written."""
+        written: list[str] = []
+        while self._handed:
+            os.set_blocking(self.pipes[1], True)
+            try:
+                said = os.read(self.pipes[1], 2 * _AT_ONCE)
+            finally:
+                os.set_blocking(self.pipes[1], False)
+            if not said or _FAILED in said:
+                return written + self.finish(said)
+            written += self._results(said)
+        return written
+
     def finish(self, said: bytes = b"") -> list[str]:
         """Let it end; return what it has written.  ``said`` was read already.
 
@@ -235,7 +264,7 @@ class _Worker:
 
     def _results(self, said: bytes) -> list[str]:
         done = [(self._handed.popleft(), result) for result in said]
-        return [_target(source) for source, result in done if result == _COMPILED[0]]
+        return [code_of(source) for source, result in done if result == _COMPILED[0]]
 
     def kill(self) -> None:
         """End it at once."""

@@ -20,7 +20,7 @@ from sage_pkginstall.wheels.packs import PackedFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -68,6 +68,8 @@ class StagedRoot:
         self._descriptor = -1
         self._last: str | None = None
         self._entered: list[tuple[str, int]] = []  # name and descriptor, -1 if closed again
+        self.on_replaced: Callable[[str], object] = lambda _path: None
+        """Told of a path that others have staged, before it is taken away."""
 
     def open(self) -> None:
         """Open the root, which must be there; nothing is made before."""
@@ -92,6 +94,7 @@ class StagedRoot:
             try:
                 descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
             except FileExistsError:
+                self.on_replaced(path)
                 before = _take_away(name, parent)
                 descriptor = os.open(name, _NEW_FILE, mode, dir_fd=parent)
             try:

@@ -80,11 +80,14 @@ class StagedWheel:
         self._record = ""
         self.on_source: Callable[[str], object] = lambda _path: None
         """Told of each source that came out of the wheel (see `sources`) when it is there."""
+        self.on_replaced: Callable[[str], object] = lambda _path: None
+        """Told of a path that others have staged, before it is written over."""
         self.files: list[StagedFile] = []
         self.scripts: list[tuple[str, str]] = []
 
     def open(self) -> None:
         """Open the root of the staged tree."""
+        self._root.on_replaced = self.on_replaced
         self._root.open()
 
     def close(self) -> None:

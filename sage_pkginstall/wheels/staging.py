@@ -1,7 +1,7 @@
-"""A wheel, laid out in a staged tree as it shall lie in the prefix.
+"""Wheels, laid out in a staged tree as they shall lie in the prefix.
 
-Before: a staged tree, private to us.  After `stage_wheel`: the same with the files of one
-distribution, byte-code and RECORD included.  After an error: with some of them; the
+Before: a staged tree, private to us.  After `stage_wheels`: the same with the files of these
+distributions, byte-code and RECORDs included.  After an error: with some of them; the
 staged tree is to be thrown away, and nothing else has been written.
 """
 
@@ -12,19 +12,19 @@ import io
 import os
 
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.compiling import code_of
 from sage_pkginstall.wheels.fitness import check_fits
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
 from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import TypeAlias
 
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.archive import WheelArchive
     from sage_pkginstall.wheels.bytecode import SourceCompiler
     from sage_pkginstall.wheels.packed_wheel import PackedWheel
     from sage_pkginstall.wheels.packs import Pack
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     MakeCompiler: TypeAlias = Callable[[Path, Environment], AbstractContextManager[SourceCompiler]]
     """Makes what compiles in a staged tree: `sage_pkginstall.wheels.bytecode.staged_compiler`."""
 
-__all__ = ["StagedDistribution", "WheelRequest", "stage_wheel"]
+__all__ = ["StagedDistribution", "WheelRequest", "stage_wheel", "stage_wheels"]
 
 
 class WheelRequest(NamedTuple):
@@ -73,30 +73,193 @@ def stage_wheel(
     compiler: MakeCompiler,
     cache: Path | None = None,
 ) -> StagedDistribution:
-    """Lay the wheel out below ``root``, compile it and write its RECORD.
+    """Lay the wheel out below ``root``, compile it and write its RECORD; see `stage_wheels`."""
+    (staged,) = stage_wheels([request], environment, root, compiler=compiler, cache=cache)
+    return staged
 
-    What an earlier call kept in ``cache`` is not inflated and compiled again.  Raises
-    WheelError for a wheel that is none, is damaged or does not fit, before anything is
-    written wherever that can be known; ConflictError where something else in the staged
-    tree is in the way.
+
+def stage_wheels(  # noqa: PLR0913 -- what, where, by what means, and who is told
+    requests: Iterable[WheelRequest],
+    environment: Environment,
+    root: Path,
+    *,
+    compiler: MakeCompiler,
+    cache: Path | None = None,
+    told: Callable[[WheelRequest], object] = lambda _request: None,
+) -> tuple[StagedDistribution, ...]:
+    """Lay the wheels out below ``root``, compile them and write their RECORDs.
+
+    While one is laid out those before it are compiled; RECORD lists byte-code, so all RECORDs
+    come last.  What an earlier call kept in ``cache`` is not inflated and compiled again.
+    ``told`` is called when a wheel is laid out.  Raises WheelError for a wheel that is none, is
+    damaged or does not fit, before anything of it is written wherever that can be known;
+    ConflictError where something else in the staged tree is in the way.
     """
-    packs = _packs(cache, request.path)
-    packed = packs.find() if packs else None
-    if packed is None:
-        return _stage_archive(request, environment, root, packs, compiler)
-    with contextlib.closing(packed):
-        check_fits(request.path, packed.needs, environment)
-        with (
-            _staged(packed.identity, environment, root) as staged,
-            _compiling(request, environment, staged, packs, compiler) as compiled,
-        ):
-            packed.lay(staged, os.fspath(environment.interpreter))
-            info = packed.identity.dist_info_dir
-            for name, content in _additional_metadata(request).items():
-                stream = io.BytesIO(content)
-                staged.add_file(packed.root_scheme, f"{info}/{name}", stream, executable=False)
-            staged.set_record(packed.root_scheme, f"{info}/RECORD")
-            return _finished(staged, compiled(), packed)
+    with contextlib.ExitStack() as compiling:
+        staging = _Staging(
+            environment, root, cache, lambda: compiling.enter_context(compiler(root, environment))
+        )
+        for request in requests:
+            staging.lay_out(request)
+            told(request)
+        staging.finish_compiling()
+    return tuple(map(staging.finished, staging.laid))
+
+
+class _Laid(NamedTuple):
+    """A wheel that is laid out; its RECORD, and byte-code of it, are still to come.
+
+    ``code`` is the byte-code that came out of a pack, None if there was no pack.
+    """
+
+    request: WheelRequest
+    staged: StagedWheel
+    identity: WheelIdentity
+    version: str
+    requires: tuple[str, ...]
+    packs: WheelPacks | None
+    code: Sequence[str] | None
+
+
+class _Staging:
+    """Lays wheels out in one staged tree, and has all compiled by one compiler.
+
+    ``start_compiler`` makes that when it is needed.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        root: Path,
+        cache: Path | None,
+        start_compiler: Callable[[], SourceCompiler],
+    ) -> None:
+        self._environment = environment
+        self._interpreter = os.fspath(environment.interpreter)
+        self._root = root
+        self._cache = cache
+        self._start_compiler = start_compiler
+        self._compiler: SourceCompiler | None = None
+        self._made: frozenset[str] = frozenset()
+        self.laid: list[_Laid] = []
+
+    def lay_out(self, request: WheelRequest) -> None:
+        """Write the files of a wheel, and the byte-code that is known of it."""
+        packs = _packs(self._cache, request.path)
+        packed = packs.find() if packs else None
+        if packs and packed:
+            self.laid.append(self._lay_packed(request, packed, packs))
+        else:
+            self.laid.append(self._lay_archive(request, packs))
+
+    def _lay_packed(self, request: WheelRequest, packed: PackedWheel, packs: WheelPacks) -> _Laid:
+        with contextlib.closing(packed):
+            check_fits(request.path, packed.needs, self._environment)
+            with self._staged(request, packed.identity, packs) as (staged, code):
+                packed.lay(staged, self._interpreter)
+                info = packed.identity.dist_info_dir
+                for name, content in _additional_metadata(request).items():
+                    stream = io.BytesIO(content)
+                    staged.add_file(packed.root_scheme, f"{info}/{name}", stream, executable=False)
+                staged.set_record(packed.root_scheme, f"{info}/RECORD")
+                laid = self._laid_code(code, staged)
+            facts = packed.identity, packed.version, packed.requires
+            return _Laid(request, staged, *facts, packs, laid)
+
+    def _lay_archive(self, request: WheelRequest, packs: WheelPacks | None) -> _Laid:
+        import installer  # noqa: PLC0415 -- a packed wheel needs none of these
+
+        from sage_pkginstall.wheels.archive import WheelArchive  # noqa: PLC0415
+        from sage_pkginstall.wheels.destination import StagedDestination  # noqa: PLC0415
+
+        with WheelArchive.open(request.path) as archive:
+            check_fits(request.path, archive.needs, self._environment)
+            if packs and not packs.is_of(archive):
+                packs = None
+            with self._staged(request, archive.identity, packs) as (staged, code):
+                destination = StagedDestination(staged, self._interpreter)
+                keeping = packs.keeping(archive, staged, self._interpreter) if packs else None
+                with keeping or contextlib.nullcontext():
+                    installer.install(archive, destination, _additional_metadata(request))
+                laid = self._laid_code(code, staged)
+            facts = archive.identity, archive.version, archive.requires
+            return _Laid(request, staged, *facts, packs, laid)
+
+    @contextlib.contextmanager
+    def _staged(
+        self, request: WheelRequest, identity: WheelIdentity, packs: WheelPacks | None
+    ) -> Iterator[tuple[StagedWheel, Pack | None]]:
+        """Give a wheel that can be written, and the pack of its byte-code.
+
+        Without a pack each source is handed to the compiler as soon as it is there.
+        """
+        staged = StagedWheel(identity, self._environment, self._root)
+        with contextlib.ExitStack() as stack:
+            pack = None
+            if request.compile:
+                pack = packs.find_code(self._environment) if packs else None
+                compiler = self._compiler = self._compiler or self._start_compiler()
+                staged.on_replaced = compiler.settle
+                if pack is None:
+                    staged.on_source = compiler.add
+                else:
+                    stack.callback(pack.close)
+            stack.callback(staged.close)
+            staged.open()
+            yield staged, pack
+
+    def _laid_code(self, pack: Pack | None, staged: StagedWheel) -> Sequence[str] | None:
+        """Write the byte-code that is in a pack; have the other sources compiled."""
+        if pack is None:
+            return None
+        from sage_pkginstall.wheels.packed_code import lay_code  # noqa: PLC0415
+
+        laid, rest = lay_code(pack, staged, self._environment)
+        assert self._compiler is not None  # who has a pack wants byte-code
+        for source in rest:
+            self._compiler.add(source)
+        return laid
+
+    def finish_compiling(self) -> None:
+        """Have all byte-code made."""
+        if self._compiler is not None:
+            self._made = frozenset(self._compiler.finish())
+
+    def finished(self, laid: _Laid) -> StagedDistribution:
+        """Write the RECORD of a wheel, and keep byte-code that was made of it."""
+        compiled: list[str] = []
+        if laid.request.compile:
+            targets = (code_of(s, self._environment.cache_tag) for s in laid.staged.sources)
+            compiled = [target for target in targets if target in self._made]
+            self._keep_code(laid, compiled)
+        compiled = sorted({*compiled, *(laid.code or ())})
+        laid.staged.open()
+        try:
+            laid.staged.write_record(compiled)
+        finally:
+            laid.staged.close()
+        return StagedDistribution(
+            name=laid.identity.name,
+            version=laid.version,
+            info=laid.staged.info,
+            paths=laid.staged.paths | frozenset(compiled),
+            requires=laid.requires,
+            replaced=laid.staged.replaced,
+        )
+
+    def _keep_code(self, laid: _Laid, compiled: Sequence[str]) -> None:
+        """Keep byte-code of a wheel, unless another wheel's may lie in its place."""
+        packs, staged = laid.packs, laid.staged
+        if packs is None or laid.code is not None or not staged.sources:
+            return
+        if any(not one.staged.replaced.isdisjoint(staged.paths) for one in self.laid):
+            return
+        from sage_pkginstall.wheels.packed_code import take_code  # noqa: PLC0415
+
+        environment = self._environment
+        packs.keep_code(
+            environment, lambda writer: take_code(writer, staged, compiled, environment)
+        )
 
 
 def _packs(cache: Path | None, wheel: Path) -> WheelPacks | None:
@@ -106,110 +269,6 @@ def _packs(cache: Path | None, wheel: Path) -> WheelPacks | None:
         return WheelPacks(cache, wheel)
     except OSError:
         return None  # there is no such wheel, or it is a pipe: opening the archive says so
-
-
-@contextlib.contextmanager
-def _staged(identity: WheelIdentity, environment: Environment, root: Path) -> Iterator[StagedWheel]:
-    staged = StagedWheel(identity, environment, root)
-    staged.open()
-    try:
-        yield staged
-    finally:
-        staged.close()
-
-
-def _stage_archive(
-    request: WheelRequest,
-    environment: Environment,
-    root: Path,
-    packs: WheelPacks | None,
-    compiler: MakeCompiler,
-) -> StagedDistribution:
-    import installer  # noqa: PLC0415 -- a packed wheel needs none of these
-
-    from sage_pkginstall.wheels.archive import WheelArchive  # noqa: PLC0415
-    from sage_pkginstall.wheels.destination import StagedDestination  # noqa: PLC0415
-
-    interpreter = os.fspath(environment.interpreter)
-    with WheelArchive.open(request.path) as archive:
-        check_fits(request.path, archive.needs, environment)
-        if packs and not packs.is_of(archive):
-            packs = None
-        with (
-            _staged(archive.identity, environment, root) as staged,
-            _compiling(request, environment, staged, packs, compiler) as compiled,
-        ):
-            destination = StagedDestination(staged, interpreter)
-            keeping = packs.keeping(archive, staged, interpreter) if packs else None
-            with keeping or contextlib.nullcontext():
-                installer.install(archive, destination, _additional_metadata(request))
-            return _finished(staged, compiled(), archive)
-
-
-@contextlib.contextmanager
-def _compiling(
-    request: WheelRequest,
-    environment: Environment,
-    staged: StagedWheel,
-    packs: WheelPacks | None,
-    make_compiler: MakeCompiler,
-) -> Iterator[Callable[[], Sequence[str]]]:
-    """Give what returns all byte-code of the wheel that is laid out meanwhile.
-
-    It comes out of a pack, or is compiled as soon as its source is there.
-    """
-    if not request.compile:
-        yield tuple
-        return
-    pack = packs.find_code(environment) if packs else None
-    with make_compiler(staged.place(""), environment) as compiler:
-        if pack is None:
-            staged.on_source = compiler.add
-            yield lambda: _compiled(compiler, environment, staged, packs)
-        else:
-            with contextlib.closing(pack):
-                yield lambda: _unpacked(pack, compiler, environment, staged)
-
-
-def _compiled(
-    compiler: SourceCompiler,
-    environment: Environment,
-    staged: StagedWheel,
-    packs: WheelPacks | None,
-) -> Sequence[str]:
-    compiled = compiler.finish()
-    if packs and staged.sources:
-        from sage_pkginstall.wheels.packed_code import take_code  # noqa: PLC0415
-
-        packs.keep_code(
-            environment, lambda writer: take_code(writer, staged, compiled, environment)
-        )
-    return compiled
-
-
-def _unpacked(
-    pack: Pack, compiler: SourceCompiler, environment: Environment, staged: StagedWheel
-) -> Sequence[str]:
-    from sage_pkginstall.wheels.packed_code import lay_code  # noqa: PLC0415
-
-    laid, rest = lay_code(pack, staged, environment)
-    for source in rest:
-        compiler.add(source)
-    return (*laid, *compiler.finish())
-
-
-def _finished(
-    staged: StagedWheel, compiled: Sequence[str], wheel: WheelArchive | PackedWheel
-) -> StagedDistribution:
-    staged.write_record(compiled)
-    return StagedDistribution(
-        name=wheel.identity.name,
-        version=wheel.version,
-        info=staged.info,
-        paths=staged.paths | frozenset(compiled),
-        requires=wheel.requires,
-        replaced=staged.replaced,
-    )
 
 
 def _additional_metadata(request: WheelRequest) -> dict[str, bytes]:
