@@ -8,9 +8,12 @@ import subprocess
 import sys
 import venv as stdlib_venv
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+
+from sage_pkginstall.environment import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +32,20 @@ sys.exit(main())"""
 CI = bool(os.environ.get("CI"))
 MACHINE = {
     name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "UV_", "HOME"))
+}
+
+PYPY_MARKERS = {
+    "implementation_name": "pypy",
+    "implementation_version": "7.3.11",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "PyPy",
+    "platform_release": "6.1",
+    "platform_system": "Linux",
+    "platform_version": "#1",
+    "python_full_version": "3.9.16",
+    "python_version": "3.9",
+    "sys_platform": "linux",
 }
 
 
@@ -130,3 +147,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if missing:
             reason = f"needs {', '.join(missing)}; see tests/setup-debian"
             (pytest.fail if CI and sys.platform == "linux" else pytest.skip)(reason)
+
+
+@pytest.fixture
+def pypy() -> Environment:
+    """A target that is surely not the running Python."""
+    return Environment(
+        prefix=Path("/prefix"),
+        interpreter=Path("/prefix/bin/python3"),
+        schemes=MappingProxyType({}),
+        implementation="pypy",
+        version="3.9.16",
+        cache_tag="pypy39",
+        magic=b"P\x01\r\n",
+        tags=(),
+        markers=MappingProxyType(PYPY_MARKERS),
+        externally_managed=None,
+    )

@@ -1,22 +1,21 @@
-"""Requirements that are met or not, and files that list them."""
+"""Lines that name a requirement, and files of them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.environment import Environment
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.wheels.requirements import (
     RequirementLine,
     parse_requirement_line,
     requirement_name,
-    unmet,
-    unmet_by,
 )
 from sage_pkginstall.wheels.requirements_file import (
     names_only,
@@ -24,110 +23,10 @@ from sage_pkginstall.wheels.requirements_file import (
     search_options,
     unnamed_lines,
 )
+from tests.conftest import ROOT
 
-MARKERS = {
-    "implementation_name": "pypy",
-    "implementation_version": "7.3.11",
-    "os_name": "posix",
-    "platform_machine": "x86_64",
-    "platform_python_implementation": "PyPy",
-    "platform_release": "6.1",
-    "platform_system": "Linux",
-    "platform_version": "#1",
-    "python_full_version": "3.9.16",
-    "python_version": "3.9",
-    "sys_platform": "linux",
-}
-
-
-@pytest.fixture
-def pypy() -> Environment:
-    """A target that is surely not the running Python."""
-    return Environment(
-        prefix=Path("/prefix"),
-        interpreter=Path("/prefix/bin/python3"),
-        schemes=MappingProxyType({}),
-        implementation="pypy",
-        version="3.9.16",
-        cache_tag="pypy39",
-        magic=b"P\x01\r\n",
-        tags=(),
-        markers=MappingProxyType(MARKERS),
-        externally_managed=None,
-    )
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "foo",
-        "Foo",
-        "foo>=1",
-        "foo (>=1.0,<2)",
-        "foo[extra]>=1; python_version > '3'",
-        "missing; python_version >= '3.10'",
-        "missing; implementation_name == 'cpython'",
-        "missing; extra == 'test'",
-        "backports.ssl_match-hostname==3.5.0.1",
-        "pre>=2.0a1",
-        "pre",
-        "pre<3",
-        "local==1.0",
-        "foo @ https://example.org/foo.zip",
-        "odd",
-    ],
-)
-def test_met(pypy: Environment, line: str) -> None:
-    assert unmet([line], pypy, INSTALLED) == ()
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "missing",
-        "foo>=2",
-        "foo!=1.5",
-        "missing; python_version < '3.10'",
-        "missing; platform_python_implementation == 'PyPy'",
-        "missing; extra == 'test' or os_name == 'posix'",
-        "pre>=2.0",
-        "odd>=1",
-        "what is this?",
-        "",
-    ],
-)
-def test_unmet(pypy: Environment, line: str) -> None:
-    assert unmet([line], pypy, INSTALLED) == (line,)
-
-
-INSTALLED = {
-    "foo": "1.5",
-    "backports-ssl-match-hostname": "3.5.0.1",
-    "pre": "2.0b3",
-    "local": "1.0+cuda",
-    "odd": "",
-}
-
-
-def test_unmet_tells_what_is_there_instead(pypy: Environment) -> None:
-    requires = ["a>=9", "absent", "a>=9; python_version>'3'", "a>=9", "?"]
-    assert list(map(str, unmet_by("foo", requires, pypy, {"a": "1.5"}))) == [
-        "foo needs a>=9, but version 1.5 is installed",
-        "foo needs absent, which is not installed",
-        "foo needs a>=9; python_version>'3', but version 1.5 is installed",
-        "foo needs ?, which is not installed",
-    ]
-
-
-def test_unmet_keeps_order_and_text(pypy: Environment) -> None:
-    requires = ["b (>=9)", "foo", "a"]
-    assert unmet(requires, pypy, INSTALLED) == ("b (>=9)", "a")
-
-
-def test_extras_count_only_if_they_are_asked_for(pypy: Environment) -> None:
-    requires = ["a; extra == 'test'", "b; extra == 'doc'", "c"]
-    assert unmet(requires, pypy, {}) == ("c",)
-    assert unmet(requires, pypy, {}, extras=["test"]) == ("a; extra == 'test'", "c")
+if TYPE_CHECKING:
+    from sage_pkginstall.environment import Environment
 
 
 def listing(path: Path, text: str) -> tuple[tuple[str, Path | None], ...]:
@@ -354,6 +253,21 @@ def test_requirement_name(line: str, name: str) -> None:
 def test_requirement_name_refuses_what_has_none() -> None:
     with pytest.raises(RequirementError):
         requirement_name("==1")
+
+
+def test_names_and_wheels_are_read_without_packaging(tmp_path: Path) -> None:
+    path = tmp_path / "spkg-requirements.txt"
+    path.write_text("foo @ file:///store/foo-1.0-py3-none-any.whl\nBar_bar\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from pathlib import Path;"
+        "from sage_pkginstall.wheels.requirements_file import *;"
+        "lines = parse_requirements_file(Path(sys.argv[2]));"
+        "assert names_only(Path(sys.argv[2])) == tuple(line.name for line in lines);"
+        "assert all(line.applies(None) for line in lines);"
+        "assert 'packaging' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code, ROOT, path], check=True)
 
 
 def test_search_options_are_those_of_all_files(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
-    from sage_pkginstall.wheels.requirements import Unmet
     from sage_pkginstall.wheels.staging import StagedDistribution, WheelRequest
+    from sage_pkginstall.wheels.unmet import Unmet
 
 __all__ = ["InstallOptions", "Installation", "install"]
 
@@ -96,7 +96,7 @@ def _unmet(environment: Environment, staged: tuple[StagedDistribution, ...]) -> 
     """Return the requirements that are not met."""
     if not any(s.requires for s in staged):
         return ()
-    from sage_pkginstall.wheels.requirements import unmet_by  # noqa: PLC0415 - costs 10 ms
+    from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415 - not without any
 
     installed = {i.canonical: i.version for i in installed_distributions(environment)}
     installed.update((s.name, s.version) for s in staged)

@@ -280,7 +280,7 @@ def _unmet(
     if environment is None or not any(one.requires for one in distributions):
         return
     from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
-    from sage_pkginstall.wheels.requirements import unmet_by  # noqa: PLC0415
+    from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415
 
     versions = {one.canonical: one.version for one in installed_distributions(environment)}
     for one in distributions:

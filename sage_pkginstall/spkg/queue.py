@@ -81,7 +81,7 @@ def queued_wheels(directory: Path) -> tuple[QueuedWheel, ...]:
         raise RecordError(path, error.strerror or str(error)) from error
     except ValueError as error:
         raise RecordError(path, f"it is not ASCII: {error}") from error
-    from packaging.utils import canonicalize_name  # noqa: PLC0415 -- not to queue a wheel
+    from sage_pkginstall.wheels.names import canonical_name  # noqa: PLC0415 -- not to queue a wheel
 
     found: dict[str, QueuedWheel] = {}
     for line in lines:
@@ -90,7 +90,7 @@ def queued_wheels(directory: Path) -> tuple[QueuedWheel, ...]:
             wheel = QueuedWheel(Path(document["wheel"]), tuple(map(str, document["options"])))
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(path, f"it has a line that is none of ours: {line}") from error
-        name = canonicalize_name(wheel.path.name.partition("-")[0])
+        name = canonical_name(wheel.path.name.partition("-")[0])
         found.pop(name, None)
         found[name] = wheel
     return tuple(found.values())

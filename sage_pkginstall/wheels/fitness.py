@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.plain_versions import allowed_by, plain_comparisons
 from sage_pkginstall.wheels.refusal import quoted
 
 TYPE_CHECKING = False
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Needs", "check_fits", "python_fits"]
 
 _SHOWN = 4
-_RELEASE = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4})*")
-_PLAIN = re.compile(rf"\s*(>=|<=|!=|==|>|<)\s*({_RELEASE.pattern})(\.\*)?\s*")
 
 
 class Needs(NamedTuple):
@@ -59,42 +57,14 @@ def _check_nameable(wheel: Path, interpreter: str) -> None:
 
 
 def python_fits(requires: str, version: str) -> bool:
-    """Tell whether Python ``version`` is one of those that Requires-Python allows.
-
-    Nearly all wheels compare plain release numbers; the rest is for ``packaging``, which
-    takes as long to import as a small wheel to be staged (PEP 440).
-    """
-    clauses = [_PLAIN.fullmatch(clause) for clause in requires.split(",")]
-    if _RELEASE.fullmatch(version) and all(clauses):
-        answers = [_compare(version, *clause.groups()) for clause in clauses if clause]
-        if None not in answers:
-            return all(answers)
-    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- see above
+    """Tell whether Python ``version`` is one of those that Requires-Python allows (PEP 440)."""
+    comparisons = plain_comparisons(requires)
+    fits = None if comparisons is None else allowed_by(comparisons, version)
+    if fits is not None:
+        return fits
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 -- seldom needed
 
     try:
         return SpecifierSet(requires).contains(version, prereleases=True)
     except ValueError:
         return True  # pip, too: old wheels have ">=3.6.*"
-
-
-def _compare(version: str, operator: str, other: str, star: str | None) -> bool | None:
-    """Compare release numbers; None for what only ``packaging`` knows."""
-    left, right = _numbers(version), _numbers(other)
-    if star is not None:
-        if operator not in {"==", "!="}:
-            return None
-        left = left[: len(right)]
-    length = max(len(left), len(right))
-    left, right = (numbers + [0] * (length - len(numbers)) for numbers in (left, right))
-    return {
-        "==": left == right,
-        "!=": left != right,
-        ">=": left >= right,
-        "<=": left <= right,
-        ">": left > right,
-        "<": left < right,
-    }[operator]
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in version.split(".")]

@@ -1,4 +1,4 @@
-"""Requirements: those of wheels against what is installed, and lines that name one.
+"""Lines that name a requirement.
 
 Of pip's lines (https://pip.pypa.io/en/stable/reference/requirements-file-format/) this
 understands what needs no index:
@@ -8,19 +8,15 @@ understands what needs no index:
     NAME, NAME==1.0; MARKER              a name, where no wheel is needed
 
 A marker and ``--hash`` may follow each; any other option and any other URL is refused.
-Files of such lines: see `requirements_file`.
+Files of such lines: see `requirements_file`.  The lines that we write ourselves are names
+and wheels alone; ``packaging``, which is slow to import, reads the others.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
-
-from packaging.markers import InvalidMarker, Marker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion
 
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.values import NamedTuple
@@ -28,19 +24,14 @@ from sage_pkginstall.wheels.names import canonical_name, is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from sage_pkginstall.environment import Environment
 
 __all__ = [
     "DIRECT",
     "RequirementLine",
-    "Unmet",
     "is_place",
     "parse_requirement_line",
     "requirement_name",
-    "unmet",
-    "unmet_by",
 ]
 
 DIRECT = re.compile(r"(?P<name>[^@\[\s]+)\s*(?:\[[^\]]*\])?\s*@\s*(?P<url>.+)", re.DOTALL)
@@ -61,7 +52,11 @@ class RequirementLine(NamedTuple):
 
     def applies(self, environment: Environment) -> bool:
         """Tell whether the marker, if there is one, holds in the target."""
-        return self.marker is None or _holds(Marker(self.marker), environment, ())
+        if self.marker is None:
+            return True
+        from packaging.markers import Marker  # noqa: PLC0415 -- slow
+
+        return Marker(self.marker).evaluate({**environment.markers, "extra": ""})
 
     def verified_wheel(self) -> Path:
         """Return the wheel, which has one of the line's hashes if it gives any.
@@ -74,78 +69,6 @@ class RequirementLine(NamedTuple):
         if self.hashes and not any(_digest(self.wheel, a) == value for a, value in self.hashes):
             raise RequirementError(self.text, f"{self.wheel} has none of the hashes given")
         return self.wheel
-
-
-# Requirements of wheels
-
-
-class Unmet(NamedTuple):
-    """A requirement of distribution ``name`` that is not met; ``found`` is the version there is."""
-
-    name: str
-    requirement: str
-    found: str | None
-
-    def __str__(self) -> str:
-        if self.found is None:
-            return f"{self.name} needs {self.requirement}, which is not installed"
-        return f"{self.name} needs {self.requirement}, but version {self.found} is installed"
-
-
-def unmet_by(
-    name: str, requires: Iterable[str], environment: Environment, installed: Mapping[str, str]
-) -> Iterator[Unmet]:
-    """Yield each requirement of distribution ``name`` that is not met, once; see `unmet`."""
-    for line in dict.fromkeys(unmet(requires, environment, installed)):
-        found = None
-        with contextlib.suppress(InvalidRequirement):
-            found = installed.get(canonical_name(Requirement(line).name))
-        yield Unmet(name, line, found)
-
-
-def unmet(
-    requires: Iterable[str],
-    environment: Environment,
-    installed: Mapping[str, str],
-    *,
-    extras: Iterable[str] = (),
-) -> tuple[str, ...]:
-    """Return the lines of ``requires`` that are not met, as they stand there.
-
-    ``installed`` has versions by canonical names.  Markers are those of the target;
-    requirements of extras count only for ``extras``.  Pre-releases meet a requirement.
-    What cannot be read is not met.
-    """
-    wanted = tuple(extras)
-    return tuple(line for line in requires if not _is_met(line, environment, installed, wanted))
-
-
-def _is_met(
-    line: str, environment: Environment, installed: Mapping[str, str], extras: tuple[str, ...]
-) -> bool:
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement:
-        return False
-    if requirement.marker and not _holds(requirement.marker, environment, extras):
-        return True
-    version = installed.get(canonical_name(requirement.name))
-    if version is None:
-        return False
-    if not requirement.specifier:
-        return True
-    try:
-        return requirement.specifier.contains(version, prereleases=True)
-    except InvalidVersion:
-        return False
-
-
-def _holds(marker: Marker, environment: Environment, extras: tuple[str, ...]) -> bool:
-    facts = dict(environment.markers)
-    return any(marker.evaluate({**facts, "extra": extra}) for extra in ("", *extras))
-
-
-# Lines
 
 
 def requirement_name(line: str) -> str:
@@ -190,6 +113,10 @@ def is_place(text: str) -> bool:
 
 
 def _named(text: str, rest: str, hashes: tuple[tuple[str, str], ...]) -> RequirementLine:
+    if is_name(rest):
+        return RequirementLine(text, canonical_name(rest), hashes=hashes)
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 -- slow
+
     try:
         requirement = Requirement(rest)
     except InvalidRequirement as error:
@@ -203,6 +130,8 @@ def _split_marker(text: str, url: str) -> tuple[str, str | None]:
     place, *markers = _MARKER.split(url, maxsplit=1)
     if not markers:
         return place.strip(), None
+    from packaging.markers import InvalidMarker, Marker  # noqa: PLC0415 -- slow
+
     try:
         return place.strip(), str(Marker(markers[0].strip()))
     except InvalidMarker as error:

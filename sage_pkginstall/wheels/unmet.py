@@ -1,0 +1,223 @@
+"""Requirements of wheels that an environment does not meet.
+
+Nearly all are plain, and answered here: a name, extras, specifiers of release numbers, and a
+marker of comparisons joined by ``and``:
+
+    Foo.Bar[baz] (>=1.0, <2); python_version >= "3.9" and sys_platform != 'win32'
+
+All others are for ``packaging``, which takes as long to import as a small wheel to be
+installed; below, `None` stands for them.  Either way the answer is that of ``packaging``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.names import canonical_name, is_name
+from sage_pkginstall.wheels.plain_versions import Comparison, allowed_by, plain_comparisons
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.markers import Marker
+
+    from sage_pkginstall.environment import Environment
+
+__all__ = ["Unmet", "plainly_met", "unmet", "unmet_by"]
+
+_PLAIN = re.compile(
+    r"[ \t]*([A-Za-z0-9._-]+)[ \t]*(?:\[([^][]*)\][ \t]*)?"
+    r"(?:([<>=!~][^()]*)|\(([^()]*)\)[ \t]*)?"
+)
+"""``NAME [EXTRAS] SPECIFIERS``, or ``(SPECIFIERS)``"""
+_GROUP = re.compile(r"\A[ \t]*\(([^()]*)\)(?= and )")
+"""Builders add ``and extra == "NAME"`` to a marker, which they put into parentheses."""
+_CLAUSE = re.compile(
+    r"[ \t]*([a-z_]+)[ \t]*(>=|<=|!=|==|~=|>|<)[ \t]*"
+    r"""(?:'([A-Za-z0-9_.*-]+)'|"([A-Za-z0-9_.*-]+)")[ \t]*"""
+)
+_WORD = re.compile(r"(?![Vv][0-9])[A-Za-z_][A-Za-z0-9_.-]*")
+"""A literal that can be no version, and is compared letter by letter."""
+_VERSIONS = frozenset(("python_version", "python_full_version"))
+_WORDS = frozenset(
+    (
+        "extra",
+        "implementation_name",
+        "os_name",
+        "platform_machine",
+        "platform_python_implementation",
+        "platform_system",
+        "sys_platform",
+    )
+)
+
+
+class Unmet(NamedTuple):
+    """A requirement of distribution ``name`` that is not met; ``found`` is the version there is."""
+
+    name: str
+    requirement: str
+    found: str | None
+
+    def __str__(self) -> str:
+        if self.found is None:
+            return f"{self.name} needs {self.requirement}, which is not installed"
+        return f"{self.name} needs {self.requirement}, but version {self.found} is installed"
+
+
+def unmet_by(
+    name: str, requires: Iterable[str], environment: Environment, installed: Mapping[str, str]
+) -> Iterator[Unmet]:
+    """Yield each requirement of distribution ``name`` that is not met, once; see `unmet`."""
+    for line in dict.fromkeys(unmet(requires, environment, installed)):
+        required = _name(line)
+        yield Unmet(name, line, None if required is None else installed.get(required))
+
+
+def unmet(
+    requires: Iterable[str],
+    environment: Environment,
+    installed: Mapping[str, str],
+    *,
+    extras: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """Return the lines of ``requires`` that are not met, as they stand there.
+
+    ``installed`` has versions by canonical names.  Markers are those of the target;
+    requirements of extras count only for ``extras``.  Pre-releases meet a requirement.
+    What cannot be read is not met.
+    """
+    wanted = tuple(extras)
+    return tuple(line for line in requires if not _is_met(line, environment, installed, wanted))
+
+
+def _is_met(
+    line: str, environment: Environment, installed: Mapping[str, str], extras: tuple[str, ...]
+) -> bool:
+    answer = None if extras else plainly_met(line, environment.markers, installed)
+    return _packaging_says(line, environment, installed, extras) if answer is None else answer
+
+
+def _packaging_says(
+    line: str, environment: Environment, installed: Mapping[str, str], extras: tuple[str, ...]
+) -> bool:
+    """Tell what ``packaging`` says, which understands all requirements."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 -- slow
+    from packaging.version import InvalidVersion  # noqa: PLC0415 -- slow
+
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement:
+        return False
+    if requirement.marker and not _holds(requirement.marker, environment, extras):
+        return True
+    version = installed.get(canonical_name(requirement.name))
+    if version is None:
+        return False
+    if not requirement.specifier:
+        return True
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
+
+
+def _holds(marker: Marker, environment: Environment, extras: tuple[str, ...]) -> bool:
+    facts = dict(environment.markers)
+    return any(marker.evaluate({**facts, "extra": extra}) for extra in ("", *extras))
+
+
+def _name(line: str) -> str | None:
+    """Return the canonical name of what is required; None if the line cannot be read."""
+    plain = _Requirement.parse(line)
+    if plain is not None:
+        return plain.name
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 -- slow
+
+    try:
+        return canonical_name(Requirement(line).name)
+    except InvalidRequirement:
+        return None
+
+
+# Plain ones
+
+
+def plainly_met(line: str, markers: Mapping[str, str], installed: Mapping[str, str]) -> bool | None:
+    """Tell whether a requirement is met where no extras are wanted; None if it is not plain."""
+    requirement = _Requirement.parse(line)
+    if requirement is None:
+        return None
+    answers = [clause.holds(markers) for clause in requirement.clauses]
+    if None in answers:
+        return None
+    if not all(answers):
+        return True
+    version = installed.get(requirement.name)
+    if version is None or not requirement.comparisons:
+        return version is not None
+    return allowed_by(requirement.comparisons, version)
+
+
+class _Requirement(NamedTuple):
+    """A plain requirement, with its canonical name."""
+
+    name: str
+    comparisons: tuple[Comparison, ...]
+    clauses: tuple[_Clause, ...]
+
+    @classmethod
+    def parse(cls, line: str) -> _Requirement | None:
+        """Take a line apart; None if it is not plain."""
+        wanted, semicolon, marker = line.partition(";")
+        match = _PLAIN.fullmatch(wanted)
+        if match is None:
+            return None
+        name, extras, bare, enclosed = match.groups()
+        names = [name] if extras is None else [name, *extras.split(",")]
+        if not all(is_name(one.strip(" \t")) for one in names):
+            return None
+        specifiers = bare or enclosed
+        comparisons = () if specifiers is None else plain_comparisons(specifiers)
+        joined = _GROUP.sub(r"\1", marker).split(" and ") if semicolon else []
+        clauses = [_Clause.parse(clause) for clause in joined]
+        plain = tuple(clause for clause in clauses if clause is not None)
+        if comparisons is None or len(plain) < len(clauses):
+            return None
+        return cls(canonical_name(name), comparisons, plain)
+
+
+class _Clause(NamedTuple):
+    """A plain comparison of a marker: ``VARIABLE OPERATOR "LITERAL"``."""
+
+    variable: str
+    operator: str
+    literal: str
+    comparisons: tuple[Comparison, ...] = ()
+    """Those of a version; words are equal or not."""
+
+    @classmethod
+    def parse(cls, text: str) -> _Clause | None:
+        """Take a clause apart; None if it is not plain."""
+        match = _CLAUSE.fullmatch(text)
+        if match is None:
+            return None
+        variable, operator, literal = match[1], match[2], match[3] or match[4]
+        if variable in _VERSIONS:
+            comparisons = plain_comparisons(f"{operator}{literal}")
+            return cls(variable, operator, literal, comparisons) if comparisons else None
+        equality = {"=="} if variable == "extra" else {"==", "!="}
+        if variable in _WORDS and operator in equality and _WORD.fullmatch(literal):
+            return cls(variable, operator, literal)
+        return None
+
+    def holds(self, markers: Mapping[str, str]) -> bool | None:
+        """Tell whether it holds where no extras are wanted; None if the target is not plain."""
+        value = "" if self.variable == "extra" else markers.get(self.variable)
+        if value is None:
+            return None
+        if not self.comparisons:
+            return (value == self.literal) == (self.operator == "==")
+        return allowed_by(self.comparisons, value)
