@@ -133,6 +133,10 @@ def test_choice_of_build_requirements_is_none(world: SageWorld) -> None:
             SCRIPT + 'sage-pip-install --no-compile "$OTHER"\n',
             "of the tree may have been written",
         ),
+        (
+            SCRIPT + 'echo spoilt >>"$SAGE_PKGINSTALL_PACKAGE_DIR/builds.jsonl"\n',
+            "it is not known what tiny-1.0-py3-none-any.whl was built from",
+        ),
         (SCRIPT + 'echo >"$SAGE_LOCAL/mine"\n', "mine of the tree may have been written"),
     ],
 )

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.source_files import UnknownInputError
-from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name
 
@@ -65,21 +64,16 @@ def note_build(directory: Path, build: NotedBuild) -> None:
 
 
 def noted_builds(directory: Path) -> tuple[NotedBuild, ...]:
-    """Return the notes in ``directory``.  Raises RecordError for what is none."""
-    path = directory / NOTES
+    """Return the notes in ``directory``; none if there are none, or a script has spoilt them."""
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        lines = (directory / NOTES).read_text(encoding="ascii").splitlines()
         documents = [json.loads(line) for line in lines]
         return tuple(
             NotedBuild(one["wheel"], Path(one["store"]), dict(one["requirements"]))
             for one in documents
         )
-    except FileNotFoundError:
+    except (OSError, ValueError, KeyError, TypeError):
         return ()
-    except OSError as error:
-        raise RecordError(path, error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(path, "it has a line that is none of ours") from error
 
 
 def _distribution(wheel: str) -> str:

@@ -37,7 +37,7 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
 from sage_pkginstall.engine.clock import file_time
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import PackageError, PkgInstallError, RecordError
+from sage_pkginstall.errors import PackageError, PkgInstallError
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
 from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.noted_builds import NOTES, noted_builds
@@ -144,7 +144,7 @@ class StagedOnce(NamedTuple):
         try:
             lay_out(archive, job.place.build_directory)
             notes = noted_builds(job.place.private_directory)
-        except (OSError, ValueError, tarfile.TarError, RecordError) as error:
+        except (OSError, ValueError, tarfile.TarError) as error:
             reason = f"cannot be laid out ({error})"
             job.effects.warn(f"{archive.name} of the cache {reason}: the package is built")
             return False
