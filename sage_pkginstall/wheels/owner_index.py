@@ -100,6 +100,11 @@ class OwnerIndex:
         body = "\n".join(lines).encode("utf-8", "surrogateescape")
         write_cached(path, f"{_MAGIC}\n{crc32(body)}\n".encode() + body)
 
+    def named(self, name: str) -> list[str]:
+        """Return the owners of that name; of the empty one, those whose place tells none."""
+        rows = zip(self.names, self.owners, strict=True)
+        return [owner for its, owner in rows if its == name]
+
     def holders_of(self, claim: str) -> Iterator[str]:
         """Yield the owners that have exactly this claim."""
         place = bisect_left(self._claims, claim)

@@ -12,7 +12,6 @@ that is asked for.  So its answers are exact, and 5,000 owners cost little.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from zlib import crc32
@@ -175,7 +174,7 @@ class Survey:
         old = [r for r in self._identities if r.endswith(_OLD_KINDS)]
         if not old:
             return frozenset()
-        named = (record for name in distributions for record in self._by_name.get(name, ()))
+        named = (record for name in distributions for record in self._named(name))
         own = (record for record in named if record.endswith(".dist-info"))
         files = frozenset().union(*map(self.files_of, own))
         return frozenset(record for record in old if is_brought(record, files))
@@ -183,7 +182,7 @@ class Survey:
     def named(self, name: str) -> tuple[Installed, ...]:
         """Return every installed distribution of that name, as `find_recorded` does."""
         wanted = canonical_name(name)
-        records = self._by_name.get(wanted, ())
+        records = self._named(wanted)
         if len(records) > 1:
             brought = self._brought_by([wanted])
             records = [record for record in records if record not in brought]
@@ -233,15 +232,18 @@ class Survey:
             installed = self._installed[record] = installed_at(environment, record)
         return installed
 
-    @functools.cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        names: dict[str, list[str]] = {}
-        known = dict(zip(self.base.owners, self.base.names, strict=True))
-        for site in self._sites:
-            for record in self.looks[site].identities:
-                name = known.get(record) or quick_name(record) or self.installed(record).canonical
-                names.setdefault(name, []).append(record)
-        return names
+    def _named(self, name: str) -> list[str]:
+        """Return the records of the distributions of that (canonical) name.
+
+        A table of all would take longer, as one or two names are asked for; and under the lock.
+        """
+        known = [r for r in self.base.named(name) if r not in self.doubted]
+        unsure = {*self.base.named(""), *self.doubted}.intersection(self._identities)
+        for record in unsure:
+            if self.package_of(record) is None:
+                its = quick_name(record) or self.installed(record).canonical
+                known += [record] if its == name else []
+        return sorted(known)
 
     # How it is made
 

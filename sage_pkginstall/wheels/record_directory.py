@@ -30,6 +30,14 @@ SCRIPTS = "var/lib/sage/scripts"
 UNSETTLED = "unsettled"
 """The identity of a record that may be written to without a trace in its times."""
 
+_LISTS = {
+    ".dist-info": "/RECORD",
+    ".egg-info": "/installed-files.txt",
+    ".egg-link": "",
+    ".egg": "",
+}
+"""Where each kind of record lists its files, below itself."""
+_SUFFIXES = tuple(_LISTS)
 _NONE = "none"
 _SECOND = 1_000_000_000
 
@@ -112,13 +120,8 @@ def _places(directory: str, names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the record of each name that is one, and where its list of files is."""
     if directory == STAMPS:
         return [(f"{STAMPS}/{name}", name) for name in names if not name.startswith(".")]
-    return [(f"{directory}/{name}", name + _list_of(name)) for name in names if is_info(name)]
-
-
-def _list_of(info: str) -> str:
-    if info.endswith(".dist-info"):
-        return "/RECORD"
-    return "/installed-files.txt" if info.endswith(".egg-info") else ""
+    infos = [name for name in names if name.endswith(_SUFFIXES) and is_info(name)]
+    return [(f"{directory}/{name}", name + _LISTS[name[name.rindex(".") :]]) for name in infos]
 
 
 def _identities(places: Iterable[tuple[str, str]], descriptor: int, now: int) -> dict[str, str]:
