@@ -1,7 +1,7 @@
 """What building wheels costs above what the backend itself needs, beside pip, build and uv.
 
     python -m benchmarks.build backends [--rounds N] [--only NAME] DIRECTORY
-    python -m benchmarks.build list [-j N] [--rounds N] [--packages NAME,NAME] DIRECTORY
+    python -m benchmarks.build list [-j N] [--rounds N] [--packages NAME,NAME] [--make] DIRECTORY
 
 ``backends``: a package of ten files for each backend, built by each tool in turn, every round
 all of them, with warm caches and no index; medians of processor and wall seconds.  ``bare``
@@ -14,7 +14,8 @@ and an empty prefix; then the Python packages alone by ``make``, from nothing, a
 sources through ``pip wheel`` and ``pip install``, and ``uv build`` and ``uv pip install``, one
 after another in an order that respects dependencies, as these two know of no others.  uv
 compiles no byte-code unless it is told to, so it is measured in both ways.  One round
-takes a quarter of an hour on two idle processors, once all sources are in upstream/.
+takes forty minutes on two processors, once all sources are in upstream/; with ``--make``, which
+leaves pip and uv out, five.
 
 DIRECTORY is made; downloads into it are done once.  pip's and uv's settings of the machine are used
 for these only.
@@ -38,6 +39,7 @@ def main() -> None:
     options.add_argument("directory", type=Path)
     options.add_argument("--rounds", type=int, help="default: 5 for backends, 1 for the list")
     options.add_argument("--packages", default="", help="these, and what they need; default: all")
+    options.add_argument("--make", action="store_true", help="of the list, make's runs only")
     options.add_argument("--only", choices=tuple(BACKENDS))
     options.add_argument("-j", "--jobs", type=int, default=2)
     given = options.parse_args()
@@ -49,7 +51,7 @@ def main() -> None:
     else:
         yard.prepare([])
         names = given.packages.split(",") if given.packages else []
-        measure_list(yard, given.jobs, given.rounds or 1, names)
+        measure_list(yard, given.jobs, given.rounds or 1, names, only_make=given.make)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from benchmarks.building.yard import (
     wall_seconds,
     write,
 )
+from benchmarks.environments import delete_removed, remove
 from sage_pkginstall.spkg.package import Package, package_names, read_package
 from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
 
@@ -38,8 +39,12 @@ PIP, UV = "pip wheel, pip install", "uv build, uv pip install"
 COMPILED = "uv build, uv pip install --compile-bytecode"
 
 
-def measure_list(yard: Yard, jobs: int, rounds: int, names: list[str]) -> None:
-    """Measure make with a cold and a warm cache, then pip and uv with the same sources."""
+def measure_list(yard: Yard, jobs: int, rounds: int, names: list[str], *, only_make: bool) -> None:
+    """Measure make with a cold and a warm cache, then pip and uv with the same sources.
+
+    What was there before is moved away, and deleted in the end: for some minutes ext4 makes
+    new files slowly where many were deleted.
+    """
     packages = [one for one in in_order(names) if one.is_python and one.kind in BUILT]
     fetch_sources(in_order(names))
     goals = [package.name for package in packages]
@@ -52,10 +57,13 @@ def measure_list(yard: Yard, jobs: int, rounds: int, names: list[str]) -> None:
         UV: lambda: build_list(yard, "uv", packages),
         COMPILED: lambda: build_list(yard, "uv", packages, "--compile-bytecode"),
     }
+    if only_make:
+        ways = {title: ways[title] for title in (FIRST, AGAIN)}
     for _ in range(rounds):
         for title, run in ways.items():
             found.setdefault(title, []).append(run())
             complain(f"{title}: {found[title][-1]}")
+    delete_removed(yard.root)
     write(f"\n{len(packages)} Python packages\n\n| | processor, s | wall, s |\n|---|---|---|")
     for title, usages in found.items():
         seconds = [median_of(usages, of) for of in (processor_seconds, wall_seconds)]
@@ -68,6 +76,8 @@ def measure_list(yard: Yard, jobs: int, rounds: int, names: list[str]) -> None:
         (PYTHON, COMPILED, 1.0),
     )
     for title, other, goal in goals_of:
+        if title not in found:
+            continue
         ratios = [
             median_of(found[title], of) / median_of(found[other], of)
             for of in (processor_seconds, wall_seconds)
@@ -87,9 +97,9 @@ def fetch_sources(packages: Iterable[Package]) -> None:
 
 def make_list(yard: Yard, jobs: int, goals: list[str], *, keep: bool) -> Usage:
     """Make ``goals``, or all, in an empty prefix; ``keep`` the cache of the time before."""
-    shutil.rmtree(yard.root / "local", ignore_errors=True)
+    remove(yard.root / "local")
     if not keep:
-        shutil.rmtree(yard.root / "list cache", ignore_errors=True)
+        remove(yard.root / "list cache")
     given = {name: value for name, value in os.environ.items() if not name.startswith("SAGE_")}
     environment = {
         **given,
@@ -112,7 +122,7 @@ def build_list(yard: Yard, tool: str, packages: Iterable[Package], *options: str
     """
     target, store = yard.root / f"target-{tool}", yard.root / f"store-{tool}"
     for directory in (target, store, yard.root / "uv of list"):
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
     subprocess.run([sys.executable, "-m", "venv", target], check=True)
     store.mkdir()
     environment = {
