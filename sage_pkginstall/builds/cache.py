@@ -17,12 +17,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import stat
 from pathlib import Path
 from types import MappingProxyType
 
+from sage_pkginstall.builds.remembered import remembered
+from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.environment import mark_used
@@ -88,12 +89,9 @@ def site_packages(environment: Environment) -> str:
 
 
 def _key(wheel: Path, environment: Environment) -> str:
-    with wheel.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
+    digest = remembered(wheel, lambda: {"sha256": hash_file(wheel)}, "content")["sha256"]
     python = site_packages(environment).split("/")[1]
-    return f"{digest.hexdigest()}-{python}-{environment.magic.hex()}"
+    return f"{digest}-{python}-{environment.magic.hex()}"
 
 
 def _use(entry: Path) -> bool:

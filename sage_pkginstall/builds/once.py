@@ -27,6 +27,7 @@ from sage_pkginstall.builds.embedded_paths import contents, embedded_paths, embe
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
 from sage_pkginstall.builds.leftovers import remember_leftovers, without_leftovers
+from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.seen_variables import Places, seen_variables
 from sage_pkginstall.builds.shelf import About
 from sage_pkginstall.builds.source_files import (
@@ -211,6 +212,13 @@ def identity_of_wheel(wheel: Path) -> str:
     Not that of the archive: when it was made, and how tightly packed, is no matter.
     Raises UnknownInputError for what has no RECORD.
     """
+    try:
+        return remembered(wheel, lambda: {"record": _hash_of_record(wheel)}, "wheel")["record"]
+    except (OSError, KeyError) as error:
+        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
+
+
+def _hash_of_record(wheel: Path) -> str:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [

@@ -1,9 +1,6 @@
 """Who builds: interpreter, compilers, programs and system, as inputs of a build.
 
-Finding these facts out costs processes and megabytes of reading, so each is kept in the
-user's cache with the identity of the file that it was made from:
-
-    CACHE/tools/CRC-OF-THE-PATH.json      {"file": [device, inode, size, times], "facts": …}
+Finding these facts out costs processes and megabytes of reading, so they are `remembered`.
 
 ``SAGE_PKGINSTALL_TOOLCHAIN=NAME`` takes the place of compilers, programs and system: whoever
 sets it says that machines with the same NAME build the same, also those without a compiler.
@@ -12,20 +9,18 @@ sets it says that machines with the same NAME build the same, also those without
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
-from zlib import crc32
 
 from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.source_files import hash_file
-from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from sage_pkginstall.environment import Environment
 
@@ -77,7 +72,7 @@ def interpreter(environment: Environment) -> dict[str, str]:
         facts = dict(zip(names, _output(command).splitlines(), strict=False))
         return {**facts, "program": hash_file(real)}
 
-    return {**_remembered(real, ask), "tags": digest_of(environment.tags)}
+    return {**remembered(real, ask), "tags": digest_of(environment.tags)}
 
 
 def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, dict[str, str]]:
@@ -124,7 +119,7 @@ def _program(path: str) -> str:
         said = _output([path, "--version"]).splitlines()
         return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
 
-    facts = _remembered(real, ask, called=path)
+    facts = remembered(real, ask, called=path)
     return f"{facts['version']} {facts['hash']}".strip()
 
 
@@ -166,10 +161,10 @@ def _system() -> dict[str, str]:
 def _packages() -> dict[str, str]:
     """Tell which libraries, headers and compilers the system has, by its package manager."""
     if _DPKG.exists():
-        return _remembered(_DPKG, _debian)
+        return remembered(_DPKG, _debian)
     for database in map(Path, _DATABASES):
         if database.exists():
-            return _remembered(database, lambda: {"packages": hash_file(database)})  # noqa: B023
+            return remembered(database, lambda: {"packages": hash_file(database)})  # noqa: B023
     return {}
 
 
@@ -209,26 +204,6 @@ def _hash_of(path: str) -> str:
 
 def _is_below(directory: str, trees: Collection[str]) -> bool:
     return any(f"{directory}/".startswith(tree.rstrip("/") + "/") for tree in trees)
-
-
-def _remembered(
-    path: Path, ask: Callable[[], dict[str, str]], called: str | None = None
-) -> dict[str, str]:
-    """Return what ``ask`` says of the file ``path``, asked again only if that changed."""
-    status = path.stat()
-    times = [status.st_mtime_ns, status.st_ctime_ns]
-    identity = [str(path), called, status.st_dev, status.st_ino, status.st_size, *times]
-    file = cache_directory() / "tools" / f"{crc32(repr((str(path), called)).encode()):08x}.json"
-    try:
-        known = json.loads(read_cached(file))
-        if known["identity"] == identity:
-            facts: dict[str, str] = {str(k): str(v) for k, v in known["facts"].items()}
-            return facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # it is asked again
-    facts = ask()
-    write_cached(file, json.dumps({"identity": identity, "facts": facts}).encode())
-    return facts
 
 
 def _output(command: list[str]) -> str:
