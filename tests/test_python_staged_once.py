@@ -189,15 +189,3 @@ def test_what_no_isolation_sees_counts(world: SageWorld) -> None:
     world.package("needed", "1.0", {**PYTHON, "spkg-install.in": SCRIPT}, source=files)
     world.spkg("needed")
     assert not is_taken(world.spkg("data"))
-
-
-def test_entry_that_was_tampered_with_is_not_laid_out(tmp_path: Path, world: SageWorld) -> None:
-    package(world)
-    world.spkg("data")
-    (kept,) = (tmp_path / "cache" / "built").glob("*/data-1.0.tar")
-    kept.chmod(0o644)
-    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
-    ended = world.spkg("data")
-    assert "is damaged" in said(ended)
-    assert not is_taken(ended)
-    assert is_taken(world.spkg("data"))
