@@ -140,5 +140,6 @@ def test_watched_make_that_fails_and_is_interrupted(desk: Desk) -> str:
     env = {**os.environ, **trees, "SAGE_ROOT": str(root), "SAGE_PKGINSTALL_PYTHON": sys.executable}
     make = ("make", "-f", str(ROOT / "build/make/Makefile"), "-k", "-j2", "bad", "z")
     command = (sys.executable, "-I", "-c", START, str(ROOT), "watch", *make)
-    ended = run_in_terminal(command, env, {r" slow-1\.0 +build[^·]*0/3 done · 1 running": CTRL_C})
+    shown = r"(?s)bad-1\.0 failed .* slow-1\.0 +build[^·]*0/3 done · 1 running"
+    ended = run_in_terminal(command, env, {shown: CTRL_C})
     return ended.text
