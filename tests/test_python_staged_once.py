@@ -100,6 +100,32 @@ def test_build_requirement_of_other_content_makes_it_anew(world: SageWorld) -> N
     assert is_taken(world.spkg("data"))
 
 
+def test_requirements_count_of_a_wheel_that_is_stored_only(world: SageWorld) -> None:
+    store(world, "needed-1.0-py3-none-any.whl", "a = 1\n")
+    package(world, "cd src && sdh_build_and_store_wheel .\n", requires=("needed",))
+    world.spkg("data")
+    assert is_taken(world.spkg("data"))
+    store(world, "needed-1.0-py3-none-any.whl", "a = 2\n")
+    assert not is_taken(world.spkg("data"))
+
+
+def test_requirements_count_of_a_wheel_that_is_used_otherwise(world: SageWorld) -> None:
+    store(world, "needed-1.0-py3-none-any.whl", "a = 1\n")
+    script = 'cd src && sdh_build_wheel . && sdh_install dist/*.whl "$SAGE_LOCAL/share"\n'
+    package(world, script, requires=("needed",))
+    world.spkg("data")
+    assert is_taken(world.spkg("data"))
+    store(world, "needed-1.0-py3-none-any.whl", "a = 2\n")
+    assert not is_taken(world.spkg("data"))
+
+
+def test_package_that_is_none_of_python_and_builds_wheels_is_not_kept(world: SageWorld) -> None:
+    script = 'cd src && sdh_build_wheel . && sdh_install dist/*.whl "$SAGE_LOCAL/share"\n'
+    world.package("data", "1.0", {"spkg-install.in": script}, source=source_files("tiny"))
+    ended = world.spkg("data")
+    assert f"{NOT_KEPT}its scripts built wheels, and it is no Python package" in ended.stdout
+
+
 def test_build_requirement_that_is_gone_makes_it_anew(world: SageWorld) -> None:
     wheel = store(world, "needed-1.0-py3-none-any.whl")
     package(world, requires=("needed",))
@@ -127,6 +153,10 @@ def test_choice_of_build_requirements_is_none(world: SageWorld) -> None:
         ("cd src && sdh_pip_editable_install .\n", "tiny-1.0-py3-none-any.whl is editable"),
         (
             'cd src && mkdir dist && cp "$WHEEL" dist && sdh_store_and_pip_install_wheel .\n',
+            "it is not known what tiny-1.0-py3-none-any.whl was built from",
+        ),
+        (
+            'cd src && mkdir dist && cp "$WHEEL" dist && sdh_store_wheel .\n',
             "it is not known what tiny-1.0-py3-none-any.whl was built from",
         ),
         (

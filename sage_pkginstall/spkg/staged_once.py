@@ -59,10 +59,9 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sage_pkginstall.spkg.job import Job
-    from sage_pkginstall.spkg.queue import QueuedWheel
 
 __all__ = ["StagedOnce", "staged_once"]
 
@@ -132,10 +131,9 @@ class StagedOnce(NamedTuple):
         base = place.build_directory
         own = {os.fspath((self._own_scripts / name).relative_to(base)) for name in _OWN_SCRIPTS}
         yield from names_below(base, os.fspath(place.destdir_tree.relative_to(base)), own)
-        if queued_wheels(place.private_directory):
-            for name in (QUEUE, NOTES):
-                if (place.private_directory / name).exists():
-                    yield os.fspath((place.private_directory / name).relative_to(base))
+        for name in (QUEUE, NOTES):
+            if (place.private_directory / name).exists():
+                yield os.fspath((place.private_directory / name).relative_to(base))
 
     def _is_laid_out(self, archive: Path) -> bool:
         job = self.job
@@ -159,8 +157,7 @@ class StagedOnce(NamedTuple):
     def _refuse_more(self) -> None:
         """Raise CannotPackError if the scripts did, or may have done, more than stage files."""
         place = self.job.place
-        for wheel in queued_wheels(place.private_directory):
-            self._refuse_wheel(wheel)
+        self._refuse_wheels()
         if strays(place):
             raise CannotPackError("its scripts staged files outside of the tree")
         own = {*_OWN_SCRIPTS, REQUIREMENTS}
@@ -173,25 +170,35 @@ class StagedOnce(NamedTuple):
             if past is not None:
                 raise CannotPackError(f"{past} of the tree may have been written by its scripts")
 
-    def _refuse_wheel(self, wheel: QueuedWheel) -> None:
-        """Raise CannotPackError unless it is known what ``wheel`` is made from."""
+    def _refuse_wheels(self) -> None:
+        """Raise CannotPackError for a wheel that could not be installed from what is kept."""
+        place = self.job.place
+        queued = queued_wheels(place.private_directory)
+        for wheel in queued:
+            if wheel.editable_source is not None:
+                raise CannotPackError(f"{wheel.path.name} is editable")
+            if not wheel.path.is_relative_to(place.destdir_tree):
+                raise CannotPackError(f"{wheel.path.name} is not stored")
+        store = place.destdir_tree / place.wheels.relative_to(place.tree)
+        stored = [name for name in listed(store) if name.endswith(".whl")]
+        self._refuse_unknown([*(wheel.path.name for wheel in queued), *stored])
+
+    def _refuse_unknown(self, wheels: Sequence[str]) -> None:
+        """Raise CannotPackError unless it is known what all wheels are made from.
+
+        That are ``wheels``, and those that a script built to use them otherwise.
+        """
         job = self.job
-        name = wheel.path.name
-        if not job.package.is_python:
+        notes = noted_builds(job.place.private_directory)
+        if (wheels or notes) and not job.package.is_python:
             raise CannotPackError("its scripts built wheels, and it is no Python package")
-        if wheel.editable_source is not None:
-            raise CannotPackError(f"{name} is editable")
-        if not wheel.path.is_relative_to(job.place.destdir_tree):
-            raise CannotPackError(f"{name} is not stored")
-        if choose_tarball(job.package, _tags(job)).filename == name:
-            return
-        noted = [
-            build for build in noted_builds(job.place.private_directory) if build.wheel == name
-        ]
-        if not noted:
-            raise CannotPackError(f"it is not known what {name} was built from")
-        if not all(build.would_see_the_same() for build in noted):
-            raise CannotPackError(f"there is a choice of build requirements for {name}")
+        known = {choose_tarball(job.package, _tags(job)).filename, *(one.wheel for one in notes)}
+        for wheel in wheels:
+            if wheel not in known:
+                raise CannotPackError(f"it is not known what {wheel} was built from")
+        for build in notes:
+            if not build.would_see_the_same():
+                raise CannotPackError(f"there is a choice of build requirements for {build.wheel}")
 
     def _finishes(self, name: str) -> bool:
         """Tell whether another package has scripts that change the tree when it is there."""
