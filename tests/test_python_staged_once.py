@@ -168,6 +168,10 @@ def test_choice_of_build_requirements_is_none(world: SageWorld) -> None:
             "it is not known what tiny-1.0-py3-none-any.whl was built from",
         ),
         (SCRIPT + 'echo >"$SAGE_LOCAL/mine"\n', "mine of the tree may have been written"),
+        (
+            f'{SCRIPT}sdh_install -T *.toml "$SAGE_SPKG_SCRIPTS/data/spkg-piprm"\n',
+            "staged spkg-piprm among its scripts",
+        ),
     ],
 )
 def test_script_that_does_more_runs_each_time(

@@ -169,6 +169,10 @@ def test_package_with_more_to_run_is_built_each_time(world: SageWorld, script: s
         ('rm -r "$to"/*', "its scripts staged no file"),
         ('mkdir -p "$SAGE_DESTDIR/else" && echo >"$SAGE_DESTDIR/else/x"', "outside of the tree"),
         ('sdh_install data "$SAGE_SPKG_SCRIPTS/data"', "staged data among its scripts"),
+        (
+            'sdh_install -T data "$SAGE_SPKG_SCRIPTS/data/spkg-prerm"',
+            "staged spkg-prerm among its scripts",
+        ),
     ],
 )
 def test_scripts_that_do_more_than_stage_files_run_each_time(

@@ -44,7 +44,11 @@ from sage_pkginstall.spkg.noted_builds import NOTES, noted_builds
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.spkg.phases import FINAL_SCRIPTS, stage_records
 from sage_pkginstall.spkg.queue import QUEUE, queued_wheels
-from sage_pkginstall.spkg.scripts import INSTALLED_SCRIPTS, environment_files
+from sage_pkginstall.spkg.scripts import (
+    INSTALLED_SCRIPTS,
+    environment_files,
+    is_generated_piprm,
+)
 from sage_pkginstall.spkg.seen import (
     declared_packages,
     foreign_libraries,
@@ -67,7 +71,7 @@ __all__ = ["StagedOnce", "staged_once"]
 
 _FORMAT = "2"
 _FLAGS = "SAGE_PIP_INSTALL_FLAGS"
-_OWN_SCRIPTS = tuple(f"spkg-{name}" for name in INSTALLED_SCRIPTS)
+_PIPRM = "spkg-piprm"
 _UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
 
 
@@ -125,11 +129,18 @@ class StagedOnce(NamedTuple):
         place = self.job.place
         return place.destdir_tree / place.own_scripts.relative_to(place.tree)
 
+    def _made_anew(self) -> set[str]:
+        """Return those of them that we have put there, and not a script of the package."""
+        package = self.job.package
+        made = {f"spkg-{name}" for name in INSTALLED_SCRIPTS if package.script(name)}
+        return made | {_PIPRM} if is_generated_piprm(self._own_scripts / _PIPRM) else made
+
     def _names(self) -> Iterator[str]:
         """Yield what is kept of the build directory, relative to it."""
         place = self.job.place
         base = place.build_directory
-        own = {os.fspath((self._own_scripts / name).relative_to(base)) for name in _OWN_SCRIPTS}
+        made = self._made_anew()
+        own = {os.fspath((self._own_scripts / name).relative_to(base)) for name in made}
         yield from names_below(base, os.fspath(place.destdir_tree.relative_to(base)), own)
         for name in (QUEUE, NOTES):
             if (place.private_directory / name).exists():
@@ -160,7 +171,7 @@ class StagedOnce(NamedTuple):
         self._refuse_wheels()
         if strays(place):
             raise CannotPackError("its scripts staged files outside of the tree")
-        own = {*_OWN_SCRIPTS, REQUIREMENTS}
+        own = {*self._made_anew(), REQUIREMENTS}
         others = [file for file in listed(self._own_scripts) if file not in own]
         if others:
             raise CannotPackError(f"its scripts staged {others[0]} among its scripts")
