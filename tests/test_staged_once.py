@@ -102,6 +102,9 @@ def test_what_a_package_is_made_of_counts(
     [
         ({"CFLAGS": "-O1"}, "variables: CFLAGS: new (-O1)"),
         ({"SAGE_SHARE": "/nowhere"}, "variables: SAGE_SHARE"),
+        ({"SAGE_CHECK": "yes"}, "variables: SAGE_CHECK:"),
+        ({"SAGE_WHEELS": "yes"}, "variables: SAGE_WHEELS:"),
+        ({"PYTHONPATH": "/nowhere"}, "variables: PYTHONPATH:"),
         ({"SAGE_PKGINSTALL_TOOLCHAIN": "new"}, "toolchain: name: new (new)"),
     ],
 )

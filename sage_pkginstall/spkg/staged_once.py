@@ -70,7 +70,10 @@ if TYPE_CHECKING:
 __all__ = ["StagedOnce", "staged_once"]
 
 _FORMAT = "2"
-_FLAGS = "SAGE_PIP_INSTALL_FLAGS"
+_SEEN_BY_SCRIPTS = (
+    "SAGE_PIP_INSTALL_FLAGS", "SAGE_CHECK", "SAGE_WHEELS", "PYTHONPATH", "PYTHONHOME",
+)  # fmt: skip
+"""Variables that are no matter to the build of a wheel, but may be to what a script does."""
 _PIPRM = "spkg-piprm"
 _UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
 
@@ -284,7 +287,7 @@ def _inputs(job: Job) -> Inputs:
             "prefix": dict(installed_contents(common, _seen_packages(job))),
             "variables": {
                 **seen_variables(variables, Places({})),
-                _FLAGS: variables.get(_FLAGS, ""),  # no matter to a build: the queue has them
+                **{name: variables.get(name, "") for name in _SEEN_BY_SCRIPTS},
             },
             "interpreter": _interpreter(job),
             **toolchain(variables, trees),
