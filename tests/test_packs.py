@@ -411,3 +411,38 @@ def test_byte_code_of_a_file_that_another_wheel_replaced_is_not_kept(
             staged = stage_wheel(request, environment, alone, compiler=staged_compiler, cache=cache)
             (code,) = (path for path in staged.paths if path.endswith(".pyc"))
             assert name.encode() in (alone / code).read_bytes()
+
+
+@pytest.mark.parametrize("packed", [{"one"}, {"two"}, {"one", "two"}])
+@pytest.mark.parametrize("compiled", [{"one"}, {"two"}, {"one", "two"}])
+def test_byte_code_of_shared_sources_is_of_what_is_there_in_the_end(
+    tmp_path: Path, environment: Environment, cache: Path, packed: set[str], compiled: set[str]
+) -> None:
+    """Whichever wheels are in the cache, and whichever want byte-code; RECORDs list just that."""
+    common = {"shared/__init__.py": "# text\n", "shared/same.py": "a = 1\n"}
+    ours = {**common, "shared/part.py": "a = '1st'\n", "shared/broken.py": "a = 3\n", "one.py": ""}
+    theirs = {**common, "shared/part.py": "a = '2nd'\n", "shared/broken.py": "a =\n", "two.py": ""}
+    requests = {}
+    for name, content in (("one", ours), ("two", theirs)):
+        wheel = make_wheel(tmp_path, name, "1.0", content)
+        requests[name] = WheelRequest(wheel, compile=name in compiled)
+        if name in packed:
+            alone = tmp_path / f"{name} alone"
+            alone.mkdir()
+            request = WheelRequest(wheel)
+            stage_wheel(request, environment, alone, compiler=staged_compiler, cache=cache)
+    root = tmp_path / "both"
+    root.mkdir()
+    both = stage_wheels(requests.values(), environment, root, compiler=staged_compiler, cache=cache)
+    found = {path.name.partition(".")[0]: path for path in root.rglob("*.pyc")}
+    assert set(found) == {"__init__", "same", "part", *compiled}
+    for one in both:
+        listed = {root / path for path in one.paths if path.endswith(".pyc")}
+        expected = {*(found.keys() - {"one", "two"}), one.name} if one.name in compiled else set()
+        assert listed == {found[name] for name in expected}
+    for path in found.values():
+        status = (path.parent.parent / f"{path.name.partition('.')[0]}.py").stat()
+        header = path.read_bytes()[8:16]
+        assert int.from_bytes(header[:4], "little") == int(status.st_mtime)
+        assert int.from_bytes(header[4:], "little") == status.st_size
+    assert b"2nd" in found["part"].read_bytes()

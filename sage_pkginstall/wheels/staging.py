@@ -141,6 +141,7 @@ class _Staging:
         self._start_compiler = start_compiler
         self._compiler: SourceCompiler | None = None
         self._made: frozenset[str] = frozenset()
+        self._replaced: set[str] = set()
         self.laid: list[_Laid] = []
 
     def lay_out(self, request: WheelRequest) -> None:
@@ -194,12 +195,12 @@ class _Staging:
         Without a pack each source is handed to the compiler as soon as it is there.
         """
         staged = StagedWheel(identity, self._environment, self._root)
+        staged.on_replaced = self._leave
         with contextlib.ExitStack() as stack:
             pack = None
             if request.compile:
                 pack = packs.find_code(self._environment) if packs else None
                 compiler = self._compiler = self._compiler or self._start_compiler()
-                staged.on_replaced = compiler.settle
                 if pack is None:
                     staged.on_source = compiler.add
                 else:
@@ -207,6 +208,12 @@ class _Staging:
             stack.callback(staged.close)
             staged.open()
             yield staged, pack
+
+    def _leave(self, path: str) -> None:
+        """Have nothing more to do with a file that a wheel is about to write over."""
+        if self._compiler is not None:
+            self._compiler.settle(path)
+            self._replaced.add(path)
 
     def _laid_code(self, pack: Pack | None, staged: StagedWheel) -> Sequence[str] | None:
         """Write the byte-code that is in a pack; have the other sources compiled."""
@@ -221,9 +228,15 @@ class _Staging:
         return laid
 
     def finish_compiling(self) -> None:
-        """Have all byte-code made."""
-        if self._compiler is not None:
-            self._made = frozenset(self._compiler.finish())
+        """Have all byte-code made; that of replaced sources anew, wherever it came from."""
+        if self._compiler is None:
+            return
+        if self._replaced:
+            wanted = (laid.staged.sources for laid in self.laid if laid.request.compile)
+            for source in sorted(self._replaced & set().union(*wanted)):
+                self._compiler.settle(source)
+                self._compiler.add(source)
+        self._made = frozenset(self._compiler.finish())
 
     def finished(self, laid: _Laid) -> StagedDistribution:
         """Write the RECORD of a wheel, and keep byte-code that was made of it."""
@@ -232,7 +245,8 @@ class _Staging:
             targets = (code_of(s, self._environment.cache_tag) for s in laid.staged.sources)
             compiled = [target for target in targets if target in self._made]
             self._keep_code(laid, compiled)
-        compiled = sorted({*compiled, *(laid.code or ())})
+        anew = {code_of(source, self._environment.cache_tag) for source in self._replaced}
+        compiled = sorted({*compiled, *(code for code in laid.code or () if code not in anew)})
         laid.staged.open()
         try:
             laid.staged.write_record(compiled)
