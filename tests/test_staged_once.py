@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sageworld import SageWorld
-from tests.sources import make_source
+from tests.sources import make_source, make_wheel
 from tests.trees import Link, modes, tree
 
 if TYPE_CHECKING:
@@ -185,6 +185,23 @@ def test_scripts_that_do_more_than_stage_files_run_each_time(
     ended = world.spkg("data")
     assert NOT_KEPT in ended.stdout
     assert reason in ended.stdout
+    assert not is_taken(world.spkg("data"))
+
+
+def test_script_that_installs_into_the_virtual_environment_runs_each_time(
+    tmp_path: Path, venv: Path, world: SageWorld
+) -> None:
+    """It may lie below SAGE_LOCAL, in var/."""
+    inner = tmp_path / "local/var/lib/sage/venv-python3"
+    inner.parent.mkdir(parents=True)
+    venv.rename(inner)
+    world.env |= {"SAGE_LOCAL": str(tmp_path / "local"), "SAGE_VENV": str(inner)}
+    wheel = make_wheel(tmp_path, "other-1.0-py3-none-any.whl")
+    package(world, script=f'sage-pip-install "{wheel}"\n{SCRIPT}')
+    ended = world.spkg("data")
+    assert "installed other 1.0" in ended.stdout
+    assert NOT_KEPT in ended.stdout
+    assert "of the tree may have been written" in ended.stdout
     assert not is_taken(world.spkg("data"))
 
 

@@ -178,9 +178,10 @@ class StagedOnce(NamedTuple):
         others = [file for file in listed(self._own_scripts) if file not in own]
         if others:
             raise CannotPackError(f"its scripts staged {others[0]} among its scripts")
-        trees = dict.fromkeys((place.tree, place.common.local, place.common.venv))
-        for tree in trees if self.job.package.is_python else (place.tree,):
-            past = written_past(tree, self.began, self.job.environment, self._finishes)
+        target = self.job.environment
+        venv = [target.prefix] if target else []  # what is made meanwhile is of other jobs
+        for tree in dict.fromkeys((place.tree, place.common.local, *venv)):
+            past = written_past(tree, self.began, target, self._finishes)
             if past is not None:
                 raise CannotPackError(f"{past} of the tree may have been written by its scripts")
 
