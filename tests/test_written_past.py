@@ -16,11 +16,12 @@ SOON = time.time_ns() + 10**15
 
 
 def test_new_file_of_no_package_is_found(tmp_path: Path) -> None:
-    plant(tmp_path, {"bin/a": b"", "share/b": b"", "lib/__pycache__/c.pyc": b"", "var/log": b""})
-    assert written_past(tmp_path, LONG_AGO) == "bin/a"
-    (tmp_path / "bin/a").unlink()
-    assert written_past(tmp_path, LONG_AGO) == "share/b"
-    (tmp_path / "share/b").unlink()
+    found = ("bin/a", "share/b", "var/lib/c")
+    passed = ("lib/__pycache__/c.pyc", "var/lib/sage/d", "var/lock/e", "var/tmp/sage/build/f")
+    plant(tmp_path, dict.fromkeys((*found, *passed), b""))
+    for path in found:
+        assert written_past(tmp_path, LONG_AGO) == path
+        (tmp_path / path).unlink()
     assert written_past(tmp_path, LONG_AGO) is None
 
 

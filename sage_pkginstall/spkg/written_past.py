@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["written_past"]
 
-_NOT_SEARCHED = ("var",)
+_NOT_SEARCHED = ("var/lib/sage", "var/lock", "var/tmp")  # ours, and where others build
 
 
 def written_past(
