@@ -42,3 +42,29 @@ def test_wheel_is_taken_from_a_cache_that_is_mounted_for_reading(
     monkeypatch.setattr("os.utime", fails)
     assert shelf.take(key, {"source": "1"}, tmp_path / "taken") == about
     assert warnings == []
+
+
+def test_entry_stays_if_there_is_no_room_to_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not what is at fault."""
+    wheel = tmp_path / "foo-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"a wheel")
+    warnings: list[object] = []
+    shelf = Shelf(tmp_path / "cache", None, warnings.append)
+    key = "0" * 64
+    shelf.keep(key, wheel, About(wheel.name, hash_file(wheel), 7, "now", {}))
+    (tmp_path / "to").mkdir()
+
+    def full(_source: object, place: Path) -> None:
+        place.write_bytes(b"a wh")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full)
+        assert shelf.take(key, {}, tmp_path / "to") is None
+    (warning,) = warnings
+    assert "cannot be taken" in str(warning)
+    assert "No space left" in str(warning)
+    assert not any((tmp_path / "to").iterdir())
+    assert shelf.take(key, {}, tmp_path / "to") is not None

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["About", "Shelf"]
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of where a file is copied to, never of the entry."""
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.!+~-]*\.(?:whl|tar)")
 
 
@@ -171,6 +174,7 @@ class Shelf(NamedTuple):
 
     def _take_here(self, key: str, inputs: Mapping[str, str], directory: Path) -> About | None:
         entry = self.cache / "built" / key
+        about = None
         try:
             about = About.read(read_cached(entry / "about.json"), inputs)
             place = directory / about.file
@@ -185,6 +189,10 @@ class Shelf(NamedTuple):
                 return None
             reason = "it is not whole"
         except (OSError, ValueError) as error:
+            if about is not None and getattr(error, "errno", None) in _NO_ROOM:
+                (directory / about.file).unlink(missing_ok=True)
+                self.warn(f"{entry} cannot be taken ({error}): the wheel is built anew")
+                return None
             reason = str(error)
         self.warn(f"{entry} is damaged ({reason}): the wheel is built anew")
         self._discard(entry)

@@ -95,6 +95,20 @@ def test_cache_that_is_of_no_use(desk: Desk) -> str:
     return said + build(desk, source)
 
 
+@produces("Warning: {entry} cannot be taken ({reason}): the wheel is built anew")
+def test_entry_that_there_is_no_room_for(desk: Desk) -> str:
+    source, said = make_source(desk.directory / "source"), desk.directory / "said"
+    build(desk, source)
+    full = "import errno, os, shutil\ndef full(a, b): raise OSError(errno.ENOSPC, 'full', b)\n"
+    start = f"{full}shutil.copyfile = full\n{START}"
+    command = [sys.executable, "-I", "-c", start, str(ROOT), "build", "--prefix", str(desk.prefix)]
+    env = {**os.environ, "SAGE_PKGINSTALL_CACHE": str(desk.directory / "cache")}
+    with said.open("wb") as file:
+        goal = ["--wheel-dir", str(desk.directory / "dist")]
+        subprocess.run([*command, *goal, str(source)], env=env, stderr=file, check=False)
+    return said.read_text()
+
+
 @produces("Waiting for another process that builds the same wheel")
 def test_two_builds_of_one_wheel(desk: Desk) -> str:
     begun, go = desk.directory / "begun", desk.directory / "go"
