@@ -196,6 +196,19 @@ def test_build_without_a_requirement_of_its_own_is_not_kept(world: SageWorld) ->
     assert f"{NOT_KEPT}it is not known what tiny" in ended.stdout
 
 
+def test_build_of_unknown_requirements_counts_whatever_becomes_of_its_wheel(
+    world: SageWorld,
+) -> None:
+    make_wheel(world.root, "needed-1.0-py3-none-any.whl", {"needed.py": ""})
+    world.run("sage-pip-install", world.root / "needed-1.0-py3-none-any.whl")
+    package(
+        world,
+        'cd src && sdh_build_wheel . && sdh_install dist/*.whl "$SAGE_LOCAL/share"\n',
+        requires=("needed",),
+    )
+    assert f"{NOT_KEPT}it is not known what tiny" in world.spkg("data").stdout
+
+
 def test_packages_that_came_meanwhile_are_no_matter(tmp_path: Path, world: SageWorld) -> None:
     wheel = make_wheel(
         tmp_path, "other-1.0-py3-none-any.whl", entry_points="[console_scripts]\no=o:o"

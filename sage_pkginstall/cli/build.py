@@ -16,7 +16,7 @@ from sage_pkginstall.errors import PkgInstallError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
@@ -63,14 +63,16 @@ def build(arguments: Sequence[str]) -> int:
     environment = target.python_environment()
     store = store_of(given.store, target.tree.prefix)
     once = _once(request.source, environment, log, rebuild=given.rebuild)
+    known: list[Inputs] = []
     wheel = build_wheel(
         request,
         environment,
         store,
         Path(given.wheel_dir).absolute(),
         log=log,
-        once=once and once._replace(on_known=_noting(store)),
+        once=once and once._replace(on_known=lambda _wheel, inputs: known.append(inputs)),
     )
+    _note(wheel, store, known[-1] if known else None)
     talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
     return 0
 
@@ -115,18 +117,14 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
     return Once(shelf, around, os.environ, reason_to_rebuild(os.environ, asked=rebuild))
 
 
-def _noting(store: Path) -> Callable[[str, Inputs], object]:
-    """Return what notes a build for sage-spkg, if a script of a package runs this."""
+def _note(wheel: Path, store: Path, inputs: Inputs | None) -> None:
+    """Note a build for sage-spkg, if a script of a package runs this."""
     directory = os.environ.get("SAGE_PKGINSTALL_PACKAGE_DIR")
-    if not directory:
-        return lambda _wheel, _inputs: None
-    from sage_pkginstall.spkg.noted_builds import NotedBuild, note_build  # noqa: PLC0415
+    if directory:
+        from sage_pkginstall.spkg.noted_builds import NotedBuild, note_build  # noqa: PLC0415
 
-    def note(wheel: str, inputs: Inputs) -> None:
-        seen = inputs.groups.get("requirements", {})
-        note_build(Path(directory), NotedBuild(wheel, store, seen))
-
-    return note
+        seen = None if inputs is None else inputs.groups.get("requirements", {})
+        note_build(Path(directory), NotedBuild(wheel.name, store, seen))
 
 
 def _add_build_options(options: argparse.ArgumentParser) -> None:

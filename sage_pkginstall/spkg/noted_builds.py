@@ -4,7 +4,8 @@
         {"wheel": FILE, "store": DIRECTORY, "requirements": {FILE: IDENTITY, …}} a line
 
 ``sage-pkginstall build`` adds the lines, so that sage-spkg knows which wheels of the store a
-build has seen.  There is none for a wheel that nobody could build again from what is known.
+build has seen.  For a build of which that is not known, as it fell back to what is installed,
+say, the requirements are null.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ NOTES = "builds.jsonl"
 class NotedBuild(NamedTuple):
     """A wheel (its file name), and the build requirements it was built with.
 
-    ``requirements`` are wheels of ``store``, with their identities (`identity_of_wheel`).
+    ``requirements`` are wheels of ``store``, with their identities (`identity_of_wheel`); None
+    if nobody knows what it was built from.
     """
 
     wheel: str
     store: Path
-    requirements: Mapping[str, str]
+    requirements: Mapping[str, str] | None
 
     def would_see_the_same(self) -> bool:
         """Tell whether a build would find these very wheels now, and have no others to choose."""
+        if self.requirements is None:
+            return False
         names = {_distribution(file) for file in self.requirements}
         try:
             files = os.listdir(self.store)  # noqa: PTH208 -- names are wanted
@@ -69,11 +73,15 @@ def noted_builds(directory: Path) -> tuple[NotedBuild, ...]:
         lines = (directory / NOTES).read_text(encoding="ascii").splitlines()
         documents = [json.loads(line) for line in lines]
         return tuple(
-            NotedBuild(one["wheel"], Path(one["store"]), dict(one["requirements"]))
+            NotedBuild(str(one["wheel"]), Path(one["store"]), _requirements(one["requirements"]))
             for one in documents
         )
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def _requirements(document: dict[str, str] | None) -> dict[str, str] | None:
+    return None if document is None else dict(document)
 
 
 def _distribution(wheel: str) -> str:

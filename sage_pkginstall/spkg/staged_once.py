@@ -212,6 +212,8 @@ class StagedOnce(NamedTuple):
             if wheel not in known:
                 raise CannotPackError(f"it is not known what {wheel} was built from")
         for build in notes:
+            if build.requirements is None:
+                raise CannotPackError(f"it is not known what {build.wheel} was built from")
             if not build.would_see_the_same():
                 raise CannotPackError(f"there is a choice of build requirements for {build.wheel}")
 
