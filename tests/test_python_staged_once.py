@@ -209,6 +209,18 @@ def test_build_of_unknown_requirements_counts_whatever_becomes_of_its_wheel(
     assert f"{NOT_KEPT}it is not known what tiny" in world.spkg("data").stdout
 
 
+def test_wheel_of_setup_py_is_known(world: SageWorld) -> None:
+    """It sees what is installed, as a build without isolation does."""
+    setup = (
+        "import runpy, os; os.makedirs('dist'); runpy.run_path('backend.py')['build_wheel']('dist')"
+    )
+    script = "cd src && sdh_setup_bdist_wheel && sdh_store_and_pip_install_wheel .\n"
+    files = {**source_files("tiny"), "setup.py": setup}
+    world.package("data", "1.0", {**PYTHON, "spkg-install.in": script}, source=files)
+    world.spkg("data")
+    assert is_taken(world.spkg("data"))
+
+
 def test_packages_that_came_meanwhile_are_no_matter(tmp_path: Path, world: SageWorld) -> None:
     wheel = make_wheel(
         tmp_path, "other-1.0-py3-none-any.whl", entry_points="[console_scripts]\no=o:o"
