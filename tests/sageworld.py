@@ -51,6 +51,14 @@ class SageWorld:
         (root / "upstream").mkdir()
         return cls(root, prefix)
 
+    @classmethod
+    def keeping(cls, directory: Path, prefix: Path) -> SageWorld:
+        """Make an empty one that keeps what scripts of packages stage, in a cache of its own."""
+        world = cls.make(directory, prefix)
+        world.env["SAGE_PKGINSTALL_CACHE"] = str(directory / "cache")
+        world.env["SAGE_PKGINSTALL_BUILT"] = "packages"
+        return world
+
     @property
     def packages(self) -> Path:
         """The directory of package directories."""

@@ -21,10 +21,7 @@ PYTHON = {"version_requirements.txt": "tiny\n"}
 
 @pytest.fixture
 def world(tmp_path: Path, venv: Path) -> SageWorld:
-    world = SageWorld.make(tmp_path, venv)
-    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
-    world.env["SAGE_PKGINSTALL_BUILT"] = "packages"
-    return world
+    return SageWorld.keeping(tmp_path, venv)
 
 
 def package(world: SageWorld, script: str = SCRIPT, *, requires: tuple[str, ...] = ()) -> None:

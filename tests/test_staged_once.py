@@ -32,10 +32,7 @@ PATCH = "--- a/data\n+++ b/data\n@@ -1 +1 @@\n-1\n+2\n"
 
 @pytest.fixture
 def world(tmp_path: Path, venv: Path) -> SageWorld:
-    world = SageWorld.make(tmp_path, venv)
-    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
-    world.env["SAGE_PKGINSTALL_BUILT"] = "packages"
-    return world
+    return SageWorld.keeping(tmp_path, venv)
 
 
 def package(world: SageWorld, data: str = "1\n", script: str = SCRIPT, **more: str) -> None:

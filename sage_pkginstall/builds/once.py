@@ -54,7 +54,7 @@ __all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to
 
 _FORMAT = "2"
 
-_WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, *DAMAGE)
+_WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, KeyError, *DAMAGE)
 
 
 class Once(NamedTuple):
@@ -214,21 +214,19 @@ def identity_of_wheel(wheel: Path) -> str:
     """
     try:
         return remembered(wheel, lambda: {"record": _hash_of_record(wheel)}, "wheel")["record"]
-    except (OSError, KeyError) as error:
+    except _WITHOUT_RECORD as error:
         raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
 
 
 def _hash_of_record(wheel: Path) -> str:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = [
-                name
-                for name in archive.namelist()
-                if name.endswith(".dist-info/RECORD") and name.count("/") == 1
-            ]
-            rows = sorted(archive.read(names[0]).splitlines())
-    except _WITHOUT_RECORD as error:
-        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
+    """Return the hash of RECORD, its rows sorted.  Raises one of `_WITHOUT_RECORD`."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [
+            name
+            for name in archive.namelist()
+            if name.endswith(".dist-info/RECORD") and name.count("/") == 1
+        ]
+        rows = sorted(archive.read(names[0]).splitlines())
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
 
 

@@ -37,7 +37,6 @@ _LISTS = {
     ".egg": "",
 }
 """Where each kind of record lists its files, below itself."""
-_SUFFIXES = tuple(_LISTS)
 _NONE = "none"
 _SECOND = 1_000_000_000
 
@@ -120,7 +119,7 @@ def _places(directory: str, names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the record of each name that is one, and where its list of files is."""
     if directory == STAMPS:
         return [(f"{STAMPS}/{name}", name) for name in names if not name.startswith(".")]
-    infos = [name for name in names if name.endswith(_SUFFIXES) and is_info(name)]
+    infos = filter(is_info, names)
     return [(f"{directory}/{name}", name + _LISTS[name[name.rindex(".") :]]) for name in infos]
 
 

@@ -142,6 +142,7 @@ class _Staging:
         self._compiler: SourceCompiler | None = None
         self._made: frozenset[str] = frozenset()
         self._replaced: set[str] = set()
+        self._overwritten: frozenset[str] = frozenset()  # those with another content
         self.laid: list[_Laid] = []
 
     def lay_out(self, request: WheelRequest) -> None:
@@ -229,6 +230,7 @@ class _Staging:
 
     def finish_compiling(self) -> None:
         """Have all byte-code made; that of replaced sources anew, wherever it came from."""
+        self._overwritten = frozenset().union(*(laid.staged.replaced for laid in self.laid))
         if self._compiler is None:
             return
         if self._replaced:
@@ -266,7 +268,7 @@ class _Staging:
         packs, staged = laid.packs, laid.staged
         if packs is None or laid.code is not None or not staged.sources:
             return
-        if any(not one.staged.replaced.isdisjoint(staged.paths) for one in self.laid):
+        if not self._overwritten.isdisjoint(staged.paths):
             return
         from sage_pkginstall.wheels.packed_code import take_code  # noqa: PLC0415
 
