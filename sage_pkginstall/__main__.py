@@ -1,7 +1,5 @@
 """``python -m sage_pkginstall``: the command line."""
 
-import sys
+from sage_pkginstall.cli.main import program
 
-from sage_pkginstall.cli.main import main
-
-sys.exit(main())
+program()

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # it is how processes that a test starts are measured.
 FOREIGN = ("PIP_", "UV_", "PYTHON", "SAGE_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "XDG_", "LC_", "LANG")
 
-# As build/bin/sage-pkginstall starts the tool.
+# As build/bin/sage-pkginstall starts the tool; but Python is taken down, so that coverage is told.
 START = """import sys
 sys.path.insert(0, sys.argv.pop(1))
 from sage_pkginstall.cli.main import main

@@ -24,7 +24,7 @@ SUBCOMMANDS = ["spkg", "spkg-uninstall", "logger", "pip-install", "pip-uninstall
 TOOL = b"""
 import json, os, sys
 
-def main():
+def program():
     variables = {k: v for k, v in os.environ.items() if k.startswith(("PYTHON", "SAGE"))}
     print(json.dumps({
         "kind": KIND,
@@ -35,7 +35,7 @@ def main():
         "path": sys.path,
         "variables": variables,
     }))
-    return 7
+    sys.exit(7)
 """
 STATUS = 7
 
@@ -87,7 +87,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def make_pyz(checkout: Checkout) -> None:
-    main = b"KIND = 'pyz'" + TOOL + b"\nsys.exit(main())\n"
+    main = b"KIND = 'pyz'" + TOOL + b"\nprogram()\n"
     source = plant(checkout.root.parent / "pyz", {"__main__.py": main})
     (checkout.root / "dist").mkdir()
     zipapp.create_archive(source, checkout.root / "dist/sage-pkginstall.pyz")
@@ -250,6 +250,31 @@ def test_every_script_reaches_the_real_tool(name: str) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert f"usage: sage-{name}" in ended.stdout
+
+
+def test_program_ends_at_once_when_all_is_said() -> None:
+    code = "import atexit; atexit.register(print, 'late'); import runpy; runpy.run_module({!r})"
+    command = [sys.executable, "-c", code.format("sage_pkginstall.__main__")]
+    said = subprocess.run(
+        [*command, "--help"], cwd=ROOT, capture_output=True, check=False, text=True
+    )
+    assert said.returncode == 0
+    assert said.stdout.startswith("usage: ")
+    assert said.stdout.endswith("sage-pkginstall COMMAND --help tells more.\n")
+    assert said.stderr == ""
+
+
+def test_program_without_standard_error_has_the_status() -> None:
+    closed = [
+        *"sh -c".split(),
+        'exec "$@" 2>&-',
+        "sh",
+        sys.executable,
+        "-m",
+        "sage_pkginstall",
+        "x",
+    ]
+    assert subprocess.run(closed, cwd=ROOT, check=False).returncode == 2
 
 
 # ------------------------------------------------------------------------------------ sage

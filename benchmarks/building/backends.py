@@ -27,8 +27,8 @@ __all__ = ["measure_backends"]
 
 TOOL = """import sys
 sys.path.insert(0, sys.argv.pop(1))
-from sage_pkginstall.cli.main import main
-sys.exit(main())"""
+from sage_pkginstall.cli.main import program
+program()"""
 HOOKS = """import importlib, sys
 _, name, hooks, directory = sys.argv
 backend = importlib.import_module(name)

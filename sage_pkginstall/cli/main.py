@@ -20,8 +20,9 @@ from sage_pkginstall.errors import PkgInstallError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
-__all__ = ["COMMANDS", "find_function", "main", "os_reason"]
+__all__ = ["COMMANDS", "find_function", "main", "os_reason", "program"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "install": ("install:install", "install wheels in one transaction"),
@@ -68,6 +69,19 @@ _REMEDIES = {
     errno.EROFS: "; the file system is mounted for reading only",
     errno.EMFILE: "; allow more open files (ulimit -n), then repeat the command",
 }
+
+
+def program() -> NoReturn:
+    """Be the program: run the command line, and end at once.
+
+    Nothing is left to be done then: what was printed is written, what was begun is ended.  To
+    clear all modules and look for garbage among them, as Python does at its end, takes an
+    eighth of a short run.
+    """
+    status = main()
+    with suppress(OSError, ValueError):  # nobody hears it, or it is closed
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
