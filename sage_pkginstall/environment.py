@@ -1,13 +1,14 @@
 """The target: a prefix with the interpreter that will run what is installed there.
 
-The facts (schemes, tags, markers, byte-code) come from `interpreter`, once, and are kept in
-the user's cache:
+The facts (schemes, build, markers, byte-code) come from `interpreter`, once, and are kept in
+the user's cache; so are the tags that follow from them, if anybody asks for them:
 
     $SAGE_PKGINSTALL_CACHE/targets/HASH.json, of the interpreter's path and our own code's
+    $SAGE_PKGINSTALL_CACHE/targets/tags-HASH.json, of what they follow from
 
 (default: ``$XDG_CACHE_HOME/sage-pkginstall``).  An entry says for which interpreter
-(file identity, ``pyvenv.cfg``, kernel, our version) it was made; any other entry, a
-damaged one and one that another user could have written count as missing.
+(file identity, ``pyvenv.cfg``, kernel, our version) it was made, or from what; any other entry,
+a damaged one and one that another user could have written count as missing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import errno
 import json
 import os
 import posixpath
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from zlib import crc32
@@ -46,6 +48,7 @@ __all__ = [
 
 _SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
 _NOT_OURS = frozenset((errno.EPERM, errno.EACCES, errno.EROFS))
+_BUILD = ("extension", "debug", "free_threaded", "system", "machine", "bits", "libc")
 _INTERPRETERS = ("bin/python3", "bin/python", "bin/pypy3")
 
 
@@ -64,7 +67,8 @@ class Environment(NamedTuple):
     version: str
     cache_tag: str
     magic: bytes
-    tags: tuple[str, ...]
+    build: Mapping[str, Any]
+    """What `introspection.build_facts` tells."""
     markers: Mapping[str, str]
     externally_managed: str | None
 
@@ -72,6 +76,17 @@ class Environment(NamedTuple):
     def site_directories(self) -> tuple[str, ...]:
         """Where distributions lie: purelib, and platlib where it is another one."""
         return tuple(dict.fromkeys((self.schemes["purelib"], self.schemes["platlib"])))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the wheels that it takes, the best first; see `target_tags`."""
+        return _tags(self.implementation, self.version, tuple(sorted(self.build.items())))
+
+    def takes(self, tags: frozenset[str]) -> bool:
+        """Tell whether it takes a wheel with these tags."""
+        # All Pythons take this one: most wheels have it, and `packaging` is slow to import.
+        anywhere = f"py{self.version.partition('.')[0]}-none-any"
+        return anywhere in tags or not tags.isdisjoint(self.tags)
 
     def at(self, prefix: Path) -> Environment:
         """Return this environment with another prefix, for the same interpreter.
@@ -246,6 +261,7 @@ def _environment(interpreter: Path, facts: Mapping[str, Any]) -> Environment:
     if os.path.realpath(executable) != os.path.realpath(interpreter):
         interpreter = executable  # the given one only starts another (pyenv's shims)
     prefix = Path(facts["schemes"]["data"])
+    _, _ = map(int, facts["version"].split(".")[:2])
     return Environment(
         prefix=prefix,
         interpreter=interpreter,
@@ -256,7 +272,7 @@ def _environment(interpreter: Path, facts: Mapping[str, Any]) -> Environment:
         version=facts["version"],
         cache_tag=facts["cache_tag"],
         magic=bytes.fromhex(facts["magic"]),
-        tags=tuple(facts["tags"]),
+        build=MappingProxyType({name: facts["build"][name] for name in _BUILD}),
         markers=MappingProxyType(dict(facts["markers"])),
         externally_managed=_notice(facts["notice"]),
     )
@@ -272,6 +288,23 @@ def _inside(interpreter: Path, prefix: Path, scheme: str, path: str) -> str:
             "use a virtual environment ('python3 -m venv --without-pip DIRECTORY')"
         )
         raise EnvironmentFactsError(interpreter, reason) from error
+
+
+@cache
+def _tags(implementation: str, version: str, build: tuple[tuple[str, Any], ...]) -> tuple[str, ...]:
+    """Return the tags for a target of which that is known."""
+    facts = {"implementation": implementation, "version": version, "build": dict(build)}
+    origin = [__version__, _our_code(), facts, _machine()]
+    path = cache_directory() / "targets" / f"tags-{crc32(json.dumps(origin).encode()):08x}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        kept = json.loads(read_cached(path))
+        if kept["origin"] == origin:
+            return tuple(map(str, kept["tags"]))
+    from sage_pkginstall.target_tags import tags_of  # noqa: PLC0415 -- once
+
+    tags = tags_of(facts)
+    write_cached(path, json.dumps({"origin": origin, "tags": tags}).encode("ascii"))
+    return tuple(tags)
 
 
 def _notice(path: str | None) -> str | None:
@@ -313,7 +346,6 @@ def _our_code() -> list[list[int] | None]:
 def _identity(interpreter: Path) -> list[Any]:
     """Return what the facts depend on; JSON returns it as it is."""
     above = interpreter.parent
-    machine = os.uname()
     return [
         __version__,
         _our_code(),
@@ -322,8 +354,13 @@ def _identity(interpreter: Path) -> list[Any]:
         _file_identity(os.fspath(interpreter)),
         _file_identity(os.fspath(above / "pyvenv.cfg")),
         _file_identity(os.fspath(above.parent / "pyvenv.cfg")),
-        [machine.sysname, machine.release, machine.version, machine.machine],
+        _machine(),
     ]
+
+
+def _machine() -> list[str]:
+    machine = os.uname()
+    return [machine.sysname, machine.release, machine.version, machine.machine]
 
 
 def _cache_file(interpreter: Path) -> Path:

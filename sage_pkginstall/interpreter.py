@@ -42,23 +42,16 @@ exec(sys.argv[1])
 
 
 def interpreter_facts(interpreter: Path, run: Runner | None) -> dict[str, Any]:
-    """Return the facts about an interpreter: those of `introspection.facts_of`, and its tags.
+    """Return the facts about an interpreter, those of `introspection.facts_of`.
 
     ``run`` runs it, if it is given; without, it is run only if it is another program than
     the one that runs us.  Raises EnvironmentFactsError.
     """
     from sage_pkginstall.introspection import facts_of  # noqa: PLC0415 -- once, then cached
-    from sage_pkginstall.target_tags import tags_of  # noqa: PLC0415
 
     if run is None and is_our_program(interpreter):
-        facts = facts_of(os.fspath(interpreter), os.fspath(interpreter.parent.parent))
-    else:
-        facts = _ask(interpreter, run or _run)
-    try:
-        return {**facts, "tags": tags_of(facts)}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"it does not tell its facts ({type(error).__name__}: {error})"
-        raise EnvironmentFactsError(interpreter, reason) from error
+        return facts_of(os.fspath(interpreter), os.fspath(interpreter.parent.parent))
+    return _ask(interpreter, run or _run)
 
 
 def is_our_program(interpreter: Path) -> bool:

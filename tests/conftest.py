@@ -34,6 +34,15 @@ MACHINE = {
     name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "UV_", "HOME"))
 }
 
+PYPY_BUILD = {
+    "extension": ".pypy39-pp73-x86_64-linux-gnu.so",
+    "debug": False,
+    "free_threaded": False,
+    "system": "linux",
+    "machine": "x86_64",
+    "bits": 64,
+    "libc": "glibc 2.36",
+}
 PYPY_MARKERS = {
     "implementation_name": "pypy",
     "implementation_version": "7.3.11",
@@ -160,7 +169,7 @@ def pypy() -> Environment:
         version="3.9.16",
         cache_tag="pypy39",
         magic=b"P\x01\r\n",
-        tags=(),
+        build=MappingProxyType(PYPY_BUILD),
         markers=MappingProxyType(PYPY_MARKERS),
         externally_managed=None,
     )

@@ -266,7 +266,8 @@ def test_program_ends_at_once_when_all_is_said() -> None:
 
 def test_program_without_standard_error_has_the_status() -> None:
     closed = [
-        *"sh -c".split(),
+        "sh",
+        "-c",
         'exec "$@" 2>&-',
         "sh",
         sys.executable,

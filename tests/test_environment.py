@@ -23,6 +23,7 @@ from sage_pkginstall.environment import (
     target_environment,
 )
 from sage_pkginstall.errors import EnvironmentFactsError
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,6 +91,40 @@ def test_byte_code_facts_and_markers_are_the_target_s(venv: Path) -> None:
     assert environment.markers["python_version"] == THIS
     assert environment.tags[-1] == "py30-none-any"
     assert len(environment.tags) == len(set(environment.tags))
+
+
+def test_target_takes_wheels_with_one_of_its_tags(venv: Path) -> None:
+    environment = target_environment(venv)
+    for tag in environment.tags:
+        assert environment.takes(frozenset({"py2-none-any", tag}))
+    for tag in ("py2-none-any", "py4-none-any", "py3-none-sunos_5", "cp27-cp27m-any"):
+        assert not environment.takes(frozenset({tag}))
+
+
+def test_tags_are_made_once_and_only_for_who_asks(venv: Path, cache: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:3]\n"
+        "from pathlib import Path\n"
+        "from sage_pkginstall.environment import target_environment\n"
+        "environment = target_environment(Path(sys.argv[3]))\n"
+        "environment.takes(frozenset(sys.argv[4:]))\n"
+        "print('packaging' in sys.modules)"
+    )
+    above = Path(packaging.__path__[0]).parent
+    start = [sys.executable, "-I", "-S", "-c", code, *map(os.fspath, (ROOT, above, venv))]
+
+    def makes(tag: str) -> bool:
+        variables = {**os.environ, "SAGE_PKGINSTALL_CACHE": os.fspath(cache)}
+        said = subprocess.run([*start, tag], check=True, capture_output=True, env=variables)
+        return said.stdout == b"True\n"
+
+    assert not makes("py3-none-any")
+    assert makes("cp3-abi3-any")
+    assert not makes("cp3-abi3-any")
+    (entry,) = (cache / "targets").glob("tags-*.json")
+    entry.write_bytes(entry.read_bytes()[:-9])
+    assert makes("cp3-abi3-any")
+    assert not makes("cp3-abi3-any")
 
 
 @pytest.mark.needs("pypy3")
@@ -220,7 +255,7 @@ def test_damaged_cache_is_a_miss(venv: Path, cache: Path, damage: bytes) -> None
     assert entry.read_bytes() != damage
 
 
-@pytest.mark.parametrize("lost", ["schemes", "magic", "tags", "notice", "executable"])
+@pytest.mark.parametrize("lost", ["schemes", "magic", "build", "notice", "executable"])
 def test_cache_without_a_fact_is_a_miss(venv: Path, cache: Path, lost: str) -> None:
     environment = target_environment(venv)
     (entry,) = (cache / "targets").iterdir()

@@ -30,7 +30,7 @@ class Needs(NamedTuple):
 def check_fits(wheel: Path, needs: Needs, environment: Environment) -> None:
     """Raise WheelError unless ``wheel`` can be installed into ``environment``."""
     _check_nameable(wheel, os.fspath(environment.interpreter))
-    if needs.tags.isdisjoint(environment.tags):
+    if not environment.takes(needs.tags):
         tags = ", ".join(sorted(needs.tags)[:_SHOWN]) + (", …" if len(needs.tags) > _SHOWN else "")
         reason = (
             f"it is for {tags}; {environment.interpreter} is "
