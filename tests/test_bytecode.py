@@ -186,7 +186,7 @@ def test_killed_process_is_an_error_and_no_process_is_left(
         return child
 
     monkeypatch.setattr(os, "fork", fork_and_kill)
-    with pytest.raises(OSError, match="the process that compiled it and others died"):
+    with pytest.raises(OSError, match="the process that worked on it and others died"):
         compile_staged(root, sources, environment, jobs=2)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)

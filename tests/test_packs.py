@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import venv
 import zipfile
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import pytest
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import WheelError
-from sage_pkginstall.wheels import packs
+from sage_pkginstall.wheels import packs, staging
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
@@ -150,6 +151,67 @@ def test_packed_wheel_is_staged_like_its_archive(
     assert plain == kept == packed
     assert stage.compiled == []
     assert len(list((cache / "packs").iterdir())) == 2
+
+
+def test_python_script_has_byte_code_in_any_case(
+    tmp_path: Path, environment: Environment, cache: Path
+) -> None:
+    """Its first line names the interpreter, so its byte-code is of this prefix only."""
+    wheel = make_wheel(tmp_path, "foo", "1.0", data={"scripts/own.py": "#!python\nprint(1)\n"})
+    stage = Staging(wheel, tmp_path)
+    plain = stage(environment, None)
+    assert f"bin/__pycache__/own.{environment.cache_tag}.pyc" in plain[1].paths
+    assert plain == stage(environment, cache) == stage(environment, cache)
+    assert stage.compiled == ["bin/own.py"]
+
+
+class Forking:
+    """Forks, and counts or kills the processes."""
+
+    def __init__(self, *, kills: bool = False) -> None:
+        self.fork = os.fork
+        self.kills = kills
+        self.processes = 0
+
+    def __call__(self) -> int:
+        process = self.fork()
+        if process:
+            self.processes += 1
+            if self.kills:
+                os.kill(process, signal.SIGKILL)
+        return process
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Staging:
+    """Stages a wheel of which other processes write byte-code, too."""
+    modules = {f"foo/p{n % 7}/m{n}.py": f"def function():\n    return {n}\n" for n in range(900)}
+    return Staging(make_wheel(tmp_path, "foo", "1.0", {**modules, **FILES}), tmp_path)
+
+
+def test_packed_byte_code_is_written_by_several_processes(
+    many: Staging, environment: Environment, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = many(environment, cache)
+    forking = Forking()
+    monkeypatch.setattr(os, "fork", forking)
+    for processors in (1, 2, 5):
+        monkeypatch.setattr(staging, "processors", lambda: processors)  # noqa: B023 - used at once
+        assert many(environment, cache) == plain
+    assert many.compiled == []
+    assert forking.processes == 0 + 1 + 4
+
+
+def test_killed_process_that_writes_byte_code_is_an_error_and_none_is_left(
+    many: Staging, environment: Environment, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(environment, cache)
+    monkeypatch.setattr(staging, "processors", lambda: 2)
+    monkeypatch.setattr(os, "fork", Forking(kills=True))
+    with pytest.raises(OSError, match=r"others died .* '.*/staged2/.*/foo/p\d/m\d+.py'"):
+        many(environment, cache)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_packed_wheel_fits_another_prefix(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Run: TypeAlias = Callable[[Sequence[str], bytes], subprocess.CompletedProcess[bytes]]
     """Runs a program to its end with these bytes on stdin."""
 
-__all__ = ["SourceCompiler", "compile_staged", "staged_compiler"]
+__all__ = ["SourceCompiler", "compile_staged", "processors", "staged_compiler"]
 
 
 class SourceCompiler(Protocol):
@@ -57,7 +57,7 @@ def staged_compiler(
 
     By default there are as many processes as this one may use processors.
     """
-    wanted = jobs or _processors()
+    wanted = jobs or processors()
     if _is_like_ours(environment):
         return Compilation(os.fspath(root), os.fspath(environment.prefix), wanted)
     return contextlib.nullcontext(_TargetCompiler(root, environment, wanted, run or _run))
@@ -86,7 +86,8 @@ def _is_like_ours(environment: Environment) -> bool:
     )
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -9,11 +9,11 @@ start as soon as there is enough to do, while sources are still being staged.
 ``multiprocessing`` and ``concurrent.futures`` would do the same for 20 to 30 ms more CPU
 for each of many short runs.  Between the processes there are two pipes for each:
 
-    to it      relative paths of sources, each ended by NUL; no more at the end of the file
-    from it    one byte for each, in their order: compiled, or without byte-code;
+    to it      names (relative paths of sources), each ended by NUL, until the end of the file
+    from it    one byte for each, in their order: something was written for it, or nothing;
                after an error, which ends it: NUL, errno, NUL, path
 
-A process is handed a few sources at a time, so that nobody waits long for another in the end,
+A process is handed a few names at a time, so that nobody waits long for another in the end,
 and no pipe is ever full.
 """
 
@@ -35,21 +35,29 @@ from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import NoReturn
 
-__all__ = ["Compilation", "Task", "code_of", "header_of", "make_directory", "write_new"]
+__all__ = [
+    "Compilation",
+    "Task",
+    "Workers",
+    "code_of",
+    "header_of",
+    "make_directory",
+    "write_new",
+]
 
 _CACHE_TAG = sys.implementation.cache_tag or ""
 
 _SMALL = 200_000
 """Bytes of source that are compiled sooner than a process is forked (some 50 ms)."""
 
-_AT_ONCE = 8
-"""Sources that a process has been handed and has not compiled yet."""
+_MOST_HANDED = 8
+"""Names that a process has been handed and has not worked on yet, but see `Workers`."""
 
-_COMPILED, _WITHOUT, _FAILED = b"+", b"-", b"\0"
+_WRITTEN, _WITHOUT, _FAILED = b"+", b"-", b"\0"
 
 
 class Task:
@@ -77,18 +85,13 @@ def code_of(source: str, tag: str = _CACHE_TAG) -> str:
 class Compilation:
     """Writes byte-code beside sources below ``root``, for the same paths below ``final``.
 
-    Use ``with``: after an error no process is left.  There may be a hundred thousand sources,
-    so of each that waits only its size and its path below the root are kept.
+    Use ``with``: after an error no process is left.
     """
 
     def __init__(self, root: str, final: str, jobs: int) -> None:
         self._root = os.path.join(os.path.abspath(root), "")
         self._final = os.path.join(final, "")
-        self._jobs = jobs
-        self._waiting: list[tuple[int, str]] = []
-        self._seen = 0  # bytes of all sources so far
-        self._workers: list[_Worker] = []
-        self._written: list[str] = []
+        self._workers = Workers(self._compile, self._root.__add__, jobs=jobs, least=_SMALL)
         self._directories: set[str] = set()
 
     # `settle` is rare, so nothing is remembered for it: it waits for all there is.
@@ -102,8 +105,10 @@ class Compilation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            worker.kill()
+        self._workers.kill()
+
+    def _compile(self, source: str) -> bool:
+        return compile_one(Task(self._root + source, self._final + source))
 
     def add(self, source: str) -> None:
         """Have a source compiled, now or later; it stays as it is until `finish` returned."""
@@ -112,23 +117,12 @@ class Compilation:
         if directory not in self._directories:
             make_directory(self._root + directory)
             self._directories.add(directory)
-        self._waiting.append((size, source))
-        self._seen += size
-        if len(self._workers) + 1 < min(self._jobs, self._seen // _SMALL):
-            worker = _Worker(self._root, self._final)
-            self._workers.append(worker)
-            worker.start(self._workers)
-        self._hand_out()
+        self._workers.add(size, source)
 
     def settle(self, source: str) -> None:
         """Have nothing more to do with ``source``, which is about to be replaced."""
-        if not source.endswith(".py"):
-            return
-        self._compile_waiting()
-        for worker in self._workers:
-            self._written += worker.idle()
-        if code_of(source) in self._written:
-            self._written.remove(code_of(source))
+        if source.endswith(".py"):
+            self._workers.settle(source)
 
     def finish(self) -> tuple[str, ...]:
         """Compile the rest; return the files that are there now, relative to the root, sorted.
@@ -136,25 +130,85 @@ class Compilation:
         What cannot be compiled has no byte-code, silently, as with pip.  Raises OSError
         where byte-code cannot be written.
         """
-        self._compile_waiting()
+        written = sorted(map(code_of, self._workers.finish()))
+        empty = self._directories.difference(map(os.path.dirname, written))
+        _remove_empty(self._root + directory for directory in empty)
+        return tuple(written)
+
+
+class Workers:
+    """Processes, up to ``jobs`` with this one, that do one kind of work on many names.
+
+    ``work`` tells whether it wrote what it was to write, ``place`` the path that an error
+    is to name.  There is another process for each ``least`` of weight, as long as there may
+    be one.  It is handed ``batch`` names at once where work on one takes no longer than to
+    wake a process.  There may be a hundred thousand names, so of each that waits only that and
+    its weight are kept.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[str], bool],
+        place: Callable[[str], str],
+        *,
+        jobs: int,
+        least: int,
+        batch: int = 1,
+    ) -> None:
+        self._work = work
+        self._place = place
+        self._jobs = jobs
+        self._least = least
+        self._batch = batch
+        self._waiting: list[tuple[int, str]] = []
+        self._seen = 0  # weight of all names so far
+        self._workers: list[_Worker] = []
+        self._written: list[str] = []
+
+    def add(self, weight: int, name: str) -> None:
+        """Have the work done on a name, now or later."""
+        self._waiting.append((weight, name))
+        self._seen += weight
+        if len(self._workers) + 1 < min(self._jobs, self._seen // self._least):
+            most = max(_MOST_HANDED, 2 * self._batch)
+            worker = _Worker(self._work, self._place, most)
+            self._workers.append(worker)
+            worker.start(self._workers)
+        if len(self._waiting) >= self._batch:
+            self._hand_out()
+
+    def settle(self, name: str) -> None:
+        """Do all that waits, and take ``name`` for one on which nothing was done."""
+        self._do_waiting()
+        for worker in self._workers:
+            self._written += worker.idle()
+        if name in self._written:
+            self._written.remove(name)
+
+    def finish(self) -> list[str]:
+        """Do the rest; return the names for which something was written, in any order.
+
+        Raises OSError where that was impossible, or a process died.
+        """
+        self._do_waiting()
         for worker in self._workers:
             self._written += worker.finish()
-        empty = self._directories.difference(map(os.path.dirname, self._written))
-        _remove_empty(self._root + directory for directory in empty)
-        self._written.sort()
-        return tuple(self._written)
+        return self._written
 
-    def _compile_waiting(self) -> None:
+    def kill(self) -> None:
+        """End all processes at once."""
+        for worker in self._workers:
+            worker.kill()
+
+    def _do_waiting(self) -> None:
         self._waiting.sort()  # the largest are taken first
-        with _compiling():
+        with _working():
             while self._waiting:
                 self._hand_out()
                 if self._waiting:
-                    self._compile(self._waiting.pop()[1])
-
-    def _compile(self, source: str) -> None:
-        if compile_one(Task(self._root + source, self._final + source)):
-            self._written.append(code_of(source))
+                    _, name = self._waiting.pop()
+                    if self._work(name):
+                        self._written.append(name)
 
     def _hand_out(self) -> None:
         for worker in self._workers:
@@ -164,11 +218,12 @@ class Compilation:
 
 
 class _Worker:
-    """A process that compiles what it is handed, and says of each source that it has."""
+    """A process that works on what it is handed, and says of each name that it has."""
 
-    def __init__(self, root: str, final: str) -> None:
-        self._root = root
-        self._final = final
+    def __init__(self, work: Callable[[str], bool], place: Callable[[str], str], most: int) -> None:
+        self._do = work
+        self._place = place
+        self._most = most
         self._handed: deque[str] = deque()
         self._process = 0
         self.pipes: tuple[int, ...] = ()
@@ -198,12 +253,11 @@ class _Worker:
         try:
             for descriptor in foreign:
                 os.close(descriptor)
-            with _compiling():
+            with _working():
                 for name in _names(given):
                     if os.getppid() != parent:
                         break
-                    task = Task(self._root + name, self._final + name)
-                    os.write(telling, _COMPILED if compile_one(task) else _WITHOUT)
+                    os.write(telling, _WRITTEN if self._do(name) else _WITHOUT)
             status = 0
         except OSError as error:
             os.write(telling, _FAILED + os.fsencode(f"{error.errno or 0}\0{error.filename or ''}"))
@@ -211,28 +265,31 @@ class _Worker:
             os._exit(status)
 
     def take(self, waiting: list[tuple[int, str]]) -> None:
-        """Hand it a few of the sources, from the end of the list."""
-        while waiting and len(self._handed) < _AT_ONCE:
-            _, source = waiting.pop()
-            self._handed.append(source)
+        """Hand it some of the names, from the end of the list: so many that it has ``most``."""
+        names = []
+        while waiting and len(self._handed) < self._most:
+            _, name = waiting.pop()
+            self._handed.append(name)
+            names.append(os.fsencode(name) + b"\0")
+        if names:
             with contextlib.suppress(BrokenPipeError):  # `finish` tells why it died
-                os.write(self.pipes[0], os.fsencode(source) + b"\0")
+                os.write(self.pipes[0], b"".join(names))
 
     def written(self) -> list[str]:
-        """Return the byte-code that it has written since this was asked last."""
+        """Return the names for which it has written something since this was asked last."""
         try:
-            said = os.read(self.pipes[1], 2 * _AT_ONCE)
+            said = os.read(self.pipes[1], 2 * self._most)
         except BlockingIOError:
             return []
         return self.finish(said) if _FAILED in said else self._results(said)
 
     def idle(self) -> list[str]:
-        """Wait until it has compiled all that it was handed; return what it has written."""
+        """Wait until it has done all that it was handed; return as `written` does."""
         written: list[str] = []
         while self._handed:
             os.set_blocking(self.pipes[1], True)
             try:
-                said = os.read(self.pipes[1], 2 * _AT_ONCE)
+                said = os.read(self.pipes[1], 2 * self._most)
             finally:
                 os.set_blocking(self.pipes[1], False)
             if not said or _FAILED in said:
@@ -241,7 +298,7 @@ class _Worker:
         return written
 
     def finish(self, said: bytes = b"") -> list[str]:
-        """Let it end; return what it has written.  ``said`` was read already.
+        """Let it end; return as `written` does.  ``said`` was read already.
 
         Raises OSError if something could not be written, or it died.
         """
@@ -258,13 +315,13 @@ class _Worker:
             number, _, name = os.fsdecode(error).partition("\0")
             raise OSError(int(number), os.strerror(int(number)), name)
         if self._handed:
-            reason = f"the process that compiled it and others died (status {status:#x})"
-            raise OSError(errno.ECHILD, reason, self._root + self._handed[0])
+            reason = f"the process that worked on it and others died (status {status:#x})"
+            raise OSError(errno.ECHILD, reason, self._place(self._handed[0]))
         return written
 
     def _results(self, said: bytes) -> list[str]:
         done = [(self._handed.popleft(), result) for result in said]
-        return [code_of(source) for source, result in done if result == _COMPILED[0]]
+        return [name for name, result in done if result == _WRITTEN[0]]
 
     def kill(self) -> None:
         """End it at once."""
@@ -305,7 +362,7 @@ def _names(descriptor: int) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _compiling() -> Iterator[None]:
+def _working() -> Iterator[None]:
     collecting = gc.isenabled()
     gc.disable()  # code objects are all reachable: looking for rubbish among them costs a fifth
     try:

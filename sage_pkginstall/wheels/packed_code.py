@@ -13,20 +13,34 @@ from __future__ import annotations
 import os
 
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.compiling import Task, header_of, make_directory, write_new
+from sage_pkginstall.wheels.compiling import (
+    Task,
+    Workers,
+    code_of,
+    header_of,
+    make_directory,
+    write_new,
+)
 from sage_pkginstall.wheels.packs import Piece
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.packs import Pack, PackWriter
     from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
-__all__ = ["PathlessCode", "lay_code", "take_code", "with_path", "without_path"]
+__all__ = ["PackedCode", "PathlessCode", "take_code", "with_path", "without_path"]
 
 _HEADER = 16  # bytes before the code in a .pyc file
+
+_LEAST = 100
+"""Files that are written sooner than a process is forked (some 10 ms)."""
+
+_BATCH = 32
+"""Files of which a process is told at once (some 3 ms)."""
 
 _REFERRED = 0x80  # the string is referred to again
 _SHORT = 256
@@ -105,35 +119,83 @@ def take_code(
     return rows
 
 
-def lay_code(
-    pack: Pack, staged: StagedWheel, environment: Environment
-) -> tuple[list[str], list[str]]:
-    """Write the byte-code that is in ``pack``; return its files, and the sources without.
-
-    Files and sources are relative to the prefix.
-    """
-    tasks = dict(_tasks(staged, environment))
-    rows = [row for row in pack.index["code"] if row[0] in tasks]
-    for directory in {os.path.dirname(tasks[row[0]].target) for row in rows if len(row) > 1}:  # noqa: PTH120
-        make_directory(directory)
-    written = []
-    for number, *row in rows:
-        task = tasks.pop(number)
-        if row:
-            _write_code(pack, row, task, environment.magic)
-            written.append(task.target)
-    start = len(os.path.join(staged.place(""), ""))  # noqa: PTH118
-    return [path[start:] for path in written], [task.source[start:] for task in tasks.values()]
-
-
 def _tasks(staged: StagedWheel, environment: Environment) -> Iterator[tuple[int, Task]]:
     """Yield the sources that came out of the wheel as they are, with their numbers."""
-    above = os.path.join(staged.place(""), "")  # noqa: PTH118 -- hot, as all of this
-    final = os.path.join(environment.prefix, "")  # noqa: PTH118
+    task_of = _tasks_in(staged, environment)
     sources = frozenset(staged.sources)
     for number, file in enumerate(staged.files):
         if file.as_it_is and file.path in sources:
-            yield number, Task(above + file.path, final + file.path, environment.cache_tag)
+            yield number, task_of(file.path)
+
+
+def _tasks_in(staged: StagedWheel, environment: Environment) -> Callable[[str], Task]:
+    """Return what makes the task for a path relative to the prefix; hot, so with text only."""
+    above = os.path.join(staged.place(""), "")  # noqa: PTH118
+    final = os.path.join(environment.prefix, "")  # noqa: PTH118
+    return lambda path: Task(above + path, final + path, environment.cache_tag)
+
+
+class PackedCode:
+    """The byte-code of a wheel in a pack, written while the wheel's sources are staged.
+
+    That is done as they are compiled, in up to ``jobs`` processes; see `compiling`.  Use
+    ``with``: after an error no process is left, and the pack is closed in any case.
+    """
+
+    def __init__(
+        self, pack: Pack, staged: StagedWheel, environment: Environment, jobs: int
+    ) -> None:
+        self._pack = pack
+        self._staged = staged
+        self._environment = environment
+        self._task_of = _tasks_in(staged, environment)
+        self._rows: dict[int, Sequence[int]] = {n: row for n, *row in pack.index["code"]}
+        self._workers = Workers(self._write, self._place, jobs=jobs, least=_LEAST, batch=_BATCH)
+        self._directories: set[str] = set()
+        self._rest: list[str] = []
+
+    def __enter__(self) -> PackedCode:  # noqa: PYI034 -- Self came with 3.11
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._workers.kill()
+        self._pack.close()
+
+    def add(self, number: int) -> None:
+        """Have byte-code written for a source that was just staged, ``staged.files[number]``."""
+        file = self._staged.files[number]
+        row = self._rows.get(number) if file.as_it_is else None
+        if row is None:
+            self._rest.append(file.path)
+        elif row:
+            directory = os.path.dirname(file.path)  # noqa: PTH120
+            if directory not in self._directories:
+                make_directory(os.path.dirname(self._task_of(file.path).target))  # noqa: PTH120
+                self._directories.add(directory)
+            self._workers.add(1, f"{number} {file.path}")
+
+    def finish(self) -> tuple[list[str], list[str]]:
+        """Write what is left; return the files, and the sources that are to be compiled.
+
+        Both are relative to the prefix.
+        """
+        sources = (name.partition(" ")[2] for name in self._workers.finish())
+        return [code_of(source, self._environment.cache_tag) for source in sources], self._rest
+
+    def _place(self, name: str) -> str:
+        return self._task_of(name.partition(" ")[2]).source
+
+    def _write(self, name: str) -> bool:
+        number, _, path = name.partition(" ")
+        _write_code(
+            self._pack, self._rows[int(number)], self._task_of(path), self._environment.magic
+        )
+        return True
 
 
 def _write_code(pack: Pack, row: Sequence[int], task: Task, magic: bytes) -> None:

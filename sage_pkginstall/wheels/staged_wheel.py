@@ -78,8 +78,8 @@ class StagedWheel:
         self._scripts: set[str] = set()
         self._replaced: set[str] = set()
         self._record = ""
-        self.on_source: Callable[[str], object] = lambda _path: None
-        """Told of each source that came out of the wheel (see `sources`) when it is there."""
+        self.on_source: Callable[[int], object] = lambda _number: None
+        """Told of each source (see `sources`) when it is there: its place in ``files``."""
         self.on_replaced: Callable[[str], object] = lambda _path: None
         """Told of a path that others have staged, before it is written over."""
         self.files: list[StagedFile] = []
@@ -140,6 +140,7 @@ class StagedWheel:
         """Write a file of the wheel; reading ``stream`` checks what is in it."""
         target = self._path(scheme, name)
         mode = self._root.modes.executable if executable else self._root.modes.plain
+        is_new_source = self._is_source(target) and target not in self._written
         as_it_is = True
         if target in self._scripts:
             # An old builder's wrapper of an entry point: pip skips it, too.
@@ -154,6 +155,8 @@ class StagedWheel:
         else:
             self._write(target, stream, mode)
         self.files.append(StagedFile(scheme, name, target, executable, as_it_is))
+        if is_new_source:
+            self.on_source(len(self.files) - 1)
         return target, self._written[target]
 
     def place(self, path: str) -> Path:
@@ -252,8 +255,6 @@ class StagedWheel:
         if before is not None and before != content:
             self._replaced.add(path)
         self._written[path] = content
-        if self._is_source(path):
-            self.on_source(path)
 
     def _refuse_clash(self, path: str, error: OSError) -> NoReturn:
         """A file is where a directory is needed, or the other way round, or a link."""

@@ -12,6 +12,7 @@ import io
 import os
 
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.bytecode import processors
 from sage_pkginstall.wheels.compiling import code_of
 from sage_pkginstall.wheels.fitness import check_fits
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.bytecode import SourceCompiler
+    from sage_pkginstall.wheels.packed_code import PackedCode
     from sage_pkginstall.wheels.packed_wheel import PackedWheel
     from sage_pkginstall.wheels.packs import Pack
     from sage_pkginstall.wheels.staged_wheel import WheelIdentity
@@ -164,7 +166,7 @@ class _Staging:
                     stream = io.BytesIO(content)
                     staged.add_file(packed.root_scheme, f"{info}/{name}", stream, executable=False)
                 staged.set_record(packed.root_scheme, f"{info}/RECORD")
-                laid = self._laid_code(code, staged)
+                laid = self._laid_code(code)
             facts = packed.identity, packed.version, packed.requires
             return _Laid(request, staged, *facts, packs, laid)
 
@@ -183,32 +185,33 @@ class _Staging:
                 keeping = packs.keeping(archive, staged, self._interpreter) if packs else None
                 with keeping or contextlib.nullcontext():
                     installer.install(archive, destination, _additional_metadata(request))
-                laid = self._laid_code(code, staged)
+                laid = self._laid_code(code)
             facts = archive.identity, archive.version, archive.requires
             return _Laid(request, staged, *facts, packs, laid)
 
     @contextlib.contextmanager
     def _staged(
         self, request: WheelRequest, identity: WheelIdentity, packs: WheelPacks | None
-    ) -> Iterator[tuple[StagedWheel, Pack | None]]:
-        """Give a wheel that can be written, and the pack of its byte-code.
+    ) -> Iterator[tuple[StagedWheel, PackedCode | None]]:
+        """Give a wheel that can be written, and its byte-code if there is a pack of it.
 
-        Without a pack each source is handed to the compiler as soon as it is there.
+        As soon as a source is there it is handed to that, else to the compiler.
         """
         staged = StagedWheel(identity, self._environment, self._root)
         staged.on_replaced = self._leave
         with contextlib.ExitStack() as stack:
-            pack = None
+            code = None
             if request.compile:
                 pack = packs.find_code(self._environment) if packs else None
                 compiler = self._compiler = self._compiler or self._start_compiler()
                 if pack is None:
-                    staged.on_source = compiler.add
+                    staged.on_source = lambda number: compiler.add(staged.files[number].path)
                 else:
-                    stack.callback(pack.close)
+                    code = stack.enter_context(_packed_code(pack, staged, self._environment))
+                    staged.on_source = code.add
             stack.callback(staged.close)
             staged.open()
-            yield staged, pack
+            yield staged, code
 
     def _leave(self, path: str) -> None:
         """Have nothing more to do with a file that a wheel is about to write over."""
@@ -216,13 +219,11 @@ class _Staging:
             self._compiler.settle(path)
             self._replaced.add(path)
 
-    def _laid_code(self, pack: Pack | None, staged: StagedWheel) -> Sequence[str] | None:
-        """Write the byte-code that is in a pack; have the other sources compiled."""
-        if pack is None:
+    def _laid_code(self, code: PackedCode | None) -> Sequence[str] | None:
+        """Return the byte-code that was in a pack; have the other sources compiled."""
+        if code is None:
             return None
-        from sage_pkginstall.wheels.packed_code import lay_code  # noqa: PLC0415
-
-        laid, rest = lay_code(pack, staged, self._environment)
+        laid, rest = code.finish()
         assert self._compiler is not None  # who has a pack wants byte-code
         for source in rest:
             self._compiler.add(source)
@@ -276,6 +277,12 @@ class _Staging:
         packs.keep_code(
             environment, lambda writer: take_code(writer, staged, compiled, environment)
         )
+
+
+def _packed_code(pack: Pack, staged: StagedWheel, environment: Environment) -> PackedCode:
+    from sage_pkginstall.wheels.packed_code import PackedCode  # noqa: PLC0415
+
+    return PackedCode(pack, staged, environment, processors())
 
 
 def _packs(cache: Path | None, wheel: Path) -> WheelPacks | None:
