@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WORDS = (
     "a", "b.whl", "", "x=y", "--json", "-q", "--dry-run", "--break-system-packages", "-v", "-vq",
     "--", "-", "--prefix", "--prefix=p", "--lock-timeout=2", "--no-such", "--js", "-h", "-r", "-I",
+    "--requirement=", "-r=x", "--kind=warn", "--prefix=-p", "--quiet=", "--no-such=x",
 )
 # fmt: on
 
@@ -58,12 +59,15 @@ def test_options_mean_what_they_mean_to_argparse(nargs: str) -> None:
     ("command", "words"),
     [
         ("pip-install", ("a.whl", "--no-compile", "--no-deps")),
+        ("pip-install", ("-q", "--find-links=a=b", "-r", "c", "-v", "-v", "d.whl")),
         ("pip-uninstall", ("-y", "a")),
+        ("pip-uninstall", ("--quiet", "--yes", "a", "b")),
         ("install", ("--quiet", "a.whl")),
+        ("install", ("-v", "--prefix", "/nonexistent", "a.whl")),
         ("uninstall", ("a",)),
     ],
 )
-def test_words_and_flags_need_no_parser(command: str, words: Sequence[str]) -> None:
+def test_words_and_plain_options_need_no_parser(command: str, words: Sequence[str]) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
         "from sage_pkginstall.cli.main import main\n"

@@ -1,6 +1,6 @@
 """Options of a command, for which an argument parser is made only if a command line needs one.
 
-Most command lines hold a few words, and flags that are just set.  What these mean is clear
+Most command lines hold a few words, flags, and options with a value.  What these mean is clear
 without `argparse`, whose import and parser take longer than all that such a command then
 does.  Everything else, errors and ``--help`` among it, is left to the parser.
 """
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["Options"]
+
+_WITH_VALUE = ("store", "append")
+_OF_PLAIN_VALUES = {"action", "default", "dest", "help", "metavar"}
 
 
 class Options:
@@ -45,27 +48,31 @@ class Options:
         return options
 
     def _parsed_without(self, words: Sequence[str]) -> SimpleNamespace | None:
-        """Return the values if there are only words, in one row, and flags that are just set."""
+        """Return the values if there are only words, in one row, and plain options."""
         values = {_destination(*one): _default(one[1]) for one in self._arguments}
-        flags = {
-            name: _destination(names, settings)
-            for names, settings in self._arguments
-            if settings.get("action") == "store_true"
-            for name in names
-        }
+        options = {name: one for one in self._arguments for name in one[0]}
         places = []
-        for place, word in enumerate(words):
-            if word in flags:
-                values[flags[word]] = True
-            elif word.startswith("-"):
-                return None
-            else:
+        rest = enumerate(words)
+        for place, word in rest:
+            if not word.startswith("-"):
                 places.append(place)
+                continue
+            name, equals, after = word.partition("=")
+            if name not in options or (equals and not name.startswith("--")):
+                return None
+            names, settings = options[name]
+            value = after if equals else None
+            if value is None and _action(settings) in _WITH_VALUE:
+                _, value = next(rest, (0, "-"))
+                if value.startswith("-"):  # there is none
+                    return None
+            if not _take(values, _destination(names, settings), settings, value):
+                return None
         row = list(words[places[0] : places[-1] + 1]) if places else []
-        name, needed = self._words()
+        words_name, needed = self._words()
         if len(row) != len(places) or (needed and not row):
             return None
-        return SimpleNamespace(**{**values, name: row})
+        return SimpleNamespace(**{**values, words_name: row})
 
     def _words(self) -> tuple[str, bool]:
         """Return the name of the list of words, and whether it must not be empty."""
@@ -80,6 +87,24 @@ def _destination(names: tuple[str, ...], settings: dict[str, Any]) -> str:
         return str(settings["dest"])
     long = (name for name in names if name.startswith("--"))
     return next(long, names[0]).lstrip("-").replace("-", "_")
+
+
+def _action(settings: dict[str, Any]) -> str:
+    return str(settings.get("action", "store"))
+
+
+def _take(values: dict[str, Any], name: str, settings: dict[str, Any], value: str | None) -> bool:
+    """Let ``values`` be those after one more option; return False if `argparse` is to tell."""
+    action = _action(settings)
+    if value is None and action == "store_true":
+        values[name] = True
+    elif value is None and action == "count":
+        values[name] += 1
+    elif value is not None and action in _WITH_VALUE and settings.keys() <= _OF_PLAIN_VALUES:
+        values[name] = value if action == "store" else [*values[name], value]
+    else:
+        return False
+    return True
 
 
 def _default(settings: dict[str, Any]) -> object:
