@@ -26,7 +26,6 @@ from sage_pkginstall.wheels.packs import Piece
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.packs import Pack, PackWriter
@@ -138,8 +137,7 @@ def _tasks_in(staged: StagedWheel, environment: Environment) -> Callable[[str], 
 class PackedCode:
     """The byte-code of a wheel in a pack, written while the wheel's sources are staged.
 
-    That is done as they are compiled, in up to ``jobs`` processes; see `compiling`.  Use
-    ``with``: after an error no process is left, and the pack is closed in any case.
+    That is done as they are compiled, in up to ``jobs`` processes; see `compiling`.
     """
 
     def __init__(
@@ -154,15 +152,8 @@ class PackedCode:
         self._directories: set[str] = set()
         self._rest: list[str] = []
 
-    def __enter__(self) -> PackedCode:  # noqa: PYI034 -- Self came with 3.11
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the pack; after an error no process is left."""
         self._workers.kill()
         self._pack.close()
 

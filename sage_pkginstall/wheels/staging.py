@@ -207,7 +207,8 @@ class _Staging:
                 if pack is None:
                     staged.on_source = lambda number: compiler.add(staged.files[number].path)
                 else:
-                    code = stack.enter_context(_packed_code(pack, staged, self._environment))
+                    code = _packed_code(pack, staged, self._environment)
+                    stack.callback(code.close)
                     staged.on_source = code.add
             stack.callback(staged.close)
             staged.open()
