@@ -127,7 +127,7 @@ tests := pytest -m "not torture" --cov --cov-report=term:skip-covered
 check-tests: check-deps
 	$(in_check) $(tests) $(PYTEST_ARGS)
 
-# The same, and what runs in the processes that tests start: twice the time.
+# The same, and what runs in the processes that tests start without build/bin: twice the time.
 coverage: .tool/check/ready check-deps
 	$(in_check) COVERAGE_PROCESS_START="$(CURDIR)/pyproject.toml" COVERAGE_FILE="$(CURDIR)/.coverage" \
 	    $(tests) $(PYTEST_ARGS)

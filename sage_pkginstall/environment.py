@@ -358,9 +358,13 @@ def _identity(interpreter: Path) -> list[Any]:
     ]
 
 
-def _machine() -> list[str]:
+def _machine() -> list[str | None]:
+    """Return what kernel and C library are ours; who shares a cache may have others."""
     machine = os.uname()
-    return [machine.sysname, machine.release, machine.version, machine.machine]
+    library = None
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not where it is not glibc
+        library = os.confstr("CS_GNU_LIBC_VERSION")
+    return [machine.sysname, machine.release, machine.version, machine.machine, library]
 
 
 def _cache_file(interpreter: Path) -> Path:

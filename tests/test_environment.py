@@ -255,6 +255,16 @@ def test_damaged_cache_is_a_miss(venv: Path, cache: Path, damage: bytes) -> None
     assert entry.read_bytes() != damage
 
 
+def test_interpreter_is_asked_again_with_another_c_library(
+    venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target_environment(venv)
+    monkeypatch.setattr(os, "confstr", lambda _name: "glibc 2.99")
+    run = CountingRunner()
+    target_environment(venv, run=run)
+    assert run.runs == 1
+
+
 @pytest.mark.parametrize("lost", ["schemes", "magic", "build", "notice", "executable"])
 def test_cache_without_a_fact_is_a_miss(venv: Path, cache: Path, lost: str) -> None:
     environment = target_environment(venv)

@@ -11,10 +11,10 @@ for each of many short runs.  Between the processes there are two pipes for each
 
     to it      names (relative paths of sources), each ended by NUL, until the end of the file
     from it    one byte for each, in their order: something was written for it, or nothing;
-               after an error, which ends it: NUL, errno, NUL, path
+               after an error, which ends it: NUL, errno, NUL, reason, NUL, path
 
 A process is handed a few names at a time, so that nobody waits long for another in the end,
-and no pipe is ever full.
+and its answers always fit into the pipe.
 """
 
 # ruff: noqa: PTH100, PTH102, PTH106, PTH108, PTH116, PTH118, PTH120, PTH123
@@ -143,7 +143,8 @@ class Workers:
     is to name.  There is another process for each ``least`` of weight, as long as there may
     be one.  It is handed ``batch`` names at once where work on one takes no longer than to
     wake a process.  There may be a hundred thousand names, so of each that waits only that and
-    its weight are kept.
+    its weight are kept.  Of several groups the one that began last is to finish first: its
+    processes hold pipes of the others open.
     """
 
     def __init__(
@@ -260,7 +261,8 @@ class _Worker:
                     os.write(telling, _WRITTEN if self._do(name) else _WITHOUT)
             status = 0
         except OSError as error:
-            os.write(telling, _FAILED + os.fsencode(f"{error.errno or 0}\0{error.filename or ''}"))
+            said = f"{error.errno or 0}\0{error.strerror or error}\0{error.filename or ''}"
+            os.write(telling, _FAILED + os.fsencode(said))
         finally:
             os._exit(status)
 
@@ -271,9 +273,10 @@ class _Worker:
             _, name = waiting.pop()
             self._handed.append(name)
             names.append(os.fsencode(name) + b"\0")
-        if names:
-            with contextlib.suppress(BrokenPipeError):  # `finish` tells why it died
-                os.write(self.pipes[0], b"".join(names))
+        data = b"".join(names)
+        with contextlib.suppress(BrokenPipeError):  # `finish` tells why it died
+            while data:
+                data = data[os.write(self.pipes[0], data) :]
 
     def written(self) -> list[str]:
         """Return the names for which it has written something since this was asked last."""
@@ -312,8 +315,8 @@ class _Worker:
         self._process = 0
         written = self._results(results)
         if error:
-            number, _, name = os.fsdecode(error).partition("\0")
-            raise OSError(int(number), os.strerror(int(number)), name)
+            number, reason, name = os.fsdecode(error).split("\0")
+            raise OSError(int(number), reason, *([name] if name else []))
         if self._handed:
             reason = f"the process that worked on it and others died (status {status:#x})"
             raise OSError(errno.ECHILD, reason, self._place(self._handed[0]))
