@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import time
 import venv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from benchmarks.places import Places
 
@@ -61,13 +62,29 @@ class Environments:
 def remove(directory: Path) -> None:
     """Remove a directory, if it is there: it goes aside, and is deleted by `delete_removed`.
 
-    ext4 gives no inode away again within some seconds, and looks through all of those each
-    time a file is made: what is deleted now would be paid for by what is measured next.
+    ext4 gives no inode away again within some minutes, and looks through all of those each
+    time a file is made: what is deleted now would be paid for by what is measured next.  So
+    files are only emptied; a whole run would leave a hundred gigabytes.
     """
     aside = directory.parent / REMOVED
     aside.mkdir(parents=True, exist_ok=True)
+    removed = aside / f"{time.monotonic_ns()}"
     with contextlib.suppress(FileNotFoundError):
-        directory.rename(aside / f"{time.monotonic_ns()}")
+        directory.rename(removed)
+        _empty_files(removed)
+
+
+def _empty_files(directory: Path) -> None:
+    """Free the space of all files below a directory, but no inode."""
+    for above, _, names in os.walk(directory):
+        for name in names:
+            path = Path(above, name)
+            status = path.lstat()
+            with contextlib.suppress(PermissionError):  # it waits for `delete_removed`
+                if status.st_nlink > 1:
+                    path.unlink()
+                elif stat.S_ISREG(status.st_mode):
+                    os.truncate(path, 0)
 
 
 def delete_removed(root: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import completeness, results
+from benchmarks.environments import delete_removed, remove
 from benchmarks.figures import Figures, Result
 from benchmarks.goals import GOALS, Verdict, verdicts
 from benchmarks.measuring import Job, JobFailedError, Usage, measure
@@ -20,6 +21,7 @@ from benchmarks.suite import asked_for
 from benchmarks.table import counterpart, goals_table, lock_table, markdown, plain_table
 from benchmarks.tools import all_tools
 from benchmarks.works.growing import write_distributions
+from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
 
@@ -330,3 +332,20 @@ def test_commands_get_no_settings_of_the_user(
 def test_results_can_be_written_as_json() -> None:
     one = result("a", "pip", 0, 1.0, held=[0.5])
     assert Result.of_document(json.loads(json.dumps(one.document()))) == one
+
+
+def test_what_is_removed_takes_no_space_but_its_inodes(tmp_path: Path) -> None:
+    directory, kept = tmp_path / "environment", tmp_path / "kept"
+    plant(directory, {"a/own": b"x" * 10_000, "a/shared": b"y" * 10_000})
+    kept.hardlink_to(directory / "a/shared")
+    (directory / "link").symlink_to(kept)
+    inode = (directory / "a/own").stat().st_ino
+    remove(directory)
+    remove(directory)  # it is not there any more
+    (left,) = (tmp_path / "removed").rglob("own")
+    assert (left.stat().st_ino, left.stat().st_size) == (inode, 0)
+    assert kept.read_bytes() == b"y" * 10_000
+    assert kept.stat().st_nlink == 1
+    assert not directory.exists()
+    delete_removed(tmp_path)
+    assert list(tmp_path.iterdir()) == [kept]
