@@ -83,7 +83,7 @@ def test_the_waiting_filelock_excludes_flock(path: Path) -> None:
     path.parent.mkdir(parents=True)
     other = filelock.FileLock(path, thread_local=False)
     other.acquire()
-    threading.Timer(0.2, other.release).start()
+    threading.Timer(1.2, other.release).start()  # seconds; the first one is waited without it
     with hold(path).hold(), path.open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

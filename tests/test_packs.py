@@ -185,7 +185,7 @@ class Forking:
 @pytest.fixture
 def many(tmp_path: Path) -> Staging:
     """Stages a wheel of which other processes write byte-code, too."""
-    modules = {f"foo/p{n % 7}/m{n}.py": f"def function():\n    return {n}\n" for n in range(900)}
+    modules = {f"foo/p{n % 7}/m{n}.py": f"def function():\n    return {n}\n" for n in range(1500)}
     return Staging(make_wheel(tmp_path, "foo", "1.0", {**modules, **FILES}), tmp_path)
 
 

@@ -43,17 +43,19 @@ HELD_VARIABLE = "SAGE_FLOCK_HELD"
 """``LOCK:TOKEN``, set by sage-flock for its command."""
 
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
-_POLL_INTERVAL = 0.002  # seconds; filelock's default of 50 ms is longer than a commit
+_POLL_INTERVAL = 0.002  # seconds; a commit takes little longer
+_LONGEST_INTERVAL = 0.01  # seconds; thirty who look more often take half of a processor
 _MODE = 0o600
-_MOMENT = 0.1  # seconds of waiting that are not worth 30 ms of imports
+_SHORT_WAIT = 0.1  # seconds, as some commits of others take
+_MOMENT = 1.0  # seconds of waiting that are not worth importing filelock
 _PATIENCE = 0.25  # seconds of waiting that are not worth a line
 
 
 class LockSettings(NamedTuple):
     """How long to wait for the lock (seconds, None: for ever) and whom to tell.
 
-    ``notify`` gets a sentence where the wait is worth one; ``waits`` is called at once when
-    somebody else holds the lock.
+    ``notify`` gets a sentence where the wait is worth one; ``waits`` is called when somebody
+    else has held the lock for a tenth of a second.
     """
 
     timeout: float | None = None
@@ -89,6 +91,7 @@ class TreeLock:
         Raises `LockError` if the lock cannot be had at all, `LockTimeoutError` if
         somebody else kept it for longer than the settings allow.
         """
+        asked = time.monotonic()
         descriptor = self._open()
         try:
             if self._try_for_a_moment(descriptor) and self._is_current(descriptor):
@@ -100,7 +103,7 @@ class TreeLock:
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
-        with self._nested() if is_held_for_us(self.path) else self._waited() as held:
+        with self._nested() if is_held_for_us(self.path) else self._waited(asked) as held:
             yield held
 
     @contextlib.contextmanager
@@ -124,8 +127,8 @@ class TreeLock:
         return TreeLock(path, self.label, self.settings).hold()
 
     @contextlib.contextmanager
-    def _waited(self) -> Iterator[Held]:
-        with self._wait(), self._recorded() as held:
+    def _waited(self, asked: float) -> Iterator[Held]:
+        with self._wait(asked), self._recorded() as held:
             yield held
 
     def _is_current(self, descriptor: int) -> bool:
@@ -142,20 +145,27 @@ class TreeLock:
         return open_lock(self.path)
 
     def _try_for_a_moment(self, descriptor: int) -> bool:
-        """Take the flock if that takes no longer than some commits of others.
+        """Take the flock if that takes no longer than many commits of others.
 
-        It nearly always does, and costs less than importing `filelock`.
+        It nearly always does, and costs less than importing `filelock`: 80 ms of processor
+        time for each of those who wait would make all of them wait longer.
         """
         if self._try(descriptor):
             return True
         if is_held_for_us(self.path):
             return False
         timeout = self.settings.timeout
-        end = time.monotonic() + (_MOMENT if timeout is None else min(_MOMENT, timeout))
-        while time.monotonic() < end:
-            time.sleep(_POLL_INTERVAL)
+        most = _MOMENT if timeout is None else min(_MOMENT, timeout)
+        start = time.monotonic()
+        waited, told = 0.0, False
+        while waited < most:
+            time.sleep(min(_POLL_INTERVAL + waited / 20, _LONGEST_INTERVAL))
             if self._try(descriptor):
                 return True
+            waited = time.monotonic() - start
+            if waited >= _SHORT_WAIT and not told:
+                self.settings.waits()
+                told = True
         return False
 
     def _try(self, descriptor: int) -> bool:
@@ -170,23 +180,24 @@ class TreeLock:
         return True
 
     @contextlib.contextmanager
-    def _wait(self) -> Iterator[None]:
-        """Wait for the lock with `filelock`, telling after a while for whom."""
-        self.settings.waits()
+    def _wait(self, asked: float) -> Iterator[None]:
+        """Wait for the lock with `filelock`, telling after a while for whom.
+
+        It was ``asked`` for at that time of the monotonic clock; so long ago one waits already.
+        """
         import filelock  # noqa: PLC0415 - 80 ms of CPU, spent only by who waits anyway
 
         lock = filelock.FileLock(self.path, mode=_MODE)
         limit = self.settings.timeout
-        patience = _PATIENCE if limit is None else min(_PATIENCE, limit)
-        start = time.monotonic()
+        end = None if limit is None else asked + limit
         try:
-            lock.acquire(timeout=patience, poll_interval=_POLL_INTERVAL)
+            patience = _PATIENCE if end is None else min(_PATIENCE, _until(end))
+            lock.acquire(timeout=patience, poll_interval=_LONGEST_INTERVAL)
         except filelock.Timeout:
             self.settings.notify(
                 f"waiting for the lock {self.path}, held by {describe(last_holder(self.path))}"
             )
-            rest = -1.0 if limit is None else max(0.0, limit - (time.monotonic() - start))
-            self._wait_longer(lock, rest)
+            self._wait_longer(lock, -1.0 if end is None else _until(end))
         try:
             yield
         finally:
@@ -197,13 +208,18 @@ class TreeLock:
 
         assert isinstance(lock, filelock.BaseFileLock)
         try:
-            lock.acquire(timeout=seconds, poll_interval=_POLL_INTERVAL)
+            lock.acquire(timeout=seconds, poll_interval=_LONGEST_INTERVAL)
         except filelock.Timeout as error:
             reason = (
                 f"gave up after {self.settings.timeout:g} s; it is held by"
                 f" {describe(last_holder(self.path))}; end that process if it hangs, then repeat"
             )
             raise LockTimeoutError(self.path, reason) from error
+
+
+def _until(end: float) -> float:
+    """Return the seconds that are left until ``end``."""
+    return max(0.0, end - time.monotonic())
 
 
 def open_lock(path: Path) -> int:

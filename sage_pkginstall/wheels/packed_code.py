@@ -35,8 +35,8 @@ __all__ = ["PackedCode", "PathlessCode", "take_code", "with_path", "without_path
 
 _HEADER = 16  # bytes before the code in a .pyc file
 
-_LEAST = 100
-"""Files that are written sooner than a process is forked (some 10 ms)."""
+_LEAST = 300
+"""Files that are written sooner than a process is forked, and both have their memory (30 ms)."""
 
 _BATCH = 32
 """Files of which a process is told at once (some 3 ms)."""
