@@ -261,7 +261,7 @@ def _environment(interpreter: Path, facts: Mapping[str, Any]) -> Environment:
     if os.path.realpath(executable) != os.path.realpath(interpreter):
         interpreter = executable  # the given one only starts another (pyenv's shims)
     prefix = Path(facts["schemes"]["data"])
-    _, _ = map(int, facts["version"].split(".")[:2])
+    _, _ = map(int, facts["version"].split(".")[:2])  # tags are made of them, later
     return Environment(
         prefix=prefix,
         interpreter=interpreter,
