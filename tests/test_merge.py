@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.conftest import RunCli
@@ -74,3 +77,22 @@ def test_staged_tree_is_moved_if_asked_for_and_copied_if_not(
     inode = (staged / "share/y").stat().st_ino
     run_cli("merge", "--prefix", venv, "--move", staged)
     assert (venv / "share/y").stat().st_ino == inode
+
+
+@pytest.mark.parametrize("option", [(), ("--move",), ("--dry-run",)])
+@pytest.mark.parametrize("place", [".", "..", "var", "link", "var/tmp/sage"])
+def test_prefix_does_not_go_into_itself(
+    venv: Path, run_cli: RunCli, place: str, option: Sequence[str]
+) -> None:
+    (venv / "var" / "tmp" / "sage").mkdir(parents=True)
+    (venv / "link").symlink_to(venv)
+    before = tree(venv)
+    said = run_cli("merge", "--prefix", venv, *option, venv / place, status=2).stderr
+    assert said.startswith(f"sage-pkginstall merge: cannot merge {venv / place}: it holds")
+    assert tree(venv) == before
+
+
+def test_staged_tree_may_lie_in_the_prefix(venv: Path, run_cli: RunCli) -> None:
+    staged = plant(venv / "var" / "tmp" / "staged", {"share/x": b"x"})
+    run_cli("merge", "--prefix", venv, staged)
+    assert (venv / "share" / "x").read_bytes() == b"x"

@@ -61,6 +61,8 @@ def _lay_in(
 ) -> Change:
     if not staged.is_dir():
         raise UsageError(f"cannot merge {staged}: it is not a directory")
+    if workspace.tree.resolve().is_relative_to(staged.resolve()):  # it would go into itself
+        raise UsageError(f"cannot merge {staged}: it holds the prefix, or is part of its var/")
     lay_in(staged, workspace.tree, move=move)
     _leave_out_engine_files(Tree(workspace.tree))
     return _with_older_versions(workspace.tree, environment, change)
