@@ -23,13 +23,19 @@ WORDS = (
     "a", "b.whl", "", "x=y", "--json", "-q", "--dry-run", "--break-system-packages", "-v", "-vq",
     "--", "-", "--prefix", "--prefix=p", "--lock-timeout=2", "--no-such", "--js", "-h", "-r", "-I",
     "--requirement=", "-r=x", "--kind=warn", "--prefix=-p", "--quiet=", "--no-such=x",
+    "-y", "-d", "-p", "-d=",
 )
 # fmt: on
 
 
-def declared(nargs: str) -> Options:
+def declared(*words: str | None) -> Options:
+    """Return options, and words of which there may be as many as `argparse` would take."""
     options = Options("program", "What it does.")
-    options.add_argument("names", nargs=nargs, metavar="NAME", help="a name")
+    for name, nargs in zip("abc", words, strict=False):
+        options.add_argument(name, metavar=name.upper(), help="a word", nargs=nargs)
+    options.add_argument("-y", dest="answer", action="store_const", const="yes", default="?")
+    options.add_argument("-d", dest="modes", action="append_const", const="down")
+    options.add_argument("-p", dest="modes", action="append_const", const="up")
     options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
     options.add_argument("-I", "-U", dest="ignored", action="store_true")
     options.add_argument("--kind", choices=("warn", "error"), default="warn")
@@ -46,12 +52,15 @@ def outcome(parse: Callable[[Sequence[str]], Any], words: Sequence[str]) -> obje
         return end.code
 
 
-@pytest.mark.parametrize("nargs", ["*", "+"])
-def test_options_mean_what_they_mean_to_argparse(nargs: str) -> None:
-    options = declared(nargs)
+@pytest.mark.parametrize(
+    "expected", [("*",), ("+",), (None,), (None, "?"), (None, None), (None, "*"), ("?", "+")]
+)
+def test_options_mean_what_they_mean_to_argparse(expected: tuple[str | None, ...]) -> None:
+    options = declared(*expected)
     parser = options.parser()
+    few = ("a", "b", "", "-q", "-y", "-d", "--prefix", "--")
     for length in range(4):
-        for words in itertools.product(WORDS if length < 3 else WORDS[:8], repeat=length):
+        for words in itertools.product(WORDS if length < 3 else few, repeat=length):
             assert outcome(options.parse_args, words) == outcome(parser.parse_args, words), words
 
 
@@ -65,6 +74,12 @@ def test_options_mean_what_they_mean_to_argparse(nargs: str) -> None:
         ("install", ("--quiet", "a.whl")),
         ("install", ("-v", "--prefix", "/nonexistent", "a.whl")),
         ("uninstall", ("a",)),
+        ("build", ("--no-build-isolation", "-w", "dist", "-C", "a=b", "/nonexistent")),
+        ("merge", ("--package", "foo", "/nonexistent")),
+        ("logger", ("-p", "true", "/dev/null/nonexistent/log")),
+        ("spkg", ("-s", "-c", "nonexistent", "/nonexistent")),
+        ("spkg-uninstall", ("-k", "nonexistent", "/nonexistent")),
+        ("commit-package", ("/nonexistent",)),
     ],
 )
 def test_words_and_plain_options_need_no_parser(command: str, words: Sequence[str]) -> None:
@@ -77,7 +92,10 @@ def test_words_and_plain_options_need_no_parser(command: str, words: Sequence[st
     )
     ended = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script, os.fspath(ROOT), command, *words],
-        env={**os.environ, "SAGE_VENV": "/nonexistent"},
+        env={
+            **os.environ,
+            **dict.fromkeys(("SAGE_VENV", "SAGE_LOCAL", "SAGE_ROOT"), "/nonexistent"),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sys
+import statistics
 from typing import TYPE_CHECKING
 
 from benchmarks.building.projects import BACKENDS, make_project
@@ -19,16 +19,18 @@ from benchmarks.building.yard import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import TypeAlias
 
     from benchmarks.building.yard import Yard
 
+    Found: TypeAlias = dict[tuple[str, str], list[Usage]]
+    """What each way took with each backend, round after round."""
+
 __all__ = ["measure_backends"]
 
-TOOL = """import sys
-sys.path.insert(0, sys.argv.pop(1))
-from sage_pkginstall.cli.main import program
-program()"""
+_OTHERS = ("uv build", "pip wheel", "build")
 HOOKS = """import importlib, sys
 _, name, hooks, directory = sys.argv
 backend = importlib.import_module(name)
@@ -48,9 +50,9 @@ def contenders(yard: Yard, backend: str, number: int) -> dict[str, list[list[str
     binaries = yard.bare(backend) / "bin"
     path = f"PATH={binaries}:{yard.environment()['PATH']}"
     bare: list[str | Path] = ["env", path, binaries / "python", "-c", HOOKS, BACKENDS[backend][0]]
-    tool: list[str | Path] = [sys.executable, "-I", "-c", TOOL, ROOT, "build", "--build-isolation"]
     here: list[str | Path] = [
-        "env", f"ROUND={number}", *tool, "--prefix", yard.target, "--store", yard.store,
+        "env", f"ROUND={number}", ROOT / "build" / "bin" / "sage-pkginstall", "build",
+        "--build-isolation", "--prefix", yard.target, "--store", yard.store,
         "--quiet", "--wheel-dir", "../out", "--log", "../log.txt",
     ]  # fmt: skip
     pip: list[str | Path] = [yard.target / "bin" / "python", "-m", "pip", "wheel", "--no-deps"]
@@ -67,7 +69,7 @@ def contenders(yard: Yard, backend: str, number: int) -> dict[str, list[list[str
 
 def measure_backends(yard: Yard, rounds: int, only: str | None) -> None:
     """Measure all ways for all backends, and print a table for processor and wall time."""
-    found: dict[tuple[str, str], list[Usage]] = {}
+    found: Found = {}
     shutil.rmtree(yard.root / "cache" / "built", ignore_errors=True)
     shutil.rmtree(yard.root / "cache" / "asked", ignore_errors=True)
     names = [name for name in BACKENDS if only in (None, name)]
@@ -79,13 +81,31 @@ def measure_backends(yard: Yard, rounds: int, only: str | None) -> None:
                     found.setdefault((backend, way), []).append(usage)
     ways = list(contenders(yard, names[0], 0))
     for title, of in (("processor", processor_seconds), ("wall", wall_seconds)):
-        write(f"\n| {title}, s | {' | '.join(ways)} | here - bare | here - bare, 2 |")
+        write(f"\n| {title}, s | {' | '.join(ways)} | above bare | above bare, 2 |")
         write("|---" * (len(ways) + 3) + "|")
         for backend in names:
-            middle = {way: median_of(found[backend, way], of) for way in ways}
-            above = [middle["here"] - middle[way] for way in ("bare", "bare, 2")]
-            cells = [*(middle[way] for way in ways), *above]
+            cells = [median_of(found[backend, way], of) for way in ways]
+            cells += [_above(found, backend, way, of) for way in ("bare", "bare, 2")]
             write(f"| {backend} | {' | '.join(f'{cell:.2f}' for cell in cells)} |")
+        write(f"\n| {title}, added to bare | {' | '.join(f'of {way}' for way in _OTHERS)} |")
+        write("|---" * (len(_OTHERS) + 1) + "|")
+        for backend in names:
+            shares = [_share(found, backend, way, of) for way in _OTHERS]
+            write(f"| {backend} | {' | '.join(f'{share:.2f}' for share in shares)} |")
+
+
+def _above(found: Found, backend: str, way: str, of: Callable[[Usage], float]) -> float:
+    """Return by how much ours is above ``way``: the median of the differences in one round."""
+    pairs = zip(found[backend, "here"], found[backend, way], strict=True)
+    return statistics.median(of(here) - of(other) for here, other in pairs)
+
+
+def _share(found: Found, backend: str, way: str, of: Callable[[Usage], float]) -> float:
+    """Return what ours adds to the bare backend, as a part of what ``way`` adds to it."""
+    rounds = zip(*(found[backend, one] for one in ("here", way, "bare")), strict=True)
+    return statistics.median(
+        (of(here) - of(bare)) / (of(other) - of(bare)) for here, other, bare in rounds
+    )
 
 
 def build_once(yard: Yard, backend: str, commands: list[list[str | Path]]) -> Usage:

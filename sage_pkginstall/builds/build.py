@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 from sage_pkginstall.builds.cache import held, unpacked_wheels
-from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
+from sage_pkginstall.builds.composed import compose, of_target
 from sage_pkginstall.builds.dependencies_file import dependencies_file
-from sage_pkginstall.builds.frontend import Backend, BuildRunner, Product, Programs, pip_wheel
+from sage_pkginstall.builds.frontend import Backend, Hooks, Product, pip_wheel
 from sage_pkginstall.builds.products import only_wheel
 from sage_pkginstall.builds.resolved import resolved
 from sage_pkginstall.builds.slots import job_slots, provide
@@ -33,12 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Literal
 
+    from sage_pkginstall.builds.composed import BuildEnvironment
     from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
     from sage_pkginstall.builds.once import Once
     from sage_pkginstall.environment import Environment
 
-__all__ = ["BuildRequest", "BuildRunner", "build_wheel"]
+__all__ = ["BuildRequest", "build_wheel"]
 
 _PRUNED_AT_MOST = 5  # times that others prune an entry just when it was found
 
@@ -65,7 +65,6 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     store: Path,
     destination: Path,
     *,
-    run: BuildRunner = subprocess.run,
     log: BuildLog,
     once: Once | None = None,
 ) -> Path:
@@ -80,8 +79,7 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     _empty(destination, request.source, store, log.path)
     with ExitStack() as held, tempfile.TemporaryDirectory(prefix="sage-build-") as scratch:
         left_out = (destination, log.path)
-        programs = Programs(run, log)
-        build = _Build(request, environment, store, Path(scratch), programs, held, once, left_out)
+        build = _Build(request, environment, store, Path(scratch), log, held, once, left_out)
         try:
             build.make(isolated=request.isolation != "no")
         except RequirementError as error:
@@ -104,7 +102,7 @@ class _Build(NamedTuple):
     environment: Environment
     store: Path
     scratch: Path
-    programs: Programs
+    log: BuildLog
     held: ExitStack
     once: Once | None
     left_out: tuple[Path, ...]
@@ -129,17 +127,15 @@ class _Build(NamedTuple):
 
     def _build(self, product: Product, source: Path, directory: Path, *, isolated: bool) -> Path:
         backend = self._backend(source)
-        place = self._isolated(backend, product) if isolated else self._of_target()
-        return self._build_in(place, backend, product, directory)
+        hooks = self._isolated(backend, product) if isolated else self._of_target(backend)
+        return self._build_by(hooks, product, directory)
 
-    def _build_in(
-        self, place: BuildEnvironment, backend: Backend, product: Product, directory: Path
-    ) -> Path:
+    def _build_by(self, hooks: Hooks, product: Product, directory: Path) -> Path:
         if product == "wheel" and os.environ.get("SAGE_BUILD_FRONTEND") == "pip":
-            settings = self.request.config_settings
-            pip_wheel(backend.source, settings, directory, place, self.programs)
-            return only_wheel(directory, backend.source)
-        return backend.build(product, directory, place)
+            hooks.close()
+            pip_wheel(hooks.backend, self.request.config_settings, directory, hooks.place)
+            return only_wheel(directory, hooks.backend.source)
+        return hooks.build(product, directory)
 
     def _build_once(self, once: Once, source: Path, *, isolated: bool) -> None:
         """Take the wheel that was built from the same, or build and keep it."""
@@ -151,25 +147,25 @@ class _Build(NamedTuple):
             if not isolated:
                 inputs = once.with_target(inputs, self.environment)
         except UnknownInputError as error:
-            self.programs.log.write(f"Built without looking into the cache: {error.reason}")
+            self.log.write(f"Built without looking into the cache: {error.reason}")
             self._build("wheel", source, self.products, isolated=isolated)
             return
         clean = once.clean(inputs, source)
         if clean is not None and isolated:
             clean, _ = self._known_requirements(once, clean, backend)
-        if clean is not None and once.take(clean, self.products, self.programs.log):
+        if clean is not None and once.take(clean, self.products, self.log):
             return
         if isolated:
             inputs, enter = self._requirements(once, inputs, backend)
         else:
-            enter = self._of_target
+            enter = partial(self._of_target, backend)
 
         def build() -> Path:
-            wheel = self._build_in(enter(), backend, "wheel", self.products)
+            wheel = self._build_by(enter(), "wheel", self.products)
             once.note_leftovers(inputs, source, self.left_out)
             return wheel
 
-        once.make(inputs, self.products, self.programs.log, build)
+        once.make(inputs, self.products, self.log, build)
 
     def _known_requirements(
         self, once: Once, inputs: Inputs, backend: Backend
@@ -191,22 +187,23 @@ class _Build(NamedTuple):
 
     def _requirements(
         self, once: Once, inputs: Inputs, backend: Backend
-    ) -> tuple[Inputs, Callable[[], BuildEnvironment]]:
+    ) -> tuple[Inputs, Callable[[], Hooks]]:
         """Return the inputs with all requirements, and what makes an environment of them.
 
         What a backend asks for depends on these inputs, too, so it is asked once.
         """
         known, wheels = self._known_requirements(once, inputs, backend)
         if known is not None:
-            return known, partial(self._compose, wheels)
+            return known, partial(self._compose, wheels, backend)
         inputs = once.with_requirements(inputs, wheels)
-        place = self._compose(wheels)
-        more = backend.requires("wheel", place)
+        hooks = self._compose(wheels, backend)
+        more = hooks.requires("wheel")
         once.shelf.note(inputs.key, more)
         if not more:
-            return inputs, lambda: place
+            return inputs, lambda: hooks
+        hooks.close()
         wheels = resolved((*backend.system.requires, *more), self.store, self.environment)
-        return once.with_requirements(inputs, wheels), partial(self._compose, wheels)
+        return once.with_requirements(inputs, wheels), partial(self._compose, wheels, backend)
 
     def _options(self, *, isolated: bool) -> dict[str, str]:
         settings = "\n".join(f"{key}={value}" for key, value in self.request.config_settings)
@@ -224,19 +221,22 @@ class _Build(NamedTuple):
                 settings[key] = value
             else:
                 settings[key] = [*([before] if isinstance(before, str) else before), value]
-        return Backend(source, build_system(source), settings, self.programs)
+        return Backend(source, build_system(source), settings, self.log)
 
-    def _isolated(self, backend: Backend, product: Product) -> BuildEnvironment:
+    def _isolated(self, backend: Backend, product: Product) -> Hooks:
         requires = backend.system.requires
         wheels = resolved(requires, self.store, self.environment)
-        place = self._compose(wheels)
-        more = backend.requires(product, place)
+        hooks = self._compose(wheels, backend)
+        more = hooks.requires(product)
         if not more:
-            return place
+            return hooks
         wheels_with_more = resolved((*requires, *more), self.store, self.environment)
-        return place if wheels_with_more == wheels else self._compose(wheels_with_more)
+        if wheels_with_more == wheels:
+            return hooks
+        hooks.close()
+        return self._compose(wheels_with_more, backend)
 
-    def _compose(self, wheels: tuple[Path, ...]) -> BuildEnvironment:
+    def _compose(self, wheels: tuple[Path, ...], backend: Backend) -> Hooks:
         cache = cache_directory()
         try:
             entries = self._held_entries(wheels, cache)
@@ -246,22 +246,25 @@ class _Build(NamedTuple):
             reason = f"the cache {cache} cannot be filled ({cause}); {remedy}"
             raise BuildError(self.request.source, reason) from error
         place = compose(entries, self.environment, self._fresh("environment"), os.environ)
-        return self._with_slots(place, place.python.parent)
+        return self._hooks(backend, place, place.python.parent)
 
-    def _of_target(self) -> BuildEnvironment:
+    def _of_target(self, backend: Backend) -> Hooks:
         place = of_target(self.environment, os.environ)
-        return self._with_slots(place, self.scratch / "slots")
+        return self._hooks(backend, place, self.scratch / "slots")
 
-    def _with_slots(self, place: BuildEnvironment, directory: Path) -> BuildEnvironment:
+    def _hooks(self, backend: Backend, place: BuildEnvironment, directory: Path) -> Hooks:
+        """Return the hooks in ``place``, to which job slots are handed on in ``directory``."""
         slots = job_slots(os.environ)
-        if slots is None:
-            return place
-        return place._replace(variables=provide(slots, directory, place.variables))
+        if slots is not None:
+            place = place._replace(variables=provide(slots, directory, place.variables))
+        hooks = Hooks(backend, place)
+        self.held.callback(hooks.close)
+        return hooks
 
     def _held_entries(self, wheels: Sequence[Path], cache: Path) -> tuple[Path, ...]:
         """Return the wheels' entries in the cache, which stay until the build ends."""
         for _ in range(_PRUNED_AT_MOST):
-            entries = unpacked_wheels(wheels, self.environment, cache, self.programs.log.cached)
+            entries = unpacked_wheels(wheels, self.environment, cache, self.log.cached)
             with suppress(FileNotFoundError):
                 self.held.enter_context(held(entries))
                 return entries

@@ -1,34 +1,31 @@
 """The front ends: how a build backend (PEP 517, PEP 660) is made to work.
 
-`Backend` calls its hooks, each in a process of its own.  `pip_wheel` has pip do it: the
+`Hooks` calls its hooks, each in a process of its own.  `pip_wheel` has pip do it: the
 reference that the hooks are compared with, and the fallback (``SAGE_BUILD_FRONTEND=pip``).
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from sage_pkginstall.errors import BuildError
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any, Literal, TypeAlias
 
     from sage_pkginstall.builds.composed import BuildEnvironment
+    from sage_pkginstall.builds.hook_process import HookProcess
     from sage_pkginstall.builds.log import BuildLog
     from sage_pkginstall.builds.source import BuildSystem
 
-__all__ = ["Backend", "BuildRunner", "ConfigSettings", "Product", "Programs", "pip_wheel"]
-
-BuildRunner: TypeAlias = "Callable[..., subprocess.CompletedProcess[Any]]"
-"""``subprocess.run`` or the like: called with cwd, env, stdin, stdout, stderr, close_fds."""
+__all__ = ["Backend", "ConfigSettings", "Hooks", "Product", "pip_wheel"]
 
 ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
 Product: TypeAlias = "Literal['wheel', 'sdist', 'editable']"
@@ -36,105 +33,127 @@ Product: TypeAlias = "Literal['wheel', 'sdist', 'editable']"
 _LAST_LINES = 12
 
 
-class Programs(NamedTuple):
-    """How the programs of a build are run, and where their output goes."""
-
-    run: BuildRunner
-    log: BuildLog
-
-    def __call__(
-        self, command: Sequence[str], directory: str | Path, variables: Mapping[str, str]
-    ) -> int:
-        """Run ``command`` to its end; return its exit status."""
-        with self.log.sink() as sink:
-            finished = self.run(
-                command,
-                cwd=directory,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                close_fds=False,  # make's jobserver passes; Python's own are not inheritable
-                check=False,
-            )
-        return finished.returncode
-
-    def failure(self, source: Path, what: str) -> BuildError:
-        """Return the error that says what the log says last."""
-        lines = "".join(f"\n    {line}" for line in self.log.tail(_LAST_LINES))
-        return BuildError(source, f"{what}; {self.log.path} has the whole log, which ends:{lines}")
-
-
 class Backend(NamedTuple):
-    """The build backend of the directory ``source``."""
+    """The build backend of the directory ``source``, and where its output goes."""
 
     source: Path
     system: BuildSystem
     settings: ConfigSettings
-    programs: Programs
+    log: BuildLog
 
-    def requires(self, product: Product, place: BuildEnvironment) -> tuple[str, ...]:
+
+class Hooks:
+    """The hooks of a backend in one build environment.
+
+    The process that runs them is started for the first, and ends with `build` or `close`.
+    """
+
+    def __init__(self, backend: Backend, place: BuildEnvironment) -> None:
+        self.backend = backend
+        self.place = place
+        self._process: HookProcess | None = None
+        self._open = ExitStack()  # the process, and where its output goes
+
+    def requires(self, product: Product) -> tuple[str, ...]:
         """Return what the backend needs beyond its build system's requirements.
 
         Raises BuildError.
         """
         hook = f"get_requires_for_build_{product}"
-        found = self._call(place, hook)
+        found = self._call(hook, last=False)
         if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
-            reason = f"{hook} of its backend {self.system.backend} returned no list of strings"
-            raise BuildError(self.source, reason)
+            raise BuildError(
+                self.backend.source,
+                f"{hook} of its backend {self.backend.system.backend} returned no list of strings",
+            )
         return tuple(found)
 
-    def build(self, product: Product, directory: Path, place: BuildEnvironment) -> Path:
-        """Build ``product`` in ``place`` into ``directory``; return its file.
+    def build(self, product: Product, directory: Path) -> Path:
+        """Build ``product`` into ``directory``; return its file.
 
         Raises BuildError.
         """
         hook = f"build_{product}"
-        name = self._call(place, hook, os.fspath(directory))
+        name = self._call(hook, os.fspath(directory), last=True)
+        self.close()
         made = {path.name: path for path in directory.iterdir()}
         if not isinstance(name, str) or name not in made:
-            reason = f"{hook} of its backend {self.system.backend} did not make the file it named"
-            raise self.programs.failure(self.source, f"{reason}, {name!r}")
+            module = self.backend.system.backend
+            reason = f"{hook} of its backend {module} did not make the file it named, {name!r}"
+            raise _failure(self.backend.source, self.backend.log, reason)
         return made[name]
 
-    def _call(self, place: BuildEnvironment, hook: str, *arguments: str) -> Any:  # noqa: ANN401
-        import pyproject_hooks as hooks  # noqa: PLC0415 -- not for a wheel that was built before
+    def close(self) -> None:
+        """End the process that runs the hooks, if there is one; its output is in the log."""
+        self._process = None
+        self._open.close()
+
+    def _started(self) -> HookProcess:
+        from sage_pkginstall.builds.hook_process import HookProcess  # noqa: PLC0415 -- as below
+
+        if self._process is None:
+            source, system, _, log = self.backend
+            module = "" if system.backend_path else system.backend.partition(":")[0]
+            output = self._open.enter_context(log.sink())
+            self._process = HookProcess(self.place, module, source, output)
+            self._open.callback(self._process.end)
+        return self._process
+
+    def _call(self, hook: str, *arguments: str, last: bool) -> Any:  # noqa: ANN401
+        import pyproject_hooks  # noqa: PLC0415 -- not for a wheel that was built before
+
+        source, system, settings, _ = self.backend
+        process = self._started()
 
         def run(
             cmd: Sequence[str],
             cwd: str | None = None,
             extra_environ: Mapping[str, str] | None = None,
         ) -> None:
-            variables = {**place.variables, **(extra_environ or {})}
-            status = self.programs(cmd, cwd or self.source, variables)
+            try:
+                status = process.run(cmd, cwd or os.fspath(source), extra_environ or {}, last=last)
+            except BaseException:
+                process.kill()
+                raise
             if status != 0:
-                raise self.programs.failure(self.source, f"{hook} failed (exit status {status})")
+                raise self._fault(f"{hook} failed (exit status {status})")
 
-        try:
-            caller = hooks.BuildBackendHookCaller(
-                os.fspath(self.source),
-                self.system.backend,
-                self.system.backend_path,
+        with self._faults_told(hook), self._warnings_to_log():
+            caller = pyproject_hooks.BuildBackendHookCaller(
+                os.fspath(source),
+                system.backend,
+                system.backend_path,
                 runner=run,
-                python_executable=os.fspath(place.python),
+                python_executable=os.fspath(self.place.python),
             )
-            with self._warnings_to_log():
-                return getattr(caller, hook)(*arguments, config_settings=dict(self.settings))
+            return getattr(caller, hook)(*arguments, config_settings=dict(settings))
+
+    @contextmanager
+    def _faults_told(self, hook: str) -> Iterator[None]:
+        """Raise BuildError for what the hooks' caller raises."""
+        import pyproject_hooks as hooks  # noqa: PLC0415 -- as above
+
+        source, system, _, log = self.backend
+        try:
+            yield
         except (hooks.BackendUnavailable, hooks.BackendInvalid) as error:
             if isinstance(error, hooks.BackendUnavailable):
-                self.programs.log.write(error.traceback)
-            fault = f"its backend {self.system.backend} cannot be imported"
-            raise self.programs.failure(self.source, fault) from error
+                log.write(error.traceback)
+            raise self._fault(f"its backend {system.backend} cannot be imported") from error
         except hooks.HookMissing as error:
-            reason = f"its backend {self.system.backend} has no {error.hook_name}"
-            raise BuildError(self.source, reason) from error
+            reason = f"its backend {system.backend} has no {error.hook_name}"
+            raise BuildError(source, reason) from error
         except hooks.UnsupportedOperation as error:
-            fault = f"its backend {self.system.backend} refuses {hook}"
-            raise self.programs.failure(self.source, fault) from error
+            raise self._fault(f"its backend {system.backend} refuses {hook}") from error
+        except FileNotFoundError as error:  # it called os._exit(0), say
+            raise self._fault(f"{hook} ended without an answer") from error
         except ValueError as error:  # backend-path leaves the source
             reason = f"backend-path of its pyproject.toml cannot be used: {error}"
-            raise BuildError(self.source, reason) from error
+            raise BuildError(source, reason) from error
+
+    def _fault(self, what: str) -> BuildError:
+        self.close()  # so that all output is in the log
+        return _failure(self.backend.source, self.backend.log, what)
 
     @contextmanager
     def _warnings_to_log(self) -> Iterator[None]:
@@ -144,25 +163,43 @@ class Backend(NamedTuple):
             yield
         for one in caught:
             text = warnings.formatwarning(one.message, one.category, one.filename, one.lineno, "")
-            self.programs.log.write(text.rstrip())
+            self.backend.log.write(text.rstrip())
 
 
 def pip_wheel(
-    source: Path,
+    backend: Backend,
     settings: Sequence[tuple[str, str]],
     directory: Path,
     place: BuildEnvironment,
-    programs: Programs,
 ) -> None:
-    """Have ``pip wheel`` build ``source`` in ``place`` into ``directory``.
+    """Have ``pip wheel`` build the source of ``backend`` in ``place`` into ``directory``.
 
     The pip is that of the tool, run by the interpreter of ``place``.  Raises BuildError.
     """
+    import subprocess  # noqa: PLC0415 -- few ask for this
+
     command = [sys.executable, "-m", "pip", "--python", os.fspath(place.python)]
     command += ["wheel", "--no-build-isolation", "--no-deps", "--no-index"]
     command += ["--no-cache-dir", "--no-input", f"--wheel-dir={directory}"]
     for key, value in settings:
         command.append(f"--config-settings={key}={value}")
-    status = programs([*command, os.fspath(source)], source, place.variables)
-    if status != 0:
-        raise programs.failure(source, f"pip wheel failed (exit status {status})")
+    with backend.log.sink() as output:
+        finished = subprocess.run(
+            [*command, os.fspath(backend.source)],
+            cwd=backend.source,
+            env=place.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            close_fds=False,  # make's jobserver passes; Python's own are not inheritable
+            check=False,
+        )
+    if finished.returncode != 0:
+        what = f"pip wheel failed (exit status {finished.returncode})"
+        raise _failure(backend.source, backend.log, what)
+
+
+def _failure(source: Path, log: BuildLog, what: str) -> BuildError:
+    """Return the error that says what the log says last."""
+    lines = "".join(f"\n    {line}" for line in log.tail(_LAST_LINES))
+    return BuildError(source, f"{what}; {log.path} has the whole log, which ends:{lines}")

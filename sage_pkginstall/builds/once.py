@@ -15,15 +15,11 @@ docs/decisions/0004-wheels-built-once.md says why these.  A wheel that names a d
 
 from __future__ import annotations
 
-import hashlib
 import os
-import zipfile
+import time
 from contextlib import suppress
-from datetime import datetime, timezone
 
 from sage_pkginstall import __version__
-from sage_pkginstall.builds.damage import DAMAGE
-from sage_pkginstall.builds.embedded_paths import contents, embedded_paths, embedded_words
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
 from sage_pkginstall.builds.leftovers import remember_leftovers, without_leftovers
@@ -53,8 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to_rebuild"]
 
 _FORMAT = "2"
-
-_WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, KeyError, *DAMAGE)
 
 
 class Once(NamedTuple):
@@ -165,6 +159,13 @@ class Once(NamedTuple):
 
     def _is_kept(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> bool:
         """Keep a wheel, if it can be told what it was built from; tell whether."""
+        from sage_pkginstall.builds.damage import DAMAGE  # noqa: PLC0415 -- new wheels only
+        from sage_pkginstall.builds.embedded_paths import (  # noqa: PLC0415
+            contents,
+            embedded_paths,
+            embedded_words,
+        )
+
         around = self.surroundings
         try:
             foreign = embedded_words(contents(wheel), around.foreign)
@@ -212,24 +213,15 @@ def identity_of_wheel(wheel: Path) -> str:
     Not that of the archive: when it was made, and how tightly packed, is no matter.
     Raises UnknownInputError for what has no RECORD.
     """
-    try:
-        return remembered(wheel, lambda: {"record": _hash_of_record(wheel)}, "wheel")["record"]
-    except _WITHOUT_RECORD as error:
-        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
 
+    def identity() -> dict[str, str]:
+        from sage_pkginstall.builds.wheel_identity import hash_of_record  # noqa: PLC0415 -- new ones
 
-def _hash_of_record(wheel: Path) -> str:
-    """Return the hash of RECORD, its rows sorted.  Raises one of `_WITHOUT_RECORD`."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = [
-            name
-            for name in archive.namelist()
-            if name.endswith(".dist-info/RECORD") and name.count("/") == 1
-        ]
-        rows = sorted(archive.read(names[0]).splitlines())
-    return hashlib.sha256(b"\n".join(rows)).hexdigest()
+        return {"record": hash_of_record(wheel)}
+
+    return remembered(wheel, identity, "wheel")["record"]
 
 
 def now() -> str:
     """Return the time as entries and notes tell it (ISO 8601, UTC)."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import subprocess
 
 from sage_pkginstall.errors import BuildError
 
@@ -105,6 +104,8 @@ def _link(directory: Path, root: str, path: str) -> str:
 
 
 def _git(directory: Path, *words: str) -> bytes:
+    import subprocess  # noqa: PLC0415 -- checkouts only
+
     try:
         ended = subprocess.run(
             ["git", "-C", os.fspath(directory), *words],  # noqa: S607 -- as backends find it

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
@@ -208,6 +207,8 @@ def _is_below(directory: str, trees: Collection[str]) -> bool:
 
 def _output(command: list[str]) -> str:
     """Return what a program writes; nothing if it cannot be run."""
+    import subprocess  # noqa: PLC0415 -- not for what is remembered
+
     try:
         ended = subprocess.run(
             command,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
 from pathlib import Path
 
 from sage_pkginstall.cli.install import store_of
-from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PkgInstallError, UsageError
@@ -17,6 +16,7 @@ from sage_pkginstall.errors import PkgInstallError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
@@ -38,7 +38,7 @@ _ACCEPTED_OPTIONS = ("-f", "--find-links", "--no-binary", "--only-binary")
 
 def build(arguments: Sequence[str]) -> int:
     """Build a wheel from a source directory or an sdist; no index is asked."""
-    options = parser("sage-pkginstall build", build.__doc__ or "")
+    options = Options("sage-pkginstall build", build.__doc__ or "")
     options.add_argument("source", metavar="SOURCE", help="a source directory or an sdist")
     options.add_argument("-w", "--wheel-dir", default="dist", metavar="DIR", help="emptied first")
     options.add_argument("--store", metavar="DIR", help="where build requirements come from")
@@ -54,7 +54,7 @@ def build(arguments: Sequence[str]) -> int:
     request = BuildRequest(
         source=Path(given.source).absolute(),
         isolation=given.isolation,
-        config_settings=tuple(_setting(s) for s in given.config_settings),
+        config_settings=tuple(map(_setting, _settings_of(given))),
         sdist_first=given.sdist_first,
         editable=given.editable,
     )
@@ -127,14 +127,15 @@ def _note(wheel: Path, store: Path, inputs: Inputs | None) -> None:
         note_build(Path(directory), NotedBuild(wheel.name, store, seen))
 
 
-def _add_build_options(options: argparse.ArgumentParser) -> None:
+def _add_build_options(options: Options) -> None:
     for flag, value, text in (
         ("--build-isolation", "yes", "only the build requirements can be imported"),
         ("--no-build-isolation", "no", "the packages of the target can be imported"),
         ("--no-isolation", "no", "the same"),
     ):
-        options.add_argument(flag, dest="isolation", action="store_const", const=value, help=text)
-    options.set_defaults(isolation="auto")
+        options.add_argument(
+            flag, dest="isolation", action="store_const", const=value, default="auto", help=text
+        )
     options.add_argument(
         "--sdist-then-wheel",
         dest="sdist_first",
@@ -148,14 +149,8 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
     for option in _ACCEPTED_OPTIONS:
         options.add_argument(option, metavar="X", help="accepted, as pip has it")
     for option in _SETUPTOOLS_OPTIONS:
-        options.add_argument(
-            option,
-            dest="config_settings",
-            action=_Setting,
-            default=[],
-            metavar="WORD",
-            help=f"-C {option}=WORD",
-        )
+        text = f"-C {option}=WORD"
+        options.add_argument(option, action="append", default=[], metavar="WORD", help=text)
     options.add_argument(
         *_SETTING_OPTIONS,
         action="append",
@@ -165,31 +160,25 @@ def _add_build_options(options: argparse.ArgumentParser) -> None:
     )
 
 
-class _Setting(argparse.Action):
-    """Adds an option's word as the setting of that name, which setuptools knows."""
-
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[str] | None,
-        option_string: str | None = None,
-    ) -> None:
-        namespace.config_settings = [*namespace.config_settings, f"{option_string}={values}"]
-
-
 def _with_joined_settings(arguments: Sequence[str]) -> list[str]:
     """Join ``-C`` with its value, which may start with dashes: ``-C --global-option=-q``."""
     words: list[str] = []
-    rest = iter(arguments)
-    for word in rest:
-        if word in (*_SETTING_OPTIONS, *_SETUPTOOLS_OPTIONS):
-            value = next(rest, None)
-            joint = "" if word == "-C" else "="
-            words.append(word if value is None else f"{word}{joint}{value}")
+    for word in arguments:
+        option = words[-1] if words else ""
+        if word.startswith("-") and option in (*_SETTING_OPTIONS, *_SETUPTOOLS_OPTIONS):
+            words[-1] = f"{option}{word}" if option == "-C" else f"{option}={word}"
         else:
             words.append(word)
     return words
+
+
+def _settings_of(given: Any) -> list[str]:  # noqa: ANN401 - a namespace
+    """Return the settings KEY=VALUE, those that setuptools has options for among them."""
+    found = list(given.config_settings)
+    for option in _SETUPTOOLS_OPTIONS:
+        words = getattr(given, option.lstrip("-").replace("-", "_"))
+        found += [f"{option}={word}" for word in words]
+    return found
 
 
 def _setting(text: str) -> tuple[str, str]:

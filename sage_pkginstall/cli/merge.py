@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 
@@ -17,7 +17,7 @@ __all__ = ["merge"]
 
 def merge(arguments: Sequence[str]) -> int:
     """Bring what lies below STAGED into the prefix, in one transaction."""
-    options = parser("sage-pkginstall merge", merge.__doc__ or "")
+    options = Options("sage-pkginstall merge", merge.__doc__ or "")
     options.add_argument("staged", metavar="STAGED", help="a directory laid out like the prefix")
     options.add_argument(
         "--package", metavar="NAME", help="replace the older files of this package"

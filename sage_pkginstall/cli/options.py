@@ -22,7 +22,7 @@ _OF_PLAIN_VALUES = {"action", "default", "dest", "help", "metavar"}
 
 
 class Options:
-    """What a command takes: options, and one list of words."""
+    """What a command takes: options, and words."""
 
     def __init__(self, program: str, description: str) -> None:
         self._program = program
@@ -69,16 +69,25 @@ class Options:
             if not _take(values, _destination(names, settings), settings, value):
                 return None
         row = list(words[places[0] : places[-1] + 1]) if places else []
-        words_name, needed = self._words()
-        if len(row) != len(places) or (needed and not row):
-            return None
-        return SimpleNamespace(**{**values, words_name: row})
+        named = self._named(row) if len(row) == len(places) else None
+        return None if named is None else SimpleNamespace(**{**values, **named})
 
-    def _words(self) -> tuple[str, bool]:
-        """Return the name of the list of words, and whether it must not be empty."""
-        ((names, settings),) = [one for one in self._arguments if not one[0][0].startswith("-")]
-        assert settings["nargs"] in ("*", "+")
-        return names[0], settings["nargs"] == "+"
+    def _named(self, row: list[str]) -> dict[str, Any] | None:
+        """Return words by their names; None if there are too few or too many."""
+        values: dict[str, Any] = {}
+        for (name, *_), settings in self._arguments:
+            number = settings.get("nargs")
+            if name.startswith("-"):
+                continue
+            if number in ("*", "+") and (row or number == "*"):
+                values[name], row = row, []
+            elif number in (None, "?") and row:
+                values[name], *row = row
+            elif number == "?":
+                values[name] = settings.get("default")
+            else:
+                return None
+        return None if row else values
 
 
 def _destination(names: tuple[str, ...], settings: dict[str, Any]) -> str:
@@ -98,6 +107,10 @@ def _take(values: dict[str, Any], name: str, settings: dict[str, Any], value: st
     action = _action(settings)
     if value is None and action == "store_true":
         values[name] = True
+    elif value is None and action == "store_const":
+        values[name] = settings["const"]
+    elif value is None and action == "append_const":
+        values[name] = [*(values[name] or ()), settings["const"]]
     elif value is None and action == "count":
         values[name] += 1
     elif value is not None and action in _WITH_VALUE and settings.keys() <= _OF_PLAIN_VALUES:

@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.main import os_reason
-from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, tree_settings
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job
 from sage_pkginstall.spkg.install import describe, run_job
-from sage_pkginstall.spkg.job import Effects, Job, Options
+from sage_pkginstall.spkg.job import Effects, Job, JobOptions
 from sage_pkginstall.spkg.logger import LOGGED, logged
 from sage_pkginstall.spkg.package import read_package, split_name
 from sage_pkginstall.spkg.phases import ScriptError
@@ -54,7 +54,7 @@ _MAKE_FLAGS = re.compile(r"-?[a-zA-Z]+")
 
 def install(arguments: Sequence[str]) -> int:
     """Build a package of build/pkgs and install it: sources, build, check, one transaction."""
-    given = _spkg_parser().parse_args(arguments)
+    given = _spkg_options().parse_args(arguments)
     modes = given.modes or []
     if len(modes) > 1:
         raise PkgInstallError("cannot do two things at once: give one mode at most")
@@ -71,7 +71,7 @@ def install(arguments: Sequence[str]) -> int:
     mode: Mode = modes[0] if modes else "all"
     if mode == "all" and package.type == "experimental" and not _confirmed(given, package):
         raise PackageError(package.name, "it is experimental, and the answer was no")
-    options = Options(
+    options = JobOptions(
         mode=mode,
         check=_check_option(given, common, mode),
         keep_build=given.keep_build or common.keep_build,
@@ -82,7 +82,7 @@ def install(arguments: Sequence[str]) -> int:
         return _told("sage-spkg", lambda: _run_job(package, place, options), common.logs)
 
 
-def _run_job(package: Package, place: PackageVariables, options: Options) -> int:
+def _run_job(package: Package, place: PackageVariables, options: JobOptions) -> int:
     place, environment = _target(place)
     job = Job(
         package=package,
@@ -99,8 +99,8 @@ def _run_job(package: Package, place: PackageVariables, options: Options) -> int
     return 0
 
 
-def _spkg_parser() -> argparse.ArgumentParser:
-    options = parser("sage-spkg", install.__doc__ or "")
+def _spkg_options() -> Options:
+    options = Options("sage-spkg", install.__doc__ or "")
     for mode, (short, long, text) in _MODES.items():
         options.add_argument(
             short, long, dest="modes", action="append_const", const=mode, help=text
@@ -225,7 +225,7 @@ def _confirmed(given: argparse.Namespace, package: Package) -> bool:
 
 def uninstall(arguments: Sequence[str]) -> int:
     """Uninstall a package: its distributions, files, scripts and record in one transaction."""
-    options = parser("sage-spkg-uninstall", uninstall.__doc__ or "")
+    options = Options("sage-spkg-uninstall", uninstall.__doc__ or "")
     options.add_argument("-v", "--verbose", action="store_true", help="name each file")
     options.add_argument("-k", "--keep-files", action="store_true", help="remove the stamps only")
     options.add_argument("--log-directory", metavar="DIR", help="where the output is kept")

@@ -46,10 +46,10 @@ def logger_main(arguments: Sequence[str]) -> int:
     With V=0 in the environment the terminal is told only of the beginning and the end, and of
     how the log of a failure ends; where ``sage-pkginstall watch`` shows what goes on, only of that.
     """
-    from sage_pkginstall.cli.parser import parser  # noqa: PLC0415
+    from sage_pkginstall.cli.options import Options  # noqa: PLC0415
     from sage_pkginstall.spkg.logger import LOGGED, WATCHED, logged_command  # noqa: PLC0415
 
-    options = parser("sage-logger", logger_main.__doc__ or "")
+    options = Options("sage-logger", logger_main.__doc__ or "")
     options.add_argument("-p", dest="prefixed", action="store_true", help="[NAME OF LOG] LINE")
     options.add_argument("command", metavar="COMMAND", help="what bash runs")
     options.add_argument("log", metavar="LOG", help="the file that grows")
@@ -102,12 +102,12 @@ def stage_wheel_main(arguments: Sequence[str]) -> int:
 
 def commit_package_main(arguments: Sequence[str]) -> int:
     """Make the change to a tree that sage-spkg asks for in FILE, under SAGE_SUDO."""
-    from sage_pkginstall.cli.parser import parser  # noqa: PLC0415
+    from sage_pkginstall.cli.options import Options  # noqa: PLC0415
     from sage_pkginstall.cli.target import Talk, tree_settings  # noqa: PLC0415
     from sage_pkginstall.spkg.commit import commit_package  # noqa: PLC0415
     from sage_pkginstall.spkg.commit_request import read_request  # noqa: PLC0415
 
-    options = parser("sage-pkginstall commit-package", commit_package_main.__doc__ or "")
+    options = Options("sage-pkginstall commit-package", commit_package_main.__doc__ or "")
     options.add_argument("file", metavar="FILE")
     given = options.parse_args(arguments)
     request = read_request(Path(given.file))

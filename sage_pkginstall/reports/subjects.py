@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sage_pkginstall.errors import NotInstalledError, RecordError, RequirementError
-from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.stamp import Stamp, read_stamp
 from sage_pkginstall.wheels.installed import find_installed
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import manifest
-from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
+from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMPS
 from sage_pkginstall.wheels.records import files_below, recorded_files
 
 TYPE_CHECKING = False

@@ -15,16 +15,15 @@ import re
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.spkg.stamp import package_stamps
 from sage_pkginstall.wheels.names import canonical_name
-from sage_pkginstall.wheels.record_directory import SCRIPTS
+from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["REQUIREMENTS", "package_distributions", "stored_versions"]
+__all__ = ["package_distributions", "stored_versions"]
 
-REQUIREMENTS = "spkg-requirements.txt"
 _WHEEL = re.compile(r"[^-]+-[^-]+-.*\.whl")
 _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sage_pkginstall.spkg.sources import DownloadUrl
     from sage_pkginstall.spkg.variables import Check, PackageVariables
 
-__all__ = ["Effects", "Job", "Mode", "Options"]
+__all__ = ["Effects", "Job", "JobOptions", "Mode"]
 
 Mode: TypeAlias = "Literal['all', 'download', 'stage', 'post-install', 'check', 'erase']"
 
 
-class Options(NamedTuple):
+class JobOptions(NamedTuple):
     """The options of sage-spkg.
 
     ``keep_existing``: files of the older version that the new one lacks stay.
@@ -75,7 +75,7 @@ class Job(NamedTuple):
 
     package: Package
     place: PackageVariables
-    options: Options
+    options: JobOptions
     environment: Environment | None
     tools: Path
     settings: TreeSettings

@@ -12,12 +12,12 @@ import shutil
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import scripts, staged
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
-from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.programs import Program, by_sudo, script_command
 from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.sources import Sources, choose_tarball
 from sage_pkginstall.spkg.unpack import unpack
 from sage_pkginstall.wheels.names import canonical_name
+from sage_pkginstall.wheels.record_directory import REQUIREMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,11 +22,8 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.surroundings import Surroundings
 from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 from sage_pkginstall.errors import PackageError, UsageError
-from sage_pkginstall.spkg.distributions import REQUIREMENTS
-from sage_pkginstall.spkg.package import read_package
-from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN
 from sage_pkginstall.spkg.variables import Variables, read_variables
-from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
+from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,11 +114,15 @@ def declared_packages(variables: Variables, name: str) -> set[str]:
 
 def toolchain_packages(variables: Variables, name: str) -> set[str]:
     """Return the packages that build ``name`` if it is a wheel, and what they depend on."""
+    from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN  # noqa: PLC0415 -- as below
+
     return _closure(variables, PYTHON_TOOLCHAIN) - {name}
 
 
 def _closure(variables: Variables, names: Iterable[str]) -> set[str]:
     """Return ``names`` and all that they depend on, as far as there are such packages."""
+    from sage_pkginstall.spkg.package import read_package  # noqa: PLC0415 -- packages only
+
     found: set[str] = set()
     pending = list(names)
     while pending:

@@ -39,7 +39,6 @@ from sage_pkginstall.engine.clock import file_time
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PackageError, PkgInstallError
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
-from sage_pkginstall.spkg.distributions import REQUIREMENTS
 from sage_pkginstall.spkg.noted_builds import NOTES, noted_builds
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.spkg.phases import FINAL_SCRIPTS, stage_records
@@ -60,6 +59,7 @@ from sage_pkginstall.spkg.staged import listed, strays
 from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, names_below, pack
 from sage_pkginstall.spkg.written_past import written_past
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.record_directory import REQUIREMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,13 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["SCRIPTS", "STAMPS", "UNSETTLED", "RecordDirectory", "changed_records", "look_at"]
+__all__ = [
+    "REQUIREMENTS",
+    "SCRIPTS",
+    "STAMPS",
+    "UNSETTLED",
+    "RecordDirectory",
+    "changed_records",
+    "look_at",
+]
 
 STAMPS = "var/lib/sage/installed"
 """The directory of the packages' stamps, relative to the prefix."""
 
 SCRIPTS = "var/lib/sage/scripts"
 """The directory with one for each package: the scripts that stay, and its requirements."""
+
+REQUIREMENTS = "spkg-requirements.txt"
+"""The file below that which has one line for each wheel that the package brought."""
 
 UNSETTLED = "unsettled"
 """The identity of a record that may be written to without a trace in its times."""

@@ -99,6 +99,7 @@ def test_build_systems_at_fault(desk: Desk) -> str:
     "cannot build {source}: {hook} of its backend {name} returned no list of strings",
     "cannot build {source}: {hook} of its backend {name} did not make the file it named, {file};"
     " {log} has the whole log, which ends:",
+    "cannot build {source}: {hook} ended without an answer; {log} has the whole log, which ends:",
     "cannot build {source}: more than one wheel found after building: {wheels}",
     "Warning: {wheel} cannot be read ({reason}), so it is not kept",
 )
@@ -120,6 +121,8 @@ def test_backends_at_fault(desk: Desk) -> str:
     for returned in ("'none.whl'", "'../none'", "None", "[]"):
         backend.write_text(f"def build_wheel(*_): return {returned}\n")
         said += build(desk, source)
+    backend.write_text("import os\ndef build_wheel(*_): os._exit(0)\n")
+    said += build(desk, source)
     name = "a-1-py3-none-any.whl"
     make = f"[open(d + '/' + n, 'w') for n in ('{name}', 'b.whl')]"
     backend.write_text(f"def build_wheel(d, *_): {make}; return '{name}'\n")

@@ -1,0 +1,72 @@
+"""A process of a build environment that has imported a backend, and runs its hooks.
+
+To start Python and to import the backend takes longer than the hook that tells what else is
+required, so that is done once for it and the build; `hook_server` keeps the two apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import subprocess
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sage_pkginstall.builds.composed import BuildEnvironment
+
+__all__ = ["HookProcess"]
+
+_PATIENCE = 1.0
+"""Seconds that a hook has to end after SIGTERM, which a backend may handle."""
+
+
+class HookProcess:
+    """Runs commands that call a hook each, in the directory ``source``.
+
+    ``module`` is the backend, "" if only the hooks can find it; all output goes to the
+    descriptor ``output``.  Who has one calls `end` or `kill`.
+    """
+
+    def __init__(self, place: BuildEnvironment, module: str, source: Path, output: int) -> None:
+        program = pkgutil.get_data("sage_pkginstall", "builds/hook_server.py")
+        assert program is not None  # it lies beside this file
+        self._process = subprocess.Popen(
+            [os.fspath(place.python), "-c", program.decode(), module],
+            cwd=source,
+            env=place.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            close_fds=False,  # make's jobserver passes; Python's own are not inheritable
+        )
+
+    def run(
+        self, command: Sequence[str], directory: str, variables: Mapping[str, str], *, last: bool
+    ) -> int:
+        """Run ``command`` to its end; return its exit status, -N if signal N ended it."""
+        request = json.dumps([last, command, directory, dict(variables)])
+        assert self._process.stdin is not None  # both are pipes
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended, and its status says why
+            self._process.stdin.write(request.encode() + b"\n")
+            self._process.stdin.flush()
+        status = self._process.stdout.readline()
+        return int(status) if status else self._process.wait()
+
+    def end(self) -> None:
+        """Have it end if it still waits for requests."""
+        with suppress(BrokenPipeError):
+            self._process.communicate()
+
+    def kill(self) -> None:
+        """End it, and the hook that it runs."""
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        self._process.kill()
+        self.end()
