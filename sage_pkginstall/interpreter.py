@@ -12,6 +12,7 @@ import os
 import sys
 
 from sage_pkginstall.errors import EnvironmentFactsError
+from sage_pkginstall.program_text import program_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,13 +88,10 @@ def _home(configuration: str) -> str | None:
 def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
     """Run the interpreter; whatever else it writes does not matter."""
     import json  # noqa: PLC0415 -- not needed by who is not asked
-    import pkgutil  # noqa: PLC0415
 
-    source = pkgutil.get_data("sage_pkginstall", "introspection.py")
-    assert source is not None  # it lies beside this file
     command = [os.fspath(interpreter), "-I", "-S", "-B", "-c", _START]
     try:
-        finished = run([*command, source.decode(), _MARKER])
+        finished = run([*command, program_text("introspection"), _MARKER])
     except OSError as error:
         raise EnvironmentFactsError(interpreter, error.strerror or str(error)) from error
     parts = finished.stdout.split(_MARKER.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.wheels.compiling import Compilation, Workers, code_of
+from sage_pkginstall.wheels.compiling import Compilation, code_of
 from tests.trees import plant, tree
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     planted(tmp_path, 40)
     program = """
 import os, sys
-from sage_pkginstall.wheels.compiling import Compilation, Workers, code_of
+from sage_pkginstall.wheels.compiling import Compilation, code_of
 with Compilation(sys.argv[1], "/final", 3) as compilation:
     for source in sorted(os.listdir(sys.argv[1] + "/p0")):
         compilation.add(f"p0/{source}")
@@ -151,31 +150,3 @@ def test_settled_source_that_is_not_added_again_has_no_byte_code_of_ours(tmp_pat
         compilation.settle("no/such/source.py")
         compilation.settle(sources[1])
         assert set(compilation.finish()) == {code_of(sources[0]), code_of(sources[2])}
-
-
-def _finish(workers: Workers, names: list[str]) -> list[str]:
-    for name in names:
-        workers.add(1, name)
-    return workers.finish()
-
-
-@pytest.mark.parametrize("jobs", [1, 2, 3])
-@pytest.mark.parametrize("path", [(), ("where",)])
-def test_error_is_the_same_whichever_process_has_it(jobs: int, path: tuple[str, ...]) -> None:
-    def work(name: str) -> bool:
-        if name == "n9":
-            raise OSError(errno.EIO, "what it says", *path)
-        return True
-
-    workers = Workers(work, str, jobs=jobs, least=1, batch=4)
-    with pytest.raises(OSError, match=r"what it says") as caught:
-        _finish(workers, [f"n{number}" for number in range(10)])
-    workers.kill()
-    assert caught.value.args[:2] == (errno.EIO, "what it says")
-    assert caught.value.filename == (path[0] if path else None)
-
-
-def test_long_names_are_handed_on_whole() -> None:
-    names = [f"{number}{'/long' * 900}" for number in range(300)]
-    workers = Workers(lambda name: name.endswith("/long"), str, jobs=3, least=1, batch=64)
-    assert sorted(_finish(workers, names)) == sorted(names)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 import subprocess
 from contextlib import suppress
+
+from sage_pkginstall.program_text import program_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ class HookProcess:
     """
 
     def __init__(self, place: BuildEnvironment, module: str, source: Path, output: int) -> None:
-        program = pkgutil.get_data("sage_pkginstall", "builds/hook_server.py")
-        assert program is not None  # it lies beside this file
         self._process = subprocess.Popen(
-            [os.fspath(place.python), "-c", program.decode(), module],
+            [os.fspath(place.python), "-c", program_text("builds.hook_server"), module],
             cwd=source,
             env=place.variables,
             stdin=subprocess.PIPE,

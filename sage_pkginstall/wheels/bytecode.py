@@ -114,8 +114,11 @@ class _TargetCompiler:
         if not self._sources:
             return ()
         interpreter, prefix = self._environment.interpreter, self._environment.prefix
+        from sage_pkginstall.program_text import program_text  # noqa: PLC0415 -- seldom needed
+
+        text = program_text("wheels.compiling", "wheels.workers")
         # -I -S: nothing of the target's site-packages, no .pth file, no PYTHON* variable.
-        program = [os.fspath(interpreter), "-I", "-S", "-B", "-c", _program()]
+        program = [os.fspath(interpreter), "-I", "-S", "-B", "-c", text]
         where = [os.path.abspath(self._root), os.fspath(prefix), str(self._jobs)]  # noqa: PTH100
         names = b"".join(os.fsencode(source) + b"\0" for source in self._sources)
         ended = self._run([*program, *where], names)
@@ -126,15 +129,6 @@ class _TargetCompiler:
         said = ended.stderr.decode(errors="replace").strip().splitlines() or ["it says nothing"]
         reason = f"it cannot compile: {said[-1]} (exit status {ended.returncode})"
         raise EnvironmentFactsError(interpreter, reason)
-
-
-def _program() -> str:
-    """Return the text of `compiling`, which may lie in a zip file."""
-    import inspect  # noqa: PLC0415 -- seldom needed
-
-    from sage_pkginstall.wheels import compiling  # noqa: PLC0415
-
-    return inspect.getsource(compiling)
 
 
 def _run(command: Sequence[str], given: bytes) -> subprocess.CompletedProcess[bytes]:

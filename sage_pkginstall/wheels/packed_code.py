@@ -15,13 +15,13 @@ import os
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.compiling import (
     Task,
-    Workers,
     code_of,
     header_of,
     make_directory,
     write_new,
 )
 from sage_pkginstall.wheels.packs import Piece
+from sage_pkginstall.wheels.workers import Workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

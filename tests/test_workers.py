@@ -1,0 +1,37 @@
+"""Work on names is shared by processes, and errors are told as if there were one."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from sage_pkginstall.wheels.workers import Workers
+
+
+def finish(workers: Workers, names: list[str]) -> list[str]:
+    for name in names:
+        workers.add(1, name)
+    return workers.finish()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.parametrize("path", [(), ("where",)])
+def test_error_is_the_same_whichever_process_has_it(jobs: int, path: tuple[str, ...]) -> None:
+    def work(name: str) -> bool:
+        if name == "n9":
+            raise OSError(errno.EIO, "what it says", *path)
+        return True
+
+    workers = Workers(work, str, jobs=jobs, least=1, batch=4)
+    with pytest.raises(OSError, match=r"what it says") as caught:
+        finish(workers, [f"n{number}" for number in range(10)])
+    workers.kill()
+    assert caught.value.args[:2] == (errno.EIO, "what it says")
+    assert caught.value.filename == (path[0] if path else None)
+
+
+def test_long_names_are_handed_on_whole() -> None:
+    names = [f"{number}{'/long' * 900}" for number in range(300)]
+    workers = Workers(lambda name: name.endswith("/long"), str, jobs=3, least=1, batch=64)
+    assert sorted(finish(workers, names)) == sorted(names)
