@@ -10,10 +10,10 @@ import os
 __all__ = ["program_text"]
 
 _START = """import sys, types
-for name, text in {others!r}:
+for name, text in {others!a}:
     sys.modules[name] = module = types.ModuleType(name)
     exec(compile(text, name, "exec"), module.__dict__)
-exec(compile({text!r}, {name!r}, "exec"))
+exec(compile({text!a}, {name!a}, "exec"))
 """
 
 

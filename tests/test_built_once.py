@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.shelf import Shelf
+from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.builds.toolchain import toolchain
 from sage_pkginstall.environment import cache_directory
 from tests.sageworld import SageWorld
@@ -277,6 +279,14 @@ def test_source_that_leads_out_of_itself_is_built_each_time(tmp_path: Path, buil
     builds(source)
     assert not builds(source)[1]
     assert "Built without looking into the cache: out leads out of it" in builds.said
+
+
+def test_wheel_without_a_record_has_no_identity(tmp_path: Path) -> None:
+    (tmp_path / "damaged.whl").write_bytes(b"PK")
+    (tmp_path / "link.whl").symlink_to("gone.whl")
+    for name in ("damaged.whl", "link.whl", "none.whl"):
+        with pytest.raises(UnknownInputError, match="it has no RECORD that could be read"):
+            identity_of_wheel(tmp_path / name)
 
 
 def test_rebuild_takes_nothing_and_replaces_what_is_kept(tmp_path: Path, builds: Builds) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
-from sage_pkginstall.cli.build import _settings_of, _with_joined_settings
+from sage_pkginstall.cli.build import _with_settings
 
 
 @pytest.mark.parametrize(
@@ -14,20 +12,20 @@ from sage_pkginstall.cli.build import _settings_of, _with_joined_settings
     [
         (["-C", "--global-option=--quiet", "."], ["-C--global-option=--quiet", "."]),
         (["--config-settings", "a=b c", "."], ["--config-settings", "a=b c", "."]),
-        (["--build-option", "-q", "."], ["--build-option=-q", "."]),
+        (["--build-option", "-q", "."], ["--config-settings=--build-option=-q", "."]),
+        (
+            ["--global-option=x", "-C", "a=b", "--global-option", "y"],
+            [
+                "--config-settings=--global-option=x",
+                "-C",
+                "a=b",
+                "--config-settings=--global-option=y",
+            ],
+        ),
+        (["--global-option"], ["--global-option"]),
         (["-Ca=b", "."], ["-Ca=b", "."]),
         (["-C"], ["-C"]),
     ],
 )
 def test_settings_may_start_with_dashes(given: list[str], joined: list[str]) -> None:
-    assert _with_joined_settings(given) == joined
-
-
-def test_settings_of_setuptools_come_from_options_of_their_own() -> None:
-    given = SimpleNamespace(config_settings=["a=b"], global_option=["-v"], build_option=["x", "y"])
-    assert _settings_of(given) == [
-        "a=b",
-        "--global-option=-v",
-        "--build-option=x",
-        "--build-option=y",
-    ]
+    assert _with_settings(given) == joined

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import threading
+import time
 from typing import TYPE_CHECKING
 
 import pyproject_hooks
 import pytest
 
+from sage_pkginstall.builds import frontend
 from sage_pkginstall.builds.composed import BuildEnvironment
 from sage_pkginstall.builds.frontend import Backend, Hooks
 from sage_pkginstall.builds.log import BuildLog
 from sage_pkginstall.builds.source import BuildSystem
 from sage_pkginstall.errors import BuildError
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+PATIENCE = 60
 
 # Says what it sees, and leaves traces everywhere.
 BACKEND = """
@@ -74,8 +79,9 @@ class Yard:
         self.root = root
         self.log = BuildLog(root / "log")
         for name in ("source", "modules", "out", "yard"):
-            (root / name).mkdir()
-        self.write(BACKEND)
+            (root / name).mkdir(exist_ok=True)
+        if not (root / "modules" / "backend.py").exists():
+            self.write(BACKEND)
         self.variables = {
             **os.environ,
             "PYTHONPATH": str(root / "modules"),
@@ -131,10 +137,13 @@ class Yard:
 
 @pytest.fixture
 def yard(tmp_path: Path) -> Iterator[Yard]:
-    yard = Yard(tmp_path)
-    yield yard
-    with pytest.raises(ChildProcessError):  # nothing was left behind
-        os.waitpid(-1, os.WNOHANG)
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    yield Yard(tmp_path)
+    os.close(writing)
+    ended, _, _ = select.select([reading], [], [], PATIENCE)
+    assert ended  # so no process is left that has the other end
+    os.close(reading)
 
 
 def test_hooks_see_what_they_see_in_processes_of_their_own(yard: Yard) -> None:
@@ -193,28 +202,114 @@ def test_output_of_both_hooks_is_shown_in_its_order(yard: Yard) -> None:
     assert b"".join(shown) == yard.log.path.read_bytes() == b"asked\nbuilt\n"
 
 
+WAITING = """
+import os, signal
+def wait(*_):
+    signal.signal(signal.SIGTERM, signal.{0})
+    signal.signal(signal.SIGINT, signal.{0})
+    open(os.environ["YARD"] + "/waits", "w").close()
+    while True:
+        signal.pause()
+get_requires_for_build_wheel = build_wheel = wait
+"""
+
+
 @pytest.mark.parametrize("hook", ["requires", "build"])
 @pytest.mark.parametrize("handler", ["SIG_DFL", "SIG_IGN"])
-def test_interrupted_hook_is_ended(yard: Yard, hook: str, handler: str) -> None:
-    reading, writing = os.pipe()
-    os.set_inheritable(writing, True)
+@pytest.mark.parametrize("everybody", [True, False])
+def test_interrupted_hook_is_ended(yard: Yard, hook: str, handler: str, everybody: bool) -> None:
+    yard.write(WAITING.format(handler))
+    program = f"""
+import sys
+from pathlib import Path
+from tests.test_hooks import Yard
+yard = Yard(Path(sys.argv[1]))
+hooks = yard.hooks()
+try:
+    {'hooks.requires("wheel")' if hook == "requires" else 'hooks.build("wheel", yard.root)'}
+except KeyboardInterrupt:
+    hooks.close()
+    sys.exit("interrupted")
+"""
+    command = [sys.executable, "-c", program, os.fspath(yard.root)]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        close_fds=False,
+    ) as process:
+        wait_for(yard.root / "yard" / "waits")
+        (os.killpg if everybody else os.kill)(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert said == "interrupted\n"
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_source_may_have_modules_named_like_those_of_python(yard: Yard) -> None:
+    for name in ("json", "enum", "types", "signal", "re"):
+        (yard.root / "source" / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    yard.ask_and_build()
+
+
+def test_daemon_that_the_import_left_does_not_hold_up_the_end(yard: Yard) -> None:
     yard.write(
-        f"import os, signal\n"
-        f"def wait(*_):\n"
-        f"    signal.signal(signal.SIGTERM, signal.{handler})\n"
-        f"    os.write({writing}, b'+'); signal.pause()\n"
-        f"get_requires_for_build_wheel = build_wheel = wait\n"
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.open(os.environ['YARD'] + '/daemon', os.O_CREAT)\n"
+        "    while os.path.exists(os.environ['YARD']): time.sleep(0.01)\n"
+        "    os._exit(0)\n"
+        "def get_requires_for_build_wheel(_): return []\n"
+        "def build_wheel(directory, *_):\n"
+        "    with open(directory + '/a.whl', 'w') as file: file.write('null')\n"
+        "    return 'a.whl'\n"
+    )
+    yard.ask_and_build()
+    wait_for(yard.root / "yard" / "daemon")
+    (yard.root / "yard").rename(yard.root / "gone")
+
+
+def test_fork_ends_as_python_would(yard: Yard) -> None:
+    """Exit functions and threads of the hook are waited for, what is printed comes once."""
+    yard.write(
+        "import atexit, os, sys, threading, time\n"
+        "sys.stdout.write('import '); sys.stderr.write('import ')\n"
+        "kept = open(os.environ['YARD'] + '/kept', 'w'); kept.write('once')\n"
+        "def slow(): time.sleep(0.2); print('thread')\n"
+        "def get_requires_for_build_wheel(_):\n"
+        "    threading.Thread(target=slow).start()\n"
+        "    atexit.register(print, 'exit'); atexit.register(lambda: 1 / 0)\n"
+        "    print('hook'); return []\n"
     )
     hooks = yard.hooks()
-
-    def interrupt() -> None:
-        os.read(reading, 1)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        hooks.requires("wheel") if hook == "requires" else hooks.build("wheel", yard.root)
-    os.close(writing)
-    assert os.read(reading, 1) == b""  # no process has the other end
-    os.close(reading)
+    assert hooks.requires("wheel") == ()
     hooks.close()
+    said = yard.log.path.read_text()
+    assert said.count("import ") == 2
+    assert [said.count(word) for word in ("hook", "thread", "exit\n")] == [1, 1, 1]
+    assert (yard.root / "yard" / "kept").read_text() == "once"
+
+
+def test_where_a_fork_cannot_do_all_each_hook_has_a_process(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontend, "_FORKS", False)
+    yard.ask_and_build()
+    assert (yard.root / "yard" / "imports").read_text() == "imported\n" * 2
+
+
+def test_answer_that_is_no_json_is_told(yard: Yard) -> None:
+    yard.write(
+        "import os, sys\n"
+        "def build_wheel(*_):\n"
+        "    open(sys.argv[2] + '/output.json', 'w').close(); os._exit(0)\n"
+    )
+    with pytest.raises(BuildError, match="build_wheel ended without an answer"):
+        yard.ask_and_build()

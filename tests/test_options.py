@@ -23,7 +23,7 @@ WORDS = (
     "a", "b.whl", "", "x=y", "--json", "-q", "--dry-run", "--break-system-packages", "-v", "-vq",
     "--", "-", "--prefix", "--prefix=p", "--lock-timeout=2", "--no-such", "--js", "-h", "-r", "-I",
     "--requirement=", "-r=x", "--kind=warn", "--prefix=-p", "--quiet=", "--no-such=x",
-    "-y", "-d", "-p", "-d=",
+    "-y", "-d", "-p", "-d=", "-P", "-n", "-x", "-x=b",
 )
 # fmt: on
 
@@ -36,6 +36,9 @@ def declared(*words: str | None) -> Options:
     options.add_argument("-y", dest="answer", action="store_const", const="yes", default="?")
     options.add_argument("-d", dest="modes", action="append_const", const="down")
     options.add_argument("-p", dest="modes", action="append_const", const="up")
+    options.add_argument("-P", dest="modes", action="append_const", const="up", default=[])
+    options.add_argument("-n", action="count")
+    options.add_argument("-x", action="append")
     options.add_argument("-r", "--requirement", action="append", default=[], metavar="FILE")
     options.add_argument("-I", "-U", dest="ignored", action="store_true")
     options.add_argument("--kind", choices=("warn", "error"), default="warn")
@@ -62,6 +65,17 @@ def test_options_mean_what_they_mean_to_argparse(expected: tuple[str | None, ...
     for length in range(4):
         for words in itertools.product(WORDS if length < 3 else few, repeat=length):
             assert outcome(options.parse_args, words) == outcome(parser.parse_args, words), words
+
+
+@pytest.mark.parametrize("settings", [{"choices": ("a", "b")}, {"type": int}, {"default": "c"}])
+@pytest.mark.parametrize("nargs", [None, "?", "*"])
+def test_words_that_are_not_plain_mean_what_they_mean_to_argparse(
+    nargs: str | None, settings: dict[str, Any]
+) -> None:
+    options = Options("program", "What it does.")
+    options.add_argument("word", nargs=nargs, **settings)
+    for words in ((), ("a",), ("1",), ("x",), ("a", "b")):
+        assert outcome(options.parse_args, words) == outcome(options.parser().parse_args, words)
 
 
 @pytest.mark.parametrize(

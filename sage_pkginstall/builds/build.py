@@ -77,7 +77,7 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     ``destination`` would delete the source, the store or the log.
     """
     _empty(destination, request.source, store, log.path)
-    with ExitStack() as held, tempfile.TemporaryDirectory(prefix="sage-build-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch, ExitStack() as held:
         left_out = (destination, log.path)
         build = _Build(request, environment, store, Path(scratch), log, held, once, left_out)
         try:
@@ -128,9 +128,9 @@ class _Build(NamedTuple):
     def _build(self, product: Product, source: Path, directory: Path, *, isolated: bool) -> Path:
         backend = self._backend(source)
         hooks = self._isolated(backend, product) if isolated else self._of_target(backend)
-        return self._build_by(hooks, product, directory)
+        return self._build_with(hooks, product, directory)
 
-    def _build_by(self, hooks: Hooks, product: Product, directory: Path) -> Path:
+    def _build_with(self, hooks: Hooks, product: Product, directory: Path) -> Path:
         if product == "wheel" and os.environ.get("SAGE_BUILD_FRONTEND") == "pip":
             hooks.close()
             pip_wheel(hooks.backend, self.request.config_settings, directory, hooks.place)
@@ -156,12 +156,12 @@ class _Build(NamedTuple):
         if clean is not None and once.take(clean, self.products, self.log):
             return
         if isolated:
-            inputs, enter = self._requirements(once, inputs, backend)
+            inputs, hooks_for_build = self._requirements(once, inputs, backend)
         else:
-            enter = partial(self._of_target, backend)
+            hooks_for_build = partial(self._of_target, backend)
 
         def build() -> Path:
-            wheel = self._build_by(enter(), "wheel", self.products)
+            wheel = self._build_with(hooks_for_build(), "wheel", self.products)
             once.note_leftovers(inputs, source, self.left_out)
             return wheel
 
@@ -230,11 +230,9 @@ class _Build(NamedTuple):
         more = hooks.requires(product)
         if not more:
             return hooks
-        wheels_with_more = resolved((*requires, *more), self.store, self.environment)
-        if wheels_with_more == wheels:
-            return hooks
         hooks.close()
-        return self._compose(wheels_with_more, backend)
+        wheels_with_more = resolved((*requires, *more), self.store, self.environment)
+        return hooks if wheels_with_more == wheels else self._compose(wheels_with_more, backend)
 
     def _compose(self, wheels: tuple[Path, ...], backend: Backend) -> Hooks:
         cache = cache_directory()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Literal, TypeAlias
 
+    from pyproject_hooks import BuildBackendHookCaller, SubprocessRunner
+
     from sage_pkginstall.builds.composed import BuildEnvironment
     from sage_pkginstall.builds.hook_process import HookProcess
     from sage_pkginstall.builds.log import BuildLog
@@ -31,6 +33,10 @@ ConfigSettings: TypeAlias = "Mapping[str, str | list[str]]"
 Product: TypeAlias = "Literal['wheel', 'sdist', 'editable']"
 
 _LAST_LINES = 12
+_ANSWER = "/output.json"  # where a hook leaves what it returned
+
+_FORKS = sys.platform != "darwin"
+"""Whether a fork can do what its parent can: what macOS has of its own may abort in it."""
 
 
 class Backend(NamedTuple):
@@ -52,7 +58,8 @@ class Hooks:
         self.backend = backend
         self.place = place
         self._process: HookProcess | None = None
-        self._open = ExitStack()  # the process, and where its output goes
+        self._output: int | None = None
+        self._resources = ExitStack()  # the process, and where its output goes
 
     def requires(self, product: Product) -> tuple[str, ...]:
         """Return what the backend needs beyond its build system's requirements.
@@ -60,7 +67,7 @@ class Hooks:
         Raises BuildError.
         """
         hook = f"get_requires_for_build_{product}"
-        found = self._call(hook, last=False)
+        found = self._call(hook, last=not _FORKS)
         if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
             raise BuildError(
                 self.backend.source,
@@ -75,7 +82,6 @@ class Hooks:
         """
         hook = f"build_{product}"
         name = self._call(hook, os.fspath(directory), last=True)
-        self.close()
         made = {path.name: path for path in directory.iterdir()}
         if not isinstance(name, str) or name not in made:
             module = self.backend.system.backend
@@ -85,8 +91,8 @@ class Hooks:
 
     def close(self) -> None:
         """End the process that runs the hooks, if there is one; its output is in the log."""
-        self._process = None
-        self._open.close()
+        self._process = self._output = None
+        self._resources.close()
 
     def _started(self) -> HookProcess:
         from sage_pkginstall.builds.hook_process import HookProcess  # noqa: PLC0415 -- as below
@@ -94,15 +100,13 @@ class Hooks:
         if self._process is None:
             source, system, _, log = self.backend
             module = "" if system.backend_path else system.backend.partition(":")[0]
-            output = self._open.enter_context(log.sink())
-            self._process = HookProcess(self.place, module, source, output)
-            self._open.callback(self._process.end)
+            self._output = self._resources.enter_context(log.sink())
+            self._process = HookProcess(self.place, module, source, self._output)
+            self._resources.callback(self._process.end)
         return self._process
 
     def _call(self, hook: str, *arguments: str, last: bool) -> Any:  # noqa: ANN401
-        import pyproject_hooks  # noqa: PLC0415 -- not for a wheel that was built before
-
-        source, system, settings, _ = self.backend
+        source, _, settings, _ = self.backend
         process = self._started()
 
         def run(
@@ -118,25 +122,39 @@ class Hooks:
             if status != 0:
                 raise self._fault(f"{hook} failed (exit status {status})")
 
+        caller = self._caller(run)
         with self._faults_told(hook), self._warnings_to_log():
-            caller = pyproject_hooks.BuildBackendHookCaller(
+            answer = getattr(caller, hook)(*arguments, config_settings=dict(settings))
+        if last:
+            self.close()
+        return answer
+
+    def _caller(self, run: SubprocessRunner) -> BuildBackendHookCaller:
+        import pyproject_hooks  # noqa: PLC0415 -- as below
+
+        source, system, _, _ = self.backend
+        try:
+            return pyproject_hooks.BuildBackendHookCaller(
                 os.fspath(source),
                 system.backend,
                 system.backend_path,
                 runner=run,
                 python_executable=os.fspath(self.place.python),
             )
-            return getattr(caller, hook)(*arguments, config_settings=dict(settings))
+        except ValueError as error:  # backend-path leaves the source
+            reason = f"backend-path of its pyproject.toml cannot be used: {error}"
+            raise BuildError(source, reason) from error
 
     @contextmanager
     def _faults_told(self, hook: str) -> Iterator[None]:
         """Raise BuildError for what the hooks' caller raises."""
-        import pyproject_hooks as hooks  # noqa: PLC0415 -- as above
+        import pyproject_hooks as hooks  # noqa: PLC0415 -- not for a wheel that was built before
 
         source, system, _, log = self.backend
         try:
             yield
         except (hooks.BackendUnavailable, hooks.BackendInvalid) as error:
+            self.close()
             if isinstance(error, hooks.BackendUnavailable):
                 log.write(error.traceback)
             raise self._fault(f"its backend {system.backend} cannot be imported") from error
@@ -145,11 +163,10 @@ class Hooks:
             raise BuildError(source, reason) from error
         except hooks.UnsupportedOperation as error:
             raise self._fault(f"its backend {system.backend} refuses {hook}") from error
-        except FileNotFoundError as error:  # it called os._exit(0), say
+        except (FileNotFoundError, ValueError) as error:  # it called os._exit(0), say
+            if isinstance(error, FileNotFoundError) and not str(error.filename).endswith(_ANSWER):
+                raise
             raise self._fault(f"{hook} ended without an answer") from error
-        except ValueError as error:  # backend-path leaves the source
-            reason = f"backend-path of its pyproject.toml cannot be used: {error}"
-            raise BuildError(source, reason) from error
 
     def _fault(self, what: str) -> BuildError:
         self.close()  # so that all output is in the log
@@ -163,7 +180,10 @@ class Hooks:
             yield
         for one in caught:
             text = warnings.formatwarning(one.message, one.category, one.filename, one.lineno, "")
-            self.backend.log.write(text.rstrip())
+            if self._output is None:
+                self.backend.log.write(text.rstrip())
+            else:  # behind the output, which may be on its way
+                os.write(self._output, text.rstrip().encode(errors="replace") + b"\n")
 
 
 def pip_wheel(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["HookProcess"]
 
 _PATIENCE = 1.0
-"""Seconds that a hook has to end after SIGTERM, which a backend may handle."""
+"""Seconds that a build has to end after SIGTERM, which a backend may handle."""
 
 
 class HookProcess:
@@ -34,7 +34,7 @@ class HookProcess:
     """
 
     def __init__(self, place: BuildEnvironment, module: str, source: Path, output: int) -> None:
-        self._process = subprocess.Popen(
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [os.fspath(place.python), "-c", program_text("builds.hook_server"), module],
             cwd=source,
             env=place.variables,
@@ -43,29 +43,40 @@ class HookProcess:
             stderr=output,
             close_fds=False,  # make's jobserver passes; Python's own are not inheritable
         )
+        assert self._process.stdin is not None  # both are pipes
+        assert self._process.stdout is not None
+        self._requests = self._process.stdin
+        self._statuses = self._process.stdout
 
     def run(
         self, command: Sequence[str], directory: str, variables: Mapping[str, str], *, last: bool
     ) -> int:
         """Run ``command`` to its end; return its exit status, -N if signal N ended it."""
         request = json.dumps([last, command, directory, dict(variables)])
-        assert self._process.stdin is not None  # both are pipes
-        assert self._process.stdout is not None
         with suppress(BrokenPipeError):  # it has ended, and its status says why
-            self._process.stdin.write(request.encode() + b"\n")
-            self._process.stdin.flush()
-        status = self._process.stdout.readline()
+            self._requests.write(request.encode() + b"\n")
+            self._requests.flush()
+        if last:
+            self.end()
+            return self._process.returncode
+        status = self._statuses.readline()
         return int(status) if status else self._process.wait()
 
     def end(self) -> None:
-        """Have it end if it still waits for requests."""
-        with suppress(BrokenPipeError):
-            self._process.communicate()
+        """Let it end: there are no more requests."""
+        # A daemon that the backend has left may hold the other ends open: nothing is read.
+        for pipe in (self._requests, self._statuses):
+            with suppress(BrokenPipeError):
+                pipe.close()
+        self._process.wait()
 
     def kill(self) -> None:
         """End it, and the hook that it runs."""
         self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(_PATIENCE)
-        self._process.kill()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # a second Ctrl-C, say
+            self._process.kill()
         self.end()

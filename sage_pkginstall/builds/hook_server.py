@@ -9,11 +9,17 @@ it.  Its argument is the backend's module, or nothing if only the hooks know whe
 
 Output of backend and hooks goes to stderr, and their stdin is empty.  All hooks but the last
 run in a fork of the process that has imported the backend, and has done nothing else.  So
-none sees what another one did to variables, modules or the directory, as PEP 517 has it.
+none sees what another one did to variables, modules or the directory, as PEP 517 has it;
+docs/decisions/0002-building-wheels.md says what they share.
 """
 
 # ruff: noqa: PTH123 (what this imports, the backend finds imported already)
 from __future__ import annotations
+
+import sys
+
+if sys.path[:1] == [""]:  # of `-c`, in the directory of the source, which may have a json.py
+    del sys.path[0]
 
 import atexit
 import contextlib
@@ -21,14 +27,17 @@ import importlib
 import json
 import os
 import signal
-import sys
 import types
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
     """Serve until the last request, or until there are no more."""
-    if sys.path[:1] == [""]:  # of `-c`
-        del sys.path[0]
     module = sys.argv[1]
     requests, replies = os.dup(0), os.dup(1)  # they are not inheritable
     with open(os.devnull) as nothing:
@@ -40,42 +49,81 @@ def main() -> None:
     with open(requests) as lines:
         for line in lines:
             last, *call = json.loads(line)
-            sys.stdout.flush()
             if last:
                 break
-            child = os.fork()
-            if child == 0:
-                atexit._clear()  # noqa: SLF001 -- else it undoes what the import has set up
-                break
-            os.write(replies, b"%d\n" % _exit_status_of(child))
+            os.write(replies, b"%d\n" % _forked(call, (requests, replies)))
         else:
             return
     os.close(replies)
     _run(*call)
-    if not last:
-        _end_fork()
 
 
-def _exit_status_of(child: int) -> int:
-    """Wait for ``child``, which goes where SIGTERM sends us."""
+def _forked(call: list[Any], ours: tuple[int, ...]) -> int:
+    """Run a hook in a fork; return its exit status, -N if signal N ended it."""
+    _flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    child = os.fork()
+    if child == 0:
+        _be_forked(call, ours)
 
     def end(*_: object) -> None:
         os.kill(child, signal.SIGKILL)
         os._exit(1)
 
-    signal.signal(signal.SIGTERM, end)
+    # Who presses Ctrl-C interrupts the hook, too, and is heard by who started us.
+    handlers = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     status = os.waitpid(child, 0)[1]
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number, handler in zip(_INTERRUPTS, handlers):  # noqa: B905 -- since Python 3.10
+        signal.signal(number, handler)
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
 
 
-def _end_fork() -> None:
-    """End at once: what the import began, files it has open, say, is not ended twice."""
-    atexit._run_exitfuncs()  # noqa: SLF001 -- of what the hook began
+def _be_forked(call: list[Any], not_ours: tuple[int, ...]) -> NoReturn:
+    """Be the fork: end as Python would, but for what was begun before it.
+
+    What the import wants done at its end, and files that it has open, are left to its end.
+    """
+    status = 1
+    try:
+        for descriptor in not_ours:
+            os.close(descriptor)
+        atexit._clear()  # noqa: SLF001 -- as multiprocessing does in a fork
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+        _run(*call)
+        status = 0
+    except SystemExit as ended:
+        status = _status_of(ended)
+    except BaseException:  # noqa: BLE001 -- told as Python tells it
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(Exception):
+            _end_threads()
+            atexit._run_exitfuncs()  # noqa: SLF001
+        _flush()
+        os._exit(status)
+
+
+def _status_of(ended: SystemExit) -> int:
+    if ended.code is None or isinstance(ended.code, int):
+        return (ended.code or 0) & 0xFF
+    sys.stderr.write(f"{ended.code}\n")
+    return 1
+
+
+def _end_threads() -> None:
+    if "threading" in sys.modules:
+        import threading  # noqa: PLC0415 -- where it is there already
+
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
-    os._exit(0)
 
 
 def _run(command: list[str], directory: str, variables: dict[str, str]) -> None:
@@ -83,7 +131,7 @@ def _run(command: list[str], directory: str, variables: dict[str, str]) -> None:
     os.environ.update(variables)
     sys.argv = command[1:]
     with open(sys.argv[0], "rb") as file:
-        code = compile(file.read(), sys.argv[0], "exec")
+        code = compile(file.read(), sys.argv[0], "exec", dont_inherit=True)
     program = types.ModuleType("__main__")
     program.__file__ = sys.argv[0]
     sys.modules["__main__"] = program

@@ -219,7 +219,10 @@ def identity_of_wheel(wheel: Path) -> str:
 
         return {"record": hash_of_record(wheel)}
 
-    return remembered(wheel, identity, "wheel")["record"]
+    try:
+        return remembered(wheel, identity, "wheel")["record"]
+    except OSError as error:
+        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
 
 
 def now() -> str:

@@ -16,7 +16,6 @@ from sage_pkginstall.errors import PkgInstallError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
@@ -45,7 +44,7 @@ def build(arguments: Sequence[str]) -> int:
     options.add_argument("--log", metavar="FILE", help="where the output of the backend goes")
     _add_build_options(options)
     add_options(options, changes=False)
-    given = options.parse_args(_with_joined_settings(arguments))
+    given = options.parse_args(_with_settings(arguments))
     from sage_pkginstall.builds.build import BuildRequest, build_wheel  # noqa: PLC0415
     from sage_pkginstall.builds.log import BuildLog  # noqa: PLC0415
 
@@ -54,7 +53,7 @@ def build(arguments: Sequence[str]) -> int:
     request = BuildRequest(
         source=Path(given.source).absolute(),
         isolation=given.isolation,
-        config_settings=tuple(map(_setting, _settings_of(given))),
+        config_settings=tuple(map(_setting, given.config_settings)),
         sdist_first=given.sdist_first,
         editable=given.editable,
     )
@@ -160,25 +159,23 @@ def _add_build_options(options: Options) -> None:
     )
 
 
-def _with_joined_settings(arguments: Sequence[str]) -> list[str]:
-    """Join ``-C`` with its value, which may start with dashes: ``-C --global-option=-q``."""
+def _with_settings(arguments: Sequence[str]) -> list[str]:
+    """Write options of setuptools as settings, ``--global-option=W`` as ``-C--global-option=W``.
+
+    And join ``-C`` with its value, which may start with dashes: ``-C --global-option=-q``.
+    """
     words: list[str] = []
-    for word in arguments:
-        option = words[-1] if words else ""
-        if word.startswith("-") and option in (*_SETTING_OPTIONS, *_SETUPTOOLS_OPTIONS):
-            words[-1] = f"{option}{word}" if option == "-C" else f"{option}={word}"
+    rest = iter(arguments)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if word.startswith("-") and words and words[-1] in _SETTING_OPTIONS:
+            words[-1] += word if words[-1] == "-C" else f"={word}"
+        elif option in _SETUPTOOLS_OPTIONS:
+            given = value if equals else next(rest, None)
+            words.append(word if given is None else f"--config-settings={option}={given}")
         else:
             words.append(word)
     return words
-
-
-def _settings_of(given: Any) -> list[str]:  # noqa: ANN401 - a namespace
-    """Return the settings KEY=VALUE, those that setuptools has options for among them."""
-    found = list(given.config_settings)
-    for option in _SETUPTOOLS_OPTIONS:
-        words = getattr(given, option.lstrip("-").replace("-", "_"))
-        found += [f"{option}={word}" for word in words]
-    return found
 
 
 def _setting(text: str) -> tuple[str, str]:

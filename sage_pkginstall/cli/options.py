@@ -19,6 +19,7 @@ __all__ = ["Options"]
 
 _WITH_VALUE = ("store", "append")
 _OF_PLAIN_VALUES = {"action", "default", "dest", "help", "metavar"}
+_OF_PLAIN_WORDS = {"help", "metavar", "nargs"}
 
 
 class Options:
@@ -49,7 +50,9 @@ class Options:
 
     def _parsed_without(self, words: Sequence[str]) -> SimpleNamespace | None:
         """Return the values if there are only words, in one row, and plain options."""
-        values = {_destination(*one): _default(one[1]) for one in self._arguments}
+        values: dict[str, Any] = {}
+        for names, settings in self._arguments:
+            values.setdefault(_destination(names, settings), _default(settings))
         options = {name: one for one in self._arguments for name in one[0]}
         places = []
         rest = enumerate(words)
@@ -79,12 +82,14 @@ class Options:
             number = settings.get("nargs")
             if name.startswith("-"):
                 continue
+            if not settings.keys() <= _OF_PLAIN_WORDS:
+                return None
             if number in ("*", "+") and (row or number == "*"):
                 values[name], row = row, []
             elif number in (None, "?") and row:
                 values[name], *row = row
             elif number == "?":
-                values[name] = settings.get("default")
+                values[name] = None
             else:
                 return None
         return None if row else values
@@ -112,9 +117,9 @@ def _take(values: dict[str, Any], name: str, settings: dict[str, Any], value: st
     elif value is None and action == "append_const":
         values[name] = [*(values[name] or ()), settings["const"]]
     elif value is None and action == "count":
-        values[name] += 1
+        values[name] = (values[name] or 0) + 1
     elif value is not None and action in _WITH_VALUE and settings.keys() <= _OF_PLAIN_VALUES:
-        values[name] = value if action == "store" else [*values[name], value]
+        values[name] = value if action == "store" else [*(values[name] or ()), value]
     else:
         return False
     return True

@@ -139,7 +139,7 @@ def compile_one(task: Task) -> bool:
         # The same call that importlib.machinery.SourceLoader.source_to_code makes.
         code = compile(source, task.final, "exec", dont_inherit=True, optimize=0)
         data = marshal.dumps(code)
-    except Exception:  # noqa: BLE001 -- SyntaxError, RecursionError, MemoryError, OverflowError …
+    except Exception:  # noqa: BLE001 -- SyntaxError, RecursionError, MemoryError, OverflowError ...
         _remove(task.target)
         return False
     by_hash = bool(os.environ.get("SOURCE_DATE_EPOCH"))
