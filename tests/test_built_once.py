@@ -1,4 +1,7 @@
-"""A wheel is built once: what finds it again, and what must not."""
+"""A wheel is built once: what finds it again, and what must not.
+
+Those of packages: test_packages_wheel_once.py.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,14 @@ import pytest
 from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.shelf import Shelf
 from sage_pkginstall.builds.source_files import UnknownInputError
-from sage_pkginstall.builds.toolchain import toolchain
-from sage_pkginstall.environment import cache_directory
-from tests.sageworld import SageWorld
+from tests.once import TAKEN, learn_tools, make_quiet
 from tests.sources import make_source, make_wheel, report_of
-from tests.trees import plant, tree
+from tests.trees import plant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.conftest import RunCli
-
-TAKEN = "Taken from the cache: tiny-1.0-py3-none-any.whl"
-
-
-def learn_tools(cache: Path) -> None:
-    """Let ``cache`` know the programs of this machine, which is found out once for all tests."""
-    known = cache_directory() / "tools"
-    if not known.exists():
-        toolchain(os.environ, ())
-    shutil.copytree(known, cache / "tools")
 
 
 class Builds:
@@ -106,15 +97,6 @@ def test_other_prefix_takes_it(tmp_path: Path, builds: Builds) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", other], check=True)
     builds.venv = other
     assert builds(source)[1]
-
-
-def make_quiet(source: Path) -> None:
-    """Let the backend put nothing into its wheel that tells of this machine."""
-    backend = source / "backend.py"
-    text = backend.read_text()
-    start = text.index('        "prefix": sys.prefix')
-    end = text.index("    }\n    name, version")
-    backend.write_text(text[:start] + text[end:])
 
 
 def test_wheel_that_names_the_prefix_stays_in_it(tmp_path: Path, builds: Builds) -> None:
@@ -478,121 +460,3 @@ def test_what_a_build_left_counts_if_the_source_or_it_has_changed(
 
 
 # ------------------------------------------------------------------------------- packages
-
-SCRIPT = "cd src && sdh_pip_install .\n"
-
-
-@pytest.fixture
-def world(tmp_path: Path, venv: Path) -> SageWorld:
-    world = SageWorld.make(tmp_path, venv)
-    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
-    learn_tools(tmp_path / "cache")
-    return world
-
-
-def source_files(tmp_path: Path, name: str = "tiny", *, quiet: bool = True) -> dict[str, str]:
-    source = make_source(tmp_path / "made" / name, name)
-    if quiet:
-        make_quiet(source)
-    return {path: data.decode() for path, data in tree(source).items() if isinstance(data, bytes)}
-
-
-def package_files(**more: str) -> dict[str, str | bytes]:
-    files = {"spkg-install.in": SCRIPT, "version_requirements.txt": "tiny\n"}
-    return {**files, **more}
-
-
-def is_taken(ended: subprocess.CompletedProcess[str]) -> bool:
-    return TAKEN in ended.stdout + ended.stderr
-
-
-def test_package_built_again_takes_its_wheel(tmp_path: Path, world: SageWorld) -> None:
-    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
-    assert not is_taken(world.spkg("tiny"))
-    before = world.paths()
-    world.clean("tiny")
-    assert is_taken(world.spkg("tiny"))
-    assert world.paths() == before
-
-
-def test_other_worktree_and_prefix_take_it(tmp_path: Path, world: SageWorld) -> None:
-    files = source_files(tmp_path)
-    world.package("tiny", "1.0", package_files(), source=files)
-    world.spkg("tiny")
-    other = tmp_path / "b"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other / "local"], check=True)
-    second = SageWorld.make(other, other / "local")
-    second.env = world.env
-    second.package("tiny", "1.0", package_files(), source=files)
-    assert is_taken(second.spkg("tiny"))
-
-
-@pytest.mark.parametrize(
-    ("files", "told"),
-    [
-        ({"spkg-install.in": f"touch src/more\n{SCRIPT}"}, "package: spkg-install.in"),
-        ({"spkg-install.in": f"export A=1\n{SCRIPT}"}, "variables: A: new (1)"),
-        ({"patches/a.patch": "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+1\n"}, "source: x: new"),
-        ({"patches/none.patch": ""}, "package: patches/none.patch"),
-    ],
-)  # fmt: skip
-def test_patches_and_scripts_of_a_package_count(
-    tmp_path: Path, world: SageWorld, files: dict[str, str], told: str
-) -> None:
-    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
-    world.spkg("tiny")
-    world.package("tiny", "1.0", {**package_files(), **files}, source=source_files(tmp_path))
-    assert not is_taken(world.spkg("tiny"))
-    said = world.run("sage-pkginstall", "why-rebuilt", "tiny", "--all").stdout
-    assert told in said
-
-
-def test_text_about_a_package_does_not_count(tmp_path: Path, world: SageWorld) -> None:
-    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
-    world.spkg("tiny")
-    more = {"SPKG.rst": "It is tiny.\n", "distros/debian.txt": "tiny\n"}
-    world.package("tiny", "1.0", package_files(**more), source=source_files(tmp_path))
-    assert is_taken(world.spkg("tiny"))
-
-
-def library(world: SageWorld, content: str) -> None:
-    text = f'echo {content} > lib.h && sdh_install lib.h "$SAGE_LOCAL/include"\n'
-    world.package("library", "1", {"spkg-install.in": text})
-    world.spkg("library")
-
-
-@pytest.mark.parametrize("is_declared", [True, False])
-def test_only_what_a_package_depends_on_counts(
-    tmp_path: Path, world: SageWorld, is_declared: bool
-) -> None:
-    library(world, "1")
-    more = {"dependencies": "library | \n"} if is_declared else {}
-    world.package("tiny", "1.0", package_files(**more), source=source_files(tmp_path))
-    world.spkg("tiny")
-    library(world, "1")
-    assert is_taken(world.spkg("tiny"))
-    library(world, "2")
-    assert is_taken(world.spkg("tiny")) is not is_declared
-
-
-def test_wheel_linked_with_what_is_not_declared_is_not_kept(
-    tmp_path: Path, world: SageWorld
-) -> None:
-    text = 'echo > libx.so.1 && sdh_install libx.so.1 "$SAGE_LOCAL/lib"\n'
-    world.package("library", "1", {"spkg-install.in": text})
-    world.spkg("library")
-    files = source_files(tmp_path)
-    files["backend.py"] = files["backend.py"].replace(
-        'f"{name}.json": json.dumps(report)', 'f"{name}.so": "\\x7fELF libc\\0libx.so.1\\0"'
-    )
-    world.package("tiny", "1.0", package_files(), source=files)
-    said = world.spkg("tiny")
-    assert "linked with libx.so.1 of library" in said.stdout + said.stderr
-    assert not is_taken(world.spkg("tiny"))
-
-
-def test_sage_rebuild_names_packages(tmp_path: Path, world: SageWorld) -> None:
-    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
-    world.spkg("tiny")
-    assert not is_taken(world.spkg("tiny", SAGE_REBUILD="other tiny"))
-    assert is_taken(world.spkg("tiny", SAGE_REBUILD="other"))

@@ -20,8 +20,8 @@ from sage_pkginstall.builds.remote import Remote, RemoteSettings, remote_of
 from sage_pkginstall.builds.shelf import About, Shelf
 from sage_pkginstall.errors import UsageError
 from tests.lyingserver import Liar, liar
+from tests.once import TAKEN, learn_tools, make_quiet
 from tests.sources import make_source, make_wheel
-from tests.test_built_once import TAKEN, learn_tools, make_quiet
 from tests.trees import plant
 
 if TYPE_CHECKING:

@@ -113,9 +113,9 @@ class _TargetCompiler:
     def finish(self) -> tuple[str, ...]:
         if not self._sources:
             return ()
-        interpreter, prefix = self._environment.interpreter, self._environment.prefix
         from sage_pkginstall.program_text import program_text  # noqa: PLC0415 -- seldom needed
 
+        interpreter, prefix = self._environment.interpreter, self._environment.prefix
         text = program_text("wheels.compiling", "wheels.workers")
         # -I -S: nothing of the target's site-packages, no .pth file, no PYTHON* variable.
         program = [os.fspath(interpreter), "-I", "-S", "-B", "-c", text]

@@ -16,9 +16,9 @@ from sage_pkginstall.builds.source_files import hash_file
 from tests.conftest import ROOT, START
 from tests.lyingserver import liar
 from tests.messages.desk import produces
+from tests.once import learn_tools, package_files
 from tests.sageworld import SageWorld
 from tests.sources import make_source, source_files
-from tests.test_built_once import learn_tools, package_files
 from tests.trees import plant
 
 if TYPE_CHECKING:

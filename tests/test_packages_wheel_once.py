@@ -1,0 +1,128 @@
+"""The wheel of a package is built once: what of the package and its prefix counts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.once import SCRIPT, TAKEN, learn_tools, make_quiet, package_files
+from tests.sageworld import SageWorld
+from tests.sources import make_source
+from tests.trees import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path, venv: Path) -> SageWorld:
+    world = SageWorld.make(tmp_path, venv)
+    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
+    learn_tools(tmp_path / "cache")
+    return world
+
+
+def source_files(tmp_path: Path, name: str = "tiny", *, quiet: bool = True) -> dict[str, str]:
+    source = make_source(tmp_path / "made" / name, name)
+    if quiet:
+        make_quiet(source)
+    return {path: data.decode() for path, data in tree(source).items() if isinstance(data, bytes)}
+
+
+def is_taken(ended: subprocess.CompletedProcess[str]) -> bool:
+    return TAKEN in ended.stdout + ended.stderr
+
+
+def test_package_built_again_takes_its_wheel(tmp_path: Path, world: SageWorld) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    assert not is_taken(world.spkg("tiny"))
+    before = world.paths()
+    world.clean("tiny")
+    assert is_taken(world.spkg("tiny"))
+    assert world.paths() == before
+
+
+def test_other_worktree_and_prefix_take_it(tmp_path: Path, world: SageWorld) -> None:
+    files = source_files(tmp_path)
+    world.package("tiny", "1.0", package_files(), source=files)
+    world.spkg("tiny")
+    other = tmp_path / "b"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", other / "local"], check=True)
+    second = SageWorld.make(other, other / "local")
+    second.env = world.env
+    second.package("tiny", "1.0", package_files(), source=files)
+    assert is_taken(second.spkg("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"spkg-install.in": f"touch src/more\n{SCRIPT}"}, "package: spkg-install.in"),
+        ({"spkg-install.in": f"export A=1\n{SCRIPT}"}, "variables: A: new (1)"),
+        ({"patches/a.patch": "--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+1\n"}, "source: x: new"),
+        ({"patches/none.patch": ""}, "package: patches/none.patch"),
+    ],
+)  # fmt: skip
+def test_patches_and_scripts_of_a_package_count(
+    tmp_path: Path, world: SageWorld, files: dict[str, str], told: str
+) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    world.spkg("tiny")
+    world.package("tiny", "1.0", {**package_files(), **files}, source=source_files(tmp_path))
+    assert not is_taken(world.spkg("tiny"))
+    said = world.run("sage-pkginstall", "why-rebuilt", "tiny", "--all").stdout
+    assert told in said
+
+
+def test_text_about_a_package_does_not_count(tmp_path: Path, world: SageWorld) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    world.spkg("tiny")
+    more = {"SPKG.rst": "It is tiny.\n", "distros/debian.txt": "tiny\n"}
+    world.package("tiny", "1.0", package_files(**more), source=source_files(tmp_path))
+    assert is_taken(world.spkg("tiny"))
+
+
+def library(world: SageWorld, content: str) -> None:
+    text = f'echo {content} > lib.h && sdh_install lib.h "$SAGE_LOCAL/include"\n'
+    world.package("library", "1", {"spkg-install.in": text})
+    world.spkg("library")
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_only_what_a_package_depends_on_counts(
+    tmp_path: Path, world: SageWorld, is_declared: bool
+) -> None:
+    library(world, "1")
+    more = {"dependencies": "library | \n"} if is_declared else {}
+    world.package("tiny", "1.0", package_files(**more), source=source_files(tmp_path))
+    world.spkg("tiny")
+    library(world, "1")
+    assert is_taken(world.spkg("tiny"))
+    library(world, "2")
+    assert is_taken(world.spkg("tiny")) is not is_declared
+
+
+def test_wheel_linked_with_what_is_not_declared_is_not_kept(
+    tmp_path: Path, world: SageWorld
+) -> None:
+    text = 'echo > libx.so.1 && sdh_install libx.so.1 "$SAGE_LOCAL/lib"\n'
+    world.package("library", "1", {"spkg-install.in": text})
+    world.spkg("library")
+    files = source_files(tmp_path)
+    files["backend.py"] = files["backend.py"].replace(
+        'f"{name}.json": json.dumps(report)', 'f"{name}.so": "\\x7fELF libc\\0libx.so.1\\0"'
+    )
+    world.package("tiny", "1.0", package_files(), source=files)
+    said = world.spkg("tiny")
+    assert "linked with libx.so.1 of library" in said.stdout + said.stderr
+    assert not is_taken(world.spkg("tiny"))
+
+
+def test_sage_rebuild_names_packages(tmp_path: Path, world: SageWorld) -> None:
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    world.spkg("tiny")
+    assert not is_taken(world.spkg("tiny", SAGE_REBUILD="other tiny"))
+    assert is_taken(world.spkg("tiny", SAGE_REBUILD="other"))
