@@ -7,6 +7,8 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.container import Limits
@@ -34,6 +36,22 @@ def test_zip64_is_understood(tmp_path: Path) -> None:
     assert set(contents(path)) == {m.name for m in content[:-1]}
     path.write_bytes(data[:at] + end64 + b"x" + locator + full)
     assert "zip64" in refusal(path)
+
+
+@pytest.mark.parametrize("field", ["header", "packed"])
+def test_refused_a_zip64_number_that_is_no_offset(tmp_path: Path, field: str) -> None:
+    name, most = b"a.py", 0xFFFFFFFF
+    extra = struct.pack("<2HQ", 1, 8, (1 << 63) + 5)
+    packed, header = (most, 0) if field == "packed" else (0, most)
+    sizes = (0, packed, 5, len(name))
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 8, 8, 0, 0, *sizes, len(extra)) + name + extra
+    central = struct.pack(
+        "<4s6H3L5H2L", b"PK\1\2", 20, 20, 8, 8, 0, 0, *sizes, len(extra), 0, 0, 0, 0, header
+    )
+    central += name + extra
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local), 0)
+    (tmp_path / FILE).write_bytes(local + central + end)
+    assert "does not end before the directory" in refusal(tmp_path / FILE)
 
 
 def test_refused_what_is_no_file(tmp_path: Path) -> None:
