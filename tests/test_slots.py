@@ -188,6 +188,10 @@ def test_program_of_a_build_requirement_gets_the_slots_too(tmp_path: Path) -> No
         ({"MAKEFLAGS": "-j2 --jobserver-auth=901,902", "MAKELEVEL": "1"}, ""),
         ({"MAKEFLAGS": "-j2 --jobserver-auth=-2,-2", "MAKELEVEL": "1"}, ""),
         ({"MAKEFLAGS": "-j2 --jobserver-auth=fifo:/x"}, "-j2 --jobserver-auth=fifo:/x"),
+        (
+            {"MAKEFLAGS": "--jobserver-auth=901,902 -j2 --jobserver-auth=fifo:/x"},
+            "--jobserver-auth=901,902 -j2 --jobserver-auth=fifo:/x",
+        ),
     ],
 )
 def test_what_make_says_of_its_slots(environ: dict[str, str], flags: str | None) -> None:

@@ -73,7 +73,8 @@ def job_slots(environ: Mapping[str, str]) -> Slots | None:
     An unlimited ``make -j`` is no limit here either: None.
     """
     flags = environ.get("MAKEFLAGS", "")
-    match = _AUTH.search(flags)
+    found = list(_AUTH.finditer(flags))
+    match = found[-1] if found else None  # the last counts (manual of GNU make, 13.1)
     if match is None:
         within = "MAKELEVEL" in environ and not re.search(r"(?:^|\s)-?\w*j(?:\s|$)", flags)
         return Slots("", None) if within else None
