@@ -20,6 +20,7 @@ import pytest
 from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.shelf import Shelf
 from sage_pkginstall.builds.source_files import UnknownInputError
+from sage_pkginstall.operations.events import EventFile
 from tests.once import TAKEN, learn_tools, make_quiet
 from tests.sources import make_source, make_wheel, report_of
 from tests.trees import plant
@@ -443,7 +444,10 @@ def test_what_a_build_left_in_its_source_is_no_new_source(tmp_path: Path, builds
     source = plant(make_source(tmp_path / "src", code=LEAVES), {"module.py": b"x = 1\n"})
     builds(source)
     assert (source / "build" / "lib" / "left.txt").exists()
-    assert builds(source)[1]
+    run = tmp_path / "run.jsonl"
+    assert builds(source, SAGE_PKGINSTALL_EVENTS=str(run), SAGE_PKGINSTALL_JOB="1")[1]
+    told = [event.facts for event in EventFile(run).new_events() if event.name == "wheel"]
+    assert told == [{"taken": True}]
 
 
 def test_what_a_build_left_counts_if_the_source_or_it_has_changed(

@@ -111,31 +111,31 @@ class Once(NamedTuple):
 
         The log says which.  Whoever builds the same meanwhile is waited for.
         """
-        free, bound = self._keys(inputs)
         wait = lambda: log.write("Waiting for another process that builds the same wheel")  # noqa: E731
-        with self.shelf.building(free, wait):
-            about = None
-            for key in () if self.rebuild else (free, bound):
-                about = about or self.shelf.take(key, inputs.digests(), directory)
-            if about is not None:
-                log.write(f"Taken from the cache: {about.file}, built {about.made}")
-                log.taken(True)  # noqa: FBT003 - what it is told
-                self._remember(inputs, about.file, taken=True)
-                self.on_known(about.file, inputs)
-                return directory / about.file
+        keys = self._keys(inputs)
+        with self.shelf.building(keys[0], wait):
+            taken = self._taken(inputs, keys, directory, log)
+            if taken is not None:
+                return taken
             wheel = build()
-            if self._is_kept(inputs, (free, bound), wheel, log):
+            if self._keep(inputs, keys, wheel, log):
                 self.on_known(wheel.name, inputs)
-        log.taken(False)  # noqa: FBT003
+        log.taken(False)  # noqa: FBT003 - what it is told
         self._remember(inputs, wheel.name, taken=False)
         return wheel
 
     def take(self, inputs: Inputs, directory: Path, log: BuildLog) -> Path | None:
         """Return the wheel of ``inputs`` if there is one; the log says so."""
-        for key in () if self.rebuild else self._keys(inputs):
+        return self._taken(inputs, self._keys(inputs), directory, log)
+
+    def _taken(
+        self, inputs: Inputs, keys: tuple[str, str], directory: Path, log: BuildLog
+    ) -> Path | None:
+        for key in () if self.rebuild else keys:
             about = self.shelf.take(key, inputs.digests(), directory)
             if about is not None:
                 log.write(f"Taken from the cache: {about.file}, built {about.made}")
+                log.taken(True)  # noqa: FBT003 - what it is told
                 self._remember(inputs, about.file, taken=True)
                 self.on_known(about.file, inputs)
                 return directory / about.file
@@ -154,11 +154,12 @@ class Once(NamedTuple):
                 remember_leftovers(self.shelf.cache, source, inputs.groups["source"], after)
 
     def _keys(self, inputs: Inputs) -> tuple[str, str]:
+        """Return the keys of a wheel that is right anywhere, and of one for these places only."""
         bound = inputs.with_group("only in", self.surroundings.places)
         return inputs.key, bound.key
 
-    def _is_kept(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> bool:
-        """Keep a wheel, if it can be told what it was built from; tell whether."""
+    def _keep(self, inputs: Inputs, keys: tuple[str, str], wheel: Path, log: BuildLog) -> bool:
+        """Keep a wheel, if it can be told what it was built from; tell whether it is kept."""
         from sage_pkginstall.builds.damage import DAMAGE  # noqa: PLC0415 -- new wheels only
         from sage_pkginstall.builds.embedded_paths import (  # noqa: PLC0415
             contents,
