@@ -230,6 +230,11 @@ def test_hash_of_a_wheel_is_checked(tmp_path: Path) -> None:
             line(bad).verified_wheel()
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "  \t"])
+def test_hash_is_no_part_of_the_requirement(blank: str) -> None:
+    assert parse_requirement_line(f"foo>=1{blank}--hash=sha256:00").requirement == "foo>=1"
+
+
 def test_wheel_of_a_line_may_be_missing(tmp_path: Path) -> None:
     with pytest.raises(RequirementError, match="there is no file"):
         parse_requirement_line(f"foo @ file://{tmp_path}/x.whl").verified_wheel()

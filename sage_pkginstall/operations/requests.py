@@ -76,7 +76,7 @@ def _from_store(line: RequirementLine, environment: Environment, store: Path) ->
 
     from sage_pkginstall.builds.store import find_wheel  # noqa: PLC0415 - for names only
 
-    found = find_wheel(store, Requirement(line.text.partition(" --hash")[0]), environment)
+    found = find_wheel(store, Requirement(line.requirement), environment)
     if found is None:
         raise RequirementError(line.text, f"there is no fitting wheel in {store}")
     return WheelRequest(line._replace(wheel=found.path).verified_wheel())

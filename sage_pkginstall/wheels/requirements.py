@@ -50,6 +50,11 @@ class RequirementLine(NamedTuple):
     marker: str | None = None
     hashes: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def requirement(self) -> str:
+        """The line without its hashes: a requirement (PEP 508), unless it gives a path."""
+        return _HASH.sub("", self.text).strip()
+
     def applies(self, environment: Environment) -> bool:
         """Tell whether the marker, if there is one, holds in the target."""
         if self.marker is None:
