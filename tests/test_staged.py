@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +72,22 @@ def test_times_stay(places: tuple[Path, Path]) -> None:
     os.utime(source / "a", (1, 1_000_000_000))
     lay_in(source, target, move=False)
     assert (target / "a").stat().st_mtime == 1_000_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of them")
+def test_attribute_that_cannot_be_had_does_not_keep_the_others(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places
+    plant(source, {"a": b""})
+    try:
+        os.setxattr(source / "a", "user.kept", b"1")
+    except OSError:
+        pytest.skip("the file system has no attributes")
+    names = ["user.gone", *os.listxattr(source / "a")]
+    monkeypatch.setattr(os, "listxattr", lambda _file: names)
+    lay_in(source, target, move=False)
+    assert os.getxattr(target / "a", "user.kept") == b"1"
 
 
 def test_directories_of_both_are_merged_and_files_clash(places: tuple[Path, Path]) -> None:

@@ -178,8 +178,11 @@ def _keep(source: int, place: str, added: int = 0) -> None:
 def _keep_attributes(source: int, place: str) -> None:
     """Give a copy the extended attributes that it can have: access lists are among them."""
     if sys.platform == "linux":
+        names: list[str] = []
         with contextlib.suppress(OSError):
-            for name in os.listxattr(source):
+            names = os.listxattr(source)
+        for name in names:
+            with contextlib.suppress(OSError):  # of this one; the others can be had
                 os.setxattr(place, name, os.getxattr(source, name))
 
 
