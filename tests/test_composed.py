@@ -19,6 +19,15 @@ def environment(venv: Path) -> Environment:
     return target_environment(venv)
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_modules_of_a_free_threaded_python_lie_apart(environment: Environment, debug: bool) -> None:
+    version = ".".join(environment.version.split(".")[:2])
+    for free_threaded, suffix in ((False, ""), (True, "t")):
+        build = {**environment.build, "debug": debug, "free_threaded": free_threaded}
+        modules = site_packages(environment._replace(build=build))
+        assert modules == f"lib/python{version}{suffix}/site-packages"
+
+
 def composed(
     tmp_path: Path, environment: Environment, *wheels: Path, name: str = "build", **environ: str
 ) -> BuildEnvironment:

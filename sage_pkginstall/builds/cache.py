@@ -84,7 +84,7 @@ def site_packages(environment: Environment) -> str:
     """Return where a virtual environment of this Python has its modules (PEP 405)."""
     name = "pypy" if environment.implementation == "pypy" else "python"
     version = ".".join(environment.version.split(".")[:2])
-    threads = "t" if environment.tags[0].split("-")[1].endswith("t") else ""
+    threads = "t" if environment.build["free_threaded"] else ""
     return f"lib/{name}{version}{threads}/site-packages"
 
 
