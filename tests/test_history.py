@@ -164,5 +164,7 @@ def test_damaged_lines_and_those_of_other_prefixes_are_passed_over(
     note(tmp_path, label="mine")
     note(Path("/"), label="not mine")
     with logs.open("ab") as file:
-        file.write(b'\xff\n[]\n{"format": 1}\n{"format": 2, "label": "later"}\n{"form')
+        file.write(b'\xff\n[]\n{"format": 1}\n{"format": 2, "label": "later"}\n')
+        whole = json.loads(logs.read_bytes().splitlines()[0])
+        file.write(json.dumps({**whole, "held": "long"}).encode() + b'\n{"form')
     assert [t.label for t in read_transactions(tmp_path, [logs])] == ["mine"]

@@ -226,7 +226,8 @@ def _parsed(line: bytes) -> Transaction | None:
             return None
         known = {name: document[name] for name in Transaction._fields if name in document}
         known.update((name, tuple(known.get(name, ()))) for name in ("installed", "dropped"))
-        known.update((name, float(known.get(name, 0))) for name in ("ended", "took", "waited"))
+        seconds = ("ended", "took", "waited", "held")
+        known.update((name, float(known.get(name, 0))) for name in seconds)
         return Transaction(**known)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
