@@ -40,6 +40,14 @@ def test_status_is_that_of_the_command(tmp_path: Path, command: str, status: int
     assert logger(command, tmp_path / "log").returncode == status
 
 
+def test_nothing_is_run_whose_log_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = logger(f"touch {tmp_path}/run", tmp_path / "file" / "log")
+    assert ended.returncode == 1
+    assert "cannot go on" in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_wrong_command_line(tmp_path: Path) -> None:
     assert logger("true", tmp_path / "log", "--nonsense").returncode == 2
 

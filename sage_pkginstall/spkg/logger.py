@@ -106,18 +106,33 @@ def logged_command(
     Returns its exit status, 128 + N after signal N.  Ctrl-C is for the command, and so is
     SIGTERM, which make sends to us alone: what it still has to say is copied.
     """
+    out = None if quiet else sys.stdout.fileno()
+    with (
+        _opened(log) as descriptor,
+        _started(command, variables) as (process, reading),
+        _stopper(process) as stop,
+        _left_to(process),
+    ):
+        LineCopier(os.fsencode(prefix), descriptor, {reading: out}).copy_until(stop)
+    return exit_status(process.wait())
+
+
+@contextlib.contextmanager
+def _started(
+    command: Sequence[str], variables: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a command; give it, and the end of the pipe that all its output comes from."""
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
-            command, stdout=writing, stderr=writing, env=dict(variables), close_fds=False
-        )
+        try:
+            process = subprocess.Popen(
+                command, stdout=writing, stderr=writing, env=dict(variables), close_fds=False
+            )
+        finally:
+            os.close(writing)
+        yield process, reading
     finally:
-        os.close(writing)
-    out = None if quiet else sys.stdout.fileno()
-    with _opened(log) as descriptor, _stopper(process) as stop, _left_to(process):
-        LineCopier(os.fsencode(prefix), descriptor, {reading: out}).copy_until(stop)
-    os.close(reading)
-    return exit_status(process.wait())
+        os.close(reading)
 
 
 @contextlib.contextmanager
