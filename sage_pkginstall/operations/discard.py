@@ -82,6 +82,6 @@ def _workspaces_of_the_dead(area: Path, prefix: Path) -> Iterator[Path]:
             directory = lock.with_suffix("")
             if directory.is_dir():
                 yield directory
-            lock.unlink()
+            lock.unlink(missing_ok=True)  # its owner may have been at its end just now
         finally:
             os.close(descriptor)
