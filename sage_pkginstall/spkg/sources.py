@@ -99,7 +99,8 @@ class Sources(NamedTuple):
         """Let pip get the file, by its hash: pip runs code of a source to read its metadata."""
         place = directory / "found"
         wanted = directory / "wanted.txt"
-        wanted.write_text(f"{project.name}=={project.version}{_hash_option(tarball)}\n")
+        line = f"{project.name}=={project.version}{_hash_option(tarball)}\n"
+        wanted.write_text(line, encoding="utf-8")
         command = [*self.pip, "download", "--no-deps", "--no-input", "--ignore-requires-python"]
         command += ["--disable-pip-version-check", "--dest", os.fspath(place)]
         if tarball.is_wheel:
