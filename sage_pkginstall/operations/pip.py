@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import os
 
-from packaging.utils import canonicalize_name
-
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.staging import WheelRequest
 
 TYPE_CHECKING = False
@@ -115,9 +114,9 @@ def _must(run_pip: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> 
 
 
 def _wheel_request(chosen: _Chosen, wheels: Path) -> WheelRequest:
-    name = canonicalize_name(chosen.name)
+    name = canonical_name(chosen.name)
     for wheel in wheels.glob("*.whl"):
-        if canonicalize_name(wheel.name.partition("-")[0]) == name:
+        if canonical_name(wheel.name.partition("-")[0]) == name:
             return WheelRequest(wheel, requested=chosen.requested, direct_url=chosen.direct_url)
     message = f"cannot install {chosen.name} {chosen.version}: pip made no wheel of it"
     raise PkgInstallError(message)
