@@ -13,6 +13,8 @@ import pytest
 from sage_pkginstall.engine import transaction
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.engine.trust import open_trusted
+from sage_pkginstall.operations import discard as discarding
 from tests.conftest import ROOT, START
 from tests.trees import tree
 from tests.wheelmaker import make_wheel
@@ -269,6 +271,26 @@ def test_discard_moves_a_damaged_journal_aside_with_all_it_is_about(
     run_cli("install", "--prefix", venv, other)
     assert place.exists()
     assert "  discard the journal: it is damaged" in run_cli("log", "--prefix", venv).stdout
+
+
+def test_discard_lets_the_owner_of_a_workspace_end_meanwhile(
+    venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_in_a_transaction(venv, tmp_path, run_cli)
+    area = venv / "var/tmp/sage"
+    (area / "journal").write_bytes(b"{damaged")
+    (area / "T-1-00000000.lock").touch()
+
+    def opened(path: Path, flags: int, prefix: Path) -> int:
+        descriptor = open_trusted(path, flags, prefix)
+        if path.name == "T-1-00000000.lock":
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(discarding, "open_trusted", opened)
+    place = discarding.discard(Tree(venv)).place
+    assert place is not None
+    assert (place / "journal").exists()
 
 
 def test_discard_without_a_journal_does_nothing(venv: Path, run_cli: RunCli) -> None:
