@@ -143,9 +143,14 @@ class _Preparer:
 
     def _bringer(self, path: str) -> str | None:
         """Return what the staged entry ``path`` belongs to, if that is known."""
-        for staged in self.change.staged:
-            if any(one == path or one.startswith(f"{path}/") for one in staged.paths):
-                return f"distribution {staged.name} {staged.version}"
+        staged = self.change.staged
+        found = next((one for one in staged if path in one.paths), None)
+        if found is None:  # seldom: a directory, or a file that the package has staged
+            below = f"{path}/"
+            within = (one for one in staged if any(p.startswith(below) for p in one.paths))
+            found = next(within, None)
+        if found is not None:
+            return f"distribution {found.name} {found.version}"
         return f"package {self.change.package}" if self.change.package else None
 
     def _fit_in(self, ownership: Ownership) -> None:
