@@ -143,10 +143,6 @@ class Workspace:
         while self._unflushed:
             files.flush_file_system(self._unflushed.pop())
 
-    def delete(self) -> None:
-        """Delete the workspace with all its volumes; its lock file stays."""
-        _delete_workspace(self.path)
-
 
 class StagingArea:
     """The staging area of one prefix."""
