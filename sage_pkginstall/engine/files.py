@@ -30,6 +30,7 @@ __all__ = [
     "can_exchange",
     "can_move_directory",
     "copy_content",
+    "current_umask",
     "delete_tree",
     "exchange",
     "flush",
@@ -375,6 +376,17 @@ def _open_directories(path: StrPath) -> None:
         with contextlib.suppress(OSError):
             if os.lstat(directory).st_uid == os.geteuid():
                 os.chmod(directory, 0o700)
+
+
+def current_umask() -> int:
+    """Return the umask of this process.
+
+    It can be asked for only by setting another one: for that moment the strictest, as other
+    threads may be making files.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def open_for_appending(path: Path) -> int:

@@ -46,7 +46,7 @@ def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) 
         if owner is not None and os.fstat(descriptor).st_uid != owner:
             raise ConflictError(shown, "it does not belong to the user who asks for that")
         _Layer(os.fspath(staged)).lay(descriptor, shown, "", move=move)
-    open_modes(os.fspath(staged), _umask())
+    open_modes(os.fspath(staged), files.current_umask())
 
 
 def copy_in(source: Path, place: Path, owner: int) -> None:
@@ -188,12 +188,6 @@ def _keep_attributes(source: int, place: str) -> None:
 
 def _keep_times(status: os.stat_result, place: str) -> None:
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def open_modes(directory: str, umask: int) -> None:

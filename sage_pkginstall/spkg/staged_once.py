@@ -20,7 +20,6 @@ all this, and what is never kept.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import tarfile
 import tempfile
@@ -36,6 +35,7 @@ from sage_pkginstall.builds.shelf import About, Shelf
 from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
 from sage_pkginstall.engine.clock import file_time
+from sage_pkginstall.engine.files import current_umask
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PackageError, PkgInstallError
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
@@ -75,7 +75,6 @@ _SEEN_BY_SCRIPTS = (
 )  # fmt: skip
 """Variables that are no matter to the build of a wheel, but may be to what a script does."""
 _PIPRM = "spkg-piprm"
-_UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
 
 
 class StagedOnce(NamedTuple):
@@ -318,13 +317,8 @@ def _seen_packages(job: Job) -> set[str]:
 
 def _rights() -> dict[str, str]:
     """Return what tells the owners and modes of files that are made."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        status = ""
-    umask = _UMASK.search(status)
     return {
-        "umask": umask[1] if umask else "",
+        "umask": f"{current_umask():04o}",
         "user": "root" if os.geteuid() == 0 else "user",
     }
 

@@ -14,6 +14,7 @@ import hashlib
 import os
 import stat
 
+from sage_pkginstall.engine.files import current_umask
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.content import PIECE, EntryStream
 from sage_pkginstall.wheels.packs import PackedFile
@@ -50,8 +51,7 @@ class _Modes(NamedTuple):
 
     @classmethod
     def of_this_process(cls) -> _Modes:
-        umask = os.umask(0o077)
-        os.umask(umask)
+        umask = current_umask()
         plain = 0o666 & ~umask | 0o600
         return cls(umask, plain, 0o777 & ~umask | 0o711, plain | 0o555)
 
