@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.engine.holder import record_holder
+from sage_pkginstall.engine.plan import Plan
 from sage_pkginstall.engine.planner import PlanRequest
-from sage_pkginstall.engine.tree import Tree, TreeSettings
+from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
 from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
@@ -243,6 +244,25 @@ def test_error_of_writing_names_the_file(prefix: Path) -> None:
     with no_file_may_grow(), pytest.raises(LockError, match=f"{lock}.holder: File too large"):
         Tree(prefix).recover()
     assert contents(prefix) == BEFORE
+
+
+def test_plan_is_made_anew_after_the_first_holder_of_all_has_died(prefix: Path) -> None:
+    (prefix / "var" / "lock" / "pip3.lock.holder").unlink()
+    calls: list[frozenset[str] | None] = []
+
+    def prepare(changed: frozenset[str] | None) -> Prepared:
+        for n in itertools.count(1) if not calls else ():
+            run("upgrade", prefix, {"SAGE_PKGINSTALL_FAIL": f"kill@{n}"})
+            if (prefix / "var" / "tmp" / "sage" / "journal").exists():
+                break
+        calls.append(changed)
+        return Prepared(Plan(()))  # which rests on no directory that could tell
+
+    other = Tree(prefix)
+    with other.workspace() as workspace:
+        other.commit(workspace, "foo", prepare)
+    assert calls == [None, None]
+    assert contents(prefix) == AFTER
 
 
 def test_persistent_fault_keeps_the_journal_and_the_next_command_undoes(prefix: Path) -> None:

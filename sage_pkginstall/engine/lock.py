@@ -66,13 +66,15 @@ class LockSettings(NamedTuple):
 class Held:
     """A lock while it is held: who held it before, and what to tell who comes next.
 
-    ``changed`` are the file names of the records that were changed, None if it may be any.
+    ``recovered``: what a dead holder had begun was finished since.  ``changed`` are the file
+    names of the records that were changed, None if it may be any.
     """
 
-    __slots__ = ("changed", "previous")
+    __slots__ = ("changed", "previous", "recovered")
 
     def __init__(self, previous: Holder | None) -> None:
         self.previous = previous
+        self.recovered = False
         self.changed: Changed = None
 
 

@@ -90,6 +90,7 @@ class Tree:
         with TreeLock(self.lock_path, label, self.settings.lock).hold() as held:
             if recover(self.prefix, self.journal, durable=self.settings.durable) is not None:
                 held.previous = None  # what was changed since is not what it told
+                held.recovered = True
             yield held
 
     def commit(
@@ -109,7 +110,7 @@ class Tree:
         asked = time.monotonic()
         with self.locked(label) as held:
             taken = time.monotonic()
-            idle = _nobody_worked(token, held.previous)
+            idle = not held.recovered and _nobody_worked(token, held.previous)
             if prepared is None or not idle or not self._holds(prepared):
                 again = partial(prepare, changed_since(token, held.previous))
                 prepared = self._prepare(workspace, label, again, drafted=prepared)
