@@ -72,10 +72,7 @@ def _take_over(
     from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- seldom needed
 
     for path, content in adopted.items():
-        mode = (root / path).stat().st_mode
-        (root / path).unlink()  # it may be a link into a cache
         (root / path).write_bytes(content)
-        (root / path).chmod(mode)
     compiled = [path for path in adopted if _has_bytecode(staged, path)]
     compile_staged(root, compiled, environment)
     _update_record(root / staged.info / "RECORD", _rows(staged, adopted))
@@ -106,8 +103,5 @@ def _update_record(record: Path, rows: dict[str, list[str]]) -> None:
     with record.open(encoding="utf-8", newline="") as file:
         table = [rows.get(row[0], row) for row in csv.reader(file) if row]
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(table)
-    mode = record.stat().st_mode
-    record.unlink()  # it may be a link into a cache
+    csv.writer(text).writerows(table)
     record.write_text(text.getvalue(), encoding="utf-8", newline="")
-    record.chmod(mode)
