@@ -214,10 +214,9 @@ class Shelf(NamedTuple):
                 root = workspace.tree / key
                 root.mkdir()
                 shutil.copyfile(wheel, root / about.file)
-                for name, mode in ((about.file, 0o444), ("about.json", 0o644)):
-                    if name == "about.json":
-                        (root / name).write_bytes(about.written())
-                    (root / name).chmod(mode)
+                (root / about.file).chmod(0o444)
+                (root / "about.json").write_bytes(about.written())
+                (root / "about.json").chmod(0o644)
                 flush_file_system(root)
                 entry.parent.mkdir(exist_ok=True)
                 self._publish(root, entry)

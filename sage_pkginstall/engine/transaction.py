@@ -244,9 +244,10 @@ def _finish(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None
 
 
 def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None:
-    """Finish what a dead process began; return its journal, if there was one.
+    """Finish what a dead process began, or undo it; return its journal, if there was one.
 
-    The caller holds the lock of the tree.  Raises `JournalError` if that is impossible.
+    It is undone if an operation fails.  The caller holds the lock of the tree.  Raises
+    `JournalError` if neither is possible.
     """
     with _signals_deferred():
         try:

@@ -1,8 +1,9 @@
 """The variables of Sage's build system: what is given, and what else they are then.
 
 `read_variables` takes the environment of the process and knows the defaults;
-`PackageVariables` adds what is meant for one package in one tree.  The names of the
-environment variables stand here and nowhere else.
+`PackageVariables` adds what is meant for one package in one tree.  Variables that are read
+elsewhere as well: those of logs and events (operations), and PKG_BASE, PKG_NAME and SAGE_BUILD_DIR
+by a build that a script runs (builds, seen.py).
 """
 
 from __future__ import annotations
