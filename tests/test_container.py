@@ -54,6 +54,52 @@ def test_refused_a_zip64_number_that_is_no_offset(tmp_path: Path, field: str) ->
     assert "does not end before the directory" in refusal(tmp_path / FILE)
 
 
+def test_refused_zip64_end_in_the_comment_of_the_last_entry(tmp_path: Path) -> None:
+    """``zipfile`` reads the directory that stands there, and would see no foo.py."""
+    path = make_wheel(tmp_path, "foo", "1.0")
+    data = path.read_bytes()
+    at = data.rindex(b"PK\x05\x06")
+    count, size, start = struct.unpack_from("<H2L", data, at + 10)
+    hidden = data[data.index(b"PK\1\2", start + 4) : at]
+    last = data.rindex(b"PK\1\2")
+    where = at + len(hidden)
+    facts = (count - 1, count - 1, len(hidden), at)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, *facts)
+    comment = hidden + end64 + struct.pack("<4sLQL", b"PK\6\7", 0, where, 1)
+    length = struct.pack("<H", len(comment))
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size + len(comment), start, 0)
+    path.write_bytes(data[: last + 32] + length + data[last + 34 : at] + comment + end)
+    assert "foo.py" not in zipfile.ZipFile(path).namelist()
+    assert refusal(path) == "its zip64 end contradicts its end"
+
+
+def test_zip64_end_may_say_what_the_end_says(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path, "foo", "1.0")
+    data = path.read_bytes()
+    at = data.rindex(b"PK\x05\x06")
+    count, size, start = struct.unpack_from("<H2L", data, at + 10)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+    path.write_bytes(data[:at] + end64 + locator + data[at:])
+    assert "foo.py" in contents(path)
+
+
+def test_as_many_entries_as_need_no_zip64(tmp_path: Path) -> None:
+    """Builders write a zip64 end from 65,536 entries on; 65,535 look as if there were one."""
+    number = 0xFFFF
+    names = [b"%05d" % i for i in range(number)]
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 0, 0, 0, 0, 5, 0)
+    one = len(local) + 5
+    before = struct.pack("<4s6H3L5H", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0)
+    central = b"".join(before + struct.pack("<2L", 0, i * one) + n for i, n in enumerate(names))
+    sizes = len(central), number * one
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, number, number, *sizes, 0)
+    path = tmp_path / FILE
+    path.write_bytes(b"".join(local + name for name in names) + central + end)
+    assert len(zipfile.ZipFile(path).namelist()) == number
+    assert refusal(path) == "it has 0 *.dist-info directories"
+
+
 def test_refused_what_is_no_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / FILE) == "No such file or directory"
     (tmp_path / FILE).mkdir()

@@ -30,6 +30,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
+_LOCATOR_SIGNATURE = b"PK\x06\x07"
 _DESCRIPTOR = b"PK\x07\x08"
 
 _STORED, _DEFLATED = 0, 8
@@ -41,6 +42,7 @@ _KNOWN = _LATER | _UTF8 | 0x0006  # the last two bits: how hard the packer tried
 _ZIP64 = 0x0001
 _OTHER_NAME = 0x7075  # a second name, which some readers take instead
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+_FULL = (_FULL16,) * 4 + (_FULL32,) * 2  # what the fields of an end say if those of zip64 do
 
 
 class Limits(NamedTuple):
@@ -153,13 +155,12 @@ def _find_central(descriptor: int, length: int, limits: Limits) -> tuple[int, in
     if length < _END.size:
         raise RefusalError("it is no zip file (too short)")
     end = length - _END.size
-    signature, disk, cd_disk, here, count, size, start, comment = _END.unpack(
-        _read(descriptor, end, _END.size)
-    )
+    signature, *fields, comment = _END.unpack(_read(descriptor, end, _END.size))
     if signature != b"PK\x05\x06" or comment:
         raise RefusalError("it is no zip file, or it is truncated, or something follows its end")
-    if _FULL16 in {disk, cd_disk, here, count} or _FULL32 in {size, start}:
-        end, (disk, cd_disk, here, count, size, start) = _find_end64(descriptor, end)
+    if _has_end64(descriptor, end, fields):
+        end, fields = _find_end64(descriptor, end, fields)
+    disk, cd_disk, here, count, size, start = fields
     if disk or cd_disk or here != count:
         raise RefusalError("it is one part of a zip file in several parts")
     if start + size != end:
@@ -173,17 +174,32 @@ def _find_central(descriptor: int, length: int, limits: Limits) -> tuple[int, in
     return start, size, count
 
 
-def _find_end64(descriptor: int, end: int) -> tuple[int, tuple[int, ...]]:
+def _has_end64(descriptor: int, end: int, fields: list[int]) -> bool:
+    """Tell whether a zip64 end says where the central directory is.
+
+    Some readers take what looks like one whatever the end says, so it must agree with that,
+    and cannot hide in the last entry's comment.  65,535 entries need none.
+    """
+    at = end - _LOCATOR.size
+    if at >= 0 and _read(descriptor, at, 4) == _LOCATOR_SIGNATURE:
+        return True
+    disk, cd_disk, _, _, size, start = fields
+    return _FULL16 in {disk, cd_disk} or _FULL32 in {size, start}
+
+
+def _find_end64(descriptor: int, end: int, before: list[int]) -> tuple[int, list[int]]:
     at = end - _LOCATOR.size - _END64.size
     if at < 0:
         raise RefusalError("its zip64 end is missing")
     data = _read(descriptor, at, _LOCATOR.size + _END64.size)
     signature, size, _, _, *fields = _END64.unpack_from(data)
     locator, disk, offset, disks = _LOCATOR.unpack_from(data, _END64.size)
-    good = signature == b"PK\x06\x06" and locator == b"PK\x06\x07"
+    good = signature == b"PK\x06\x06" and locator == _LOCATOR_SIGNATURE
     if not good or size != _END64.size - 12 or disk or disks != 1 or offset != at:
         raise RefusalError("its zip64 end is damaged")
-    return at, tuple(fields)
+    if any(old not in {new, none} for old, new, none in zip(before, fields, _FULL, strict=True)):
+        raise RefusalError("its zip64 end contradicts its end")
+    return at, fields
 
 
 def _central_records(data: bytes, count: int) -> Iterator[_Central]:

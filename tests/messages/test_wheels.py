@@ -16,7 +16,8 @@ from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.archive import WheelArchive
 from tests.foowheel import FILE, INFO, foo
 from tests.hostile import GROUPS
-from tests.hostile.container import CENTRAL, END, LOCAL, changed, patched
+from tests.hostile.case import adding
+from tests.hostile.container import CENTRAL, END, LOCAL, changed, patched, zip64
 from tests.messages.desk import produces
 from tests.wheelmaker import Member, make_wheel, members, record_of
 
@@ -90,7 +91,7 @@ def sparse(directory: Path) -> Path:
 
 def without_end64(directory: Path) -> Path:
     path = directory / FILE
-    path.write_bytes(END + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, 0, 0, 0))
+    path.write_bytes(END + struct.pack("<4H2LH", 0, 0, 0, 0, 0, 0xFFFFFFFF, 0))
     return path
 
 
@@ -133,6 +134,7 @@ def later(data: bytes) -> bytes:
     "cannot install {wheel}: it would inflate to more than {number} bytes",
     "cannot install {wheel}: its zip64 end is missing",
     "cannot install {wheel}: its zip64 end is damaged",
+    "cannot install {wheel}: its zip64 end contradicts its end",
     "cannot install {wheel}: its central directory is truncated",
     "cannot install {wheel}: its central directory is damaged",
     "cannot install {wheel}: its central directory has something after its last entry",
@@ -169,6 +171,7 @@ def test_zip_files_at_fault(desk: Desk) -> str:
         "header beyond the end": patched(CENTRAL, 42, b"\xff\xff\xff\x7f"),
         "a directory of 300 MiB": sparse,
         "no zip64 end": without_end64,
+        "two ends": changed(lambda data: zip64(data)[:-14] + b"\1\0" + zip64(data)[-12:]),
         "one entry too many": counted(1),
         "one entry too few": counted(-1),
         "no entry": patched(CENTRAL, 0, b"XX"),
