@@ -87,6 +87,14 @@ def test_unmet_tells_what_is_there_instead(pypy: Environment) -> None:
     ]
 
 
+@pytest.mark.parametrize("line", ["a\x1b[2J", "b (>=1\x07)", "c\u202egpj", "d" * 1000])
+def test_what_a_wheel_needs_is_told_in_a_printable_line(pypy: Environment, line: str) -> None:
+    (told,) = map(str, unmet_by("foo", [line], pypy, {}))
+    assert told.isprintable()
+    assert len(told) < 200
+    assert told.startswith(f"foo needs '{line[0]}")
+
+
 def test_unmet_keeps_order_and_text(pypy: Environment) -> None:
     requires = ["b (>=9)", "foo", "a"]
     assert unmet(requires, pypy, INSTALLED) == ("b (>=9)", "a")

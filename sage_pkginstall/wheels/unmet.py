@@ -16,6 +16,7 @@ import re
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name, is_name
 from sage_pkginstall.wheels.plain_versions import Comparison, allowed_by, plain_comparisons
+from sage_pkginstall.wheels.refusal import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Unmet(NamedTuple):
     found: str | None
 
     def __str__(self) -> str:
+        needs = f"{self.name} needs {shown(self.requirement)}"
         if self.found is None:
-            return f"{self.name} needs {self.requirement}, which is not installed"
-        return f"{self.name} needs {self.requirement}, but version {self.found} is installed"
+            return f"{needs}, which is not installed"
+        return f"{needs}, but version {shown(self.found)} is installed"
 
 
 def unmet_by(
