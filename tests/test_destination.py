@@ -194,6 +194,8 @@ def test_refused_files_of_the_installer_from_another_scheme(
         "data/var/lib/sage/installed/bar-1.0",
         "data/var/lock/pip3.lock",
         "data/var/lock",
+        "data/var/lib",
+        "data/var",
     ],
 )
 def test_refused_what_belongs_to_the_environment(

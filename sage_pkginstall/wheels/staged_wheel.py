@@ -204,7 +204,8 @@ class StagedWheel:
         return target
 
     def _is_of_the_environment(self, target: str) -> bool:
-        if any(f"{target}/".startswith(f"{path}/") for path in _OF_THE_ENVIRONMENT):
+        below, above = f"{target}/", tuple(f"{path}/" for path in _OF_THE_ENVIRONMENT)
+        if below.startswith(above) or any(path.startswith(below) for path in above):
             return True
         directory, name = posixpath.split(target)
         if directory != self._environment.schemes["scripts"]:
