@@ -76,6 +76,14 @@ def test_refused_record_or_metadata_of_too_many_bytes(tmp_path: Path) -> None:
     assert f"'{INFO}/METADATA' has" in refusal(path, limits=Limits(text=4000))
 
 
+def test_refused_more_scripts_than_are_allowed(tmp_path: Path) -> None:
+    """Each of them is a line that packs to two bytes, and a file once installed."""
+    path = make_wheel(tmp_path, "foo", "1.0", scripts={f"s{i}": "foo:main" for i in range(4)})
+    WheelArchive.open(path, limits=Limits(scripts=4)).close()
+    reason = "entry_points.txt has 4 scripts (allowed: 3)"
+    assert refusal(path, limits=Limits(scripts=3)) == reason
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """A real environment, but for what wheels are measured against."""

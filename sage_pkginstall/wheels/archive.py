@@ -79,7 +79,7 @@ class WheelArchive(WheelSource):
         self.metadata = read_metadata(self._text("METADATA"), file_name)
         self.version = self.metadata.version
         if f"{self._layout.info}/entry_points.txt" in self._entries:
-            check_entry_points(self._text("entry_points.txt"))
+            check_entry_points(self._text("entry_points.txt"), limits.scripts)
 
     @classmethod
     def open(cls, path: Path, *, limits: Limits | None = None) -> WheelArchive:

@@ -58,6 +58,8 @@ class Limits(NamedTuple):
     """Bytes of an entry's name; a component may have 255, as everywhere."""
     text: int = 16 << 20
     """Bytes of METADATA, WHEEL or entry_points.txt, which are held in memory."""
+    scripts: int = 10_000
+    """Scripts of entry points: a file is made of each line."""
     directory: int = 256 << 20
     """Bytes of the central directory or of RECORD, which have a row for each entry."""
 

@@ -88,8 +88,8 @@ def check_wheel_file(text: str, tags: frozenset[str]) -> bool:
     return bool(root == "true")
 
 
-def check_entry_points(text: str) -> None:
-    """Refuse entry points that cannot become a script of the ``scripts`` scheme."""
+def check_entry_points(text: str, most: int) -> None:
+    """Refuse entry points that cannot become a script of the ``scripts`` scheme, and too many."""
     try:
         scripts = list(parse_entrypoints(text))
     except (ConfigParserError, AssertionError, AttributeError) as error:
@@ -97,6 +97,8 @@ def check_entry_points(text: str) -> None:
         said = str(error).splitlines()
         reason = quoted(said[0]) if said else "a script is no module:attribute"
         raise RefusalError(f"entry_points.txt cannot be read: {reason}") from None
+    if len(scripts) > most:
+        raise RefusalError(f"entry_points.txt has {len(scripts)} scripts (allowed: {most})")
     for name, *_ in scripts:
         if not is_component(name) or name != name.strip():
             raise RefusalError(f"entry point {quoted(name)} is no name for a script")
