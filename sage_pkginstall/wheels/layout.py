@@ -29,6 +29,8 @@ _BAD_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\\\]")
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _COMPONENT = 255
+_DEPTH = 100
+"""Components of a path.  Who plans walks trees of them, some calls deep for each."""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -79,7 +81,10 @@ def _check_name(name: str) -> None:
         raise RefusalError(f"entry {name!r} has an absolute path")
     if _BAD_CHARACTER.search(name):
         raise RefusalError(f"entry {name!r} has a backslash or control character in its name")
-    for part in name.removesuffix("/").split("/"):
+    parts = name.removesuffix("/").split("/")
+    if len(parts) > _DEPTH:
+        raise RefusalError(f"entry {name[:40]!r}… lies {len(parts) - 1} directories deep")
+    for part in parts:
         if part in {"", ".", ".."}:
             raise RefusalError(f"entry {name!r} has {part!r} as a component of its path")
         if len(part) > _COMPONENT // 4 and len(part.encode()) > _COMPONENT:

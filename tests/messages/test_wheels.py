@@ -202,6 +202,7 @@ def test_wheel_that_is_cut_while_it_is_read(desk: Desk) -> str:
     "cannot install {wheel}: entry {name} has {component} as a component of its path",
     "cannot install {wheel}: entry {name} has a backslash or control character in its name",
     "cannot install {wheel}: entry {name}… has a component of more than 255 bytes",
+    "cannot install {wheel}: entry {name}… lies {number} directories deep",
     "cannot install {wheel}: entry {name} is {kind}",
     "cannot install {wheel}: entry {name} is named like a directory and is none",
     "cannot install {wheel}: entry {name} is a file and a directory",
@@ -219,7 +220,8 @@ def test_wheel_that_is_cut_while_it_is_read(desk: Desk) -> str:
 )
 def test_names_in_wheels_at_fault(desk: Desk) -> str:
     groups = ("Paths that lead elsewhere", "What is no regular file", "Two of one name")
-    return refusals(desk, refused(*groups, "Places that are not a wheel's", "Content"))
+    makers = refused(*groups, "Places that are not a wheel's", "Content")
+    return refusals(desk, {**makers, "too deep": adding("a/" * 100 + "x")})
 
 
 @produces(
