@@ -145,6 +145,20 @@ def test_directory_is_merged_through_a_link_of_the_prefix(tmp_path: Path) -> Non
     assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib/p/a": b"1", "lib64": Link("lib")}
 
 
+def test_file_over_a_link_to_a_directory_is_refused_unless_the_link_is_ours(
+    tmp_path: Path,
+) -> None:
+    """What lies there would be lost to all who come by the link; nobody would make it again."""
+    write(tmp_path, {"lib/q": b""})
+    (tmp_path / "lib64").symlink_to("lib")
+    before = tree(tmp_path, ignore=STATE)
+    with pytest.raises(ConflictError, match=r"lib64: it is a directory of .*, not a file"):
+        bring(tmp_path, {"lib64": b"1"})
+    assert tree(tmp_path, ignore=STATE) == before
+    bring(tmp_path, {"lib64": b"1"}, PlanRequest(frozenset({"lib64"})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib64": b"1"}
+
+
 @pytest.mark.parametrize(("link", "directory"), [("a", "b"), ("b", "a")])
 @pytest.mark.parametrize("staged", ["x", ""], ids=["upgraded", "removed"])
 def test_directory_that_a_link_leads_to_is_not_moved_as_a_whole(

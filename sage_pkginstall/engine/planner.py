@@ -174,7 +174,10 @@ class _Planner:
             self._place(entry, path)
         elif staged_directory and self._is_directory(path, existing):
             self._merge_directory(entry, path, existing)
-        elif staged_directory or stat.S_ISDIR(existing.st_mode):
+        elif staged_directory or (
+            self._is_directory(path, existing)
+            and (stat.S_ISDIR(existing.st_mode) or not entry.is_symlink())
+        ):
             self._change_type(entry, path, existing)
         else:
             self._replace_file(entry, path)
@@ -208,14 +211,16 @@ class _Planner:
         )
 
     def _change_type(self, entry: os.DirEntry[str], path: str, existing: os.stat_result) -> None:
-        """A file where the prefix has a directory, or the other way round."""
+        """A file where the prefix has a directory or a link to one, or the other way round."""
         old_is_directory = stat.S_ISDIR(existing.st_mode)
         if old_is_directory:
             allowed = self._is_ours(path)
         else:
             allowed = path in self.request.replaced and not self.request.ownership.owners(path)
         if not allowed:
-            kinds = ("a directory", "a file") if old_is_directory else ("a file", "a directory")
+            kinds = ("a directory", "a file")
+            if entry.is_dir(follow_symlinks=False):
+                kinds = ("a file", "a directory")
             owners = ", ".join(sorted(self._owners(path))) or "no known package"
             reason = f"it is {kinds[0]} of {owners}, not {kinds[1]}; remove or rename one of them"
             raise ConflictError(path, reason)
