@@ -48,12 +48,19 @@ def check_fits(wheel: Path, needs: Needs, environment: Environment) -> None:
 
 
 def _check_nameable(wheel: Path, interpreter: str) -> None:
-    """Refuse an interpreter that no script can name: Python reads scripts as UTF-8."""
+    """Refuse an interpreter that no script can name.
+
+    Python reads scripts as UTF-8, and the first line of one ends at a line break, for Python
+    also at a carriage return; what follows a tab is an argument for the kernel.
+    """
+    what = "has a tab or line break" if set(interpreter) & set("\t\r\n") else None
     try:
         interpreter.encode()
     except UnicodeEncodeError:
-        reason = f"scripts cannot name {quoted(interpreter)}, which is not UTF-8"
-        raise WheelError(wheel, f"{reason}; use an environment of another name") from None
+        what = "is not UTF-8"
+    if what:
+        reason = f"scripts cannot name {quoted(interpreter)}, which {what}"
+        raise WheelError(wheel, f"{reason}; use an environment of another name")
 
 
 def python_fits(requires: str, version: str) -> bool:

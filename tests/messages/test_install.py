@@ -37,6 +37,8 @@ def test_prefix_without_python(desk: Desk) -> str:
     "cannot install {wheel}: it is no regular file",
     "cannot install {wheel}: scripts cannot name '{path}', which is not UTF-8; use an"
     " environment of another name",
+    "cannot install {wheel}: scripts cannot name '{path}', which has a tab or line break; use an"
+    " environment of another name",
     "cannot install {wheel}: {other} is of the same distribution; give one of them",
     "cannot meet requirement '{text}': there is no fitting wheel in {store}",
     "cannot meet requirement '{text}': it cannot be read: {reason}",
@@ -48,9 +50,10 @@ def test_what_cannot_be_installed(desk: Desk) -> str:
     pipe = desk.directory / "pipe-1-py3-none-any.whl"
     os.mkfifo(pipe)
     said += desk.run("install", pipe, status=1)
-    odd = desk.directory / os.fsdecode(b"\xff")
-    shutil.copytree(desk.prefix, odd, symlinks=True)
-    said += desk.cli("install", "--prefix", odd, one, status=1).stderr
+    for name in (os.fsdecode(b"\xff"), "a\tb"):
+        odd = desk.directory / name
+        shutil.copytree(desk.prefix, odd, symlinks=True)
+        said += desk.cli("install", "--prefix", odd, one, status=1).stderr
     for word in (
         "none-1-py3-none-any.whl",
         "bar",
