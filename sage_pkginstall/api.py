@@ -114,7 +114,8 @@ def merge(
 
     ``staged`` stays as it is.  With ``package``, the files that older records of this
     package name, and ``staged`` lacks, go in the same transaction.  Raises `UsageError` if
-    ``staged`` is no directory, and what `install` raises once it has begun.
+    ``staged`` is no directory or ``package`` no name of a package, and what `install`
+    raises once it has begun.
     """
     how = options or InstallOptions()
     root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given

@@ -96,3 +96,16 @@ def test_staged_tree_may_lie_in_the_prefix(venv: Path, run_cli: RunCli) -> None:
     staged = plant(venv / "var" / "tmp" / "staged", {"share/x": b"x"})
     run_cli("merge", "--prefix", venv, staged)
     assert (venv / "share" / "x").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["two-words", "../../../../share", ".", "", "a/b", "é"])
+def test_name_under_which_no_record_could_be_found_is_refused(
+    venv: Path, tmp_path: Path, run_cli: RunCli, name: str
+) -> None:
+    plant(venv, {"share/of-others": b"", "var/lib/sage/scripts/other/spkg-prerm": b""})
+    (venv / "var" / "tmp" / "sage").mkdir(parents=True)
+    staged = plant(tmp_path / "staged", {"share/x": b"x"})
+    before = tree(venv)
+    said = run_cli("merge", "--prefix", venv, "--package", name, staged, status=2).stderr
+    assert f"cannot merge {staged} as {name!r}: letters" in said
+    assert tree(venv) == before

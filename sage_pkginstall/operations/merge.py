@@ -8,6 +8,7 @@ from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.wheels.installed import installed_distributions
+from sage_pkginstall.wheels.ownership import is_package_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def merge(
 
     Older versions of the distributions in it go.  Locks and staging areas in it, which
     ``install --root`` leaves, stay where they are.  Raises what `commit_change` raises,
-    `UsageError` if ``staged`` is no directory.
+    `UsageError` if ``staged`` is no directory, or the package's name none.
     """
     with tree.workspace() as workspace:
         change = _lay_in(workspace, environment, staged, change, move=move)
@@ -63,6 +64,9 @@ def _lay_in(
         raise UsageError(f"cannot merge {staged}: it is not a directory")
     if workspace.tree.resolve().is_relative_to(staged.resolve()):  # it would go into itself
         raise UsageError(f"cannot merge {staged}: it holds the prefix, or is part of its var/")
+    if change.package is not None and not is_package_name(change.package):
+        reason = "letters, digits, '_', '.' and '+' make the name of a package"
+        raise UsageError(f"cannot merge {staged} as {change.package!r}: {reason}")
     lay_in(staged, workspace.tree, move=move)
     _leave_out_engine_files(Tree(workspace.tree))
     return _with_older_versions(workspace.tree, environment, change)

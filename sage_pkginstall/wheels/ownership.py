@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.installed import Installed
     from sage_pkginstall.wheels.record_directory import RecordDirectory
 
-__all__ = ["Survey", "manifest", "package_name", "survey", "unowned_files"]
+__all__ = ["Survey", "is_package_name", "manifest", "package_name", "survey", "unowned_files"]
 
 _OFTEN = 100
 """The index is made anew once more than one in so many of its owners has changed."""
@@ -93,6 +93,15 @@ def package_name(stamp: str) -> str:
     The names of Sage's packages have no dash; versions may.
     """
     return stamp.partition("-")[0]
+
+
+def is_package_name(text: str) -> bool:
+    """Tell whether stamps and scripts of a package of this name could be found again.
+
+    What follows a dash would be its version; ``..`` would be a directory of somebody else.
+    """
+    letters = text.replace("_", "a").replace(".", "a").replace("+", "a")
+    return text[:1] not in (".", "+") and letters.isascii() and letters.isalnum()
 
 
 def manifest(prefix: Path, stamp: str, paths: CanonicalPaths | None = None) -> frozenset[str]:

@@ -122,6 +122,7 @@ def test_records_at_fault(desk: Desk) -> str:
 @produces(
     "cannot merge {path}: it is not a directory",
     "cannot merge {path}: it holds the prefix, or is part of its var/",
+    "cannot merge {path} as '{name}': letters, digits, '_', '.' and '+' make the name of a package",
     "cannot install {path}: it is neither file, link nor directory",
 )
 def test_what_cannot_be_merged(desk: Desk) -> str:
@@ -129,6 +130,7 @@ def test_what_cannot_be_merged(desk: Desk) -> str:
     os.mkfifo(desk.directory / "staged" / "pipe")
     said = desk.run("merge", desk.directory / "none", status=2)
     said += desk.run("merge", desk.prefix, status=2)
+    said += desk.run("merge", "--package", "two-words", desk.directory / "staged", status=2)
     return said + desk.run("merge", desk.directory / "staged", status=1)
 
 
