@@ -32,10 +32,12 @@ __all__ = [
 
 _LOCK_TIMEOUT = 3600.0  # seconds; a commit takes milliseconds, a pip run under the lock minutes
 
+_PREFIX = "the prefix (default: $SAGE_VENV, else $VIRTUAL_ENV, else $SAGE_LOCAL)"
+
 
 def add_options(options: argparse.ArgumentParser | Options, *, changes: bool) -> None:
     """Add the options of a command that reads, or also changes, a prefix."""
-    options.add_argument("--prefix", metavar="DIR", help="the prefix (default: $SAGE_VENV)")
+    options.add_argument("--prefix", metavar="DIR", help=_PREFIX)
     options.add_argument("--python", metavar="EXE", help="the target interpreter")
     options.add_argument("--json", action="store_true", help="print the result as JSON")
     options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
@@ -143,7 +145,9 @@ def _default_prefix() -> str:
     for variable in ("SAGE_VENV", "VIRTUAL_ENV", "SAGE_LOCAL"):
         if os.environ.get(variable):
             return os.environ[variable]
-    raise UsageError("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV")
+    raise UsageError(
+        "cannot tell the prefix: give --prefix or --python, or set SAGE_VENV or VIRTUAL_ENV"
+    )
 
 
 def sage_target(talk: Talk) -> Target:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.messages.desk import Desk
 
 
-@produces("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV")
+@produces("cannot tell the prefix: give --prefix or --python, or set SAGE_VENV or VIRTUAL_ENV")
 def test_no_prefix(desk: Desk) -> str:
     return desk.cli("status", status=2).stderr
 
