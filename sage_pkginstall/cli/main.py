@@ -154,8 +154,9 @@ def _call(words: list[str]) -> int:
         print(f"sage-pkginstall {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        _failed("", f"cannot run {words[0]!r}: there is no such command", 2)
-        return _usage(2)
+        first = words[0].startswith("-")
+        reason = "the command comes first" if first else "there is no such command"
+        return _failed("", f"cannot run {words[0]!r}: {reason}; see sage-pkginstall --help", 2)
     os.umask(os.umask(0o022) | 0o002)  # not even then may everybody write what is installed
     return find_function(words[0])(words[1:])
 

@@ -49,7 +49,8 @@ def test_unknown_name(desk: Desk) -> str:
 
 
 @produces(
-    "cannot run '{command}': there is no such command",
+    "cannot run '{command}': there is no such command; see sage-pkginstall --help",
+    "cannot run '{option}': the command comes first; see sage-pkginstall --help",
     "cannot show the page of {name}: there is no such command",
     "cannot find the package directories: give --packages, or set SAGE_ROOT",
     "cannot find the package directories: SAGE_ROOT is not set",
@@ -57,6 +58,7 @@ def test_unknown_name(desk: Desk) -> str:
 )
 def test_wrong_words(desk: Desk) -> str:
     said = desk.cli("nonsense", status=2).stderr
+    said += desk.cli("--prefix", desk.prefix, "list", status=2).stderr
     said += desk.cli("manual", "nonsense", status=2).stderr
     said += desk.cli("make-rules", status=2).stderr
     said += desk.cli("spkg", "foo", status=2).stderr
