@@ -157,10 +157,12 @@ dist: .tool/venv/ready
 # ------------------------------------------------------------------------------- clean up
 
 clean:
-	rm -rf dist logs local/var/tmp/sage/build .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf dist logs $(addsuffix /var/tmp/sage/build,local $(wildcard local/var/lib/sage/venv-*))
+	rm -rf .coverage* .mypy_cache .pytest_cache .ruff_cache
 
 distclean: clean
-	rm -rf local .tool
+	rm -rf local .tool build/make/packages.mk .hypothesis .import_linter_cache
+	find . \( -name upstream -o -name .git -o -name '.venv*' \) -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 help:
 	@sed -n 's/^#   //p' Makefile

@@ -160,13 +160,17 @@ def test_packages_inherit_no_flag_that_changes_their_makefiles(checkout: Path) -
 
 
 def test_clean_keeps_what_is_installed_and_distclean_keeps_upstream(checkout: Path) -> None:
-    for name in ("local/bin/foo", "upstream/foo.tar", "logs/foo"):
+    building = "local/var/lib/sage/venv-python3.11/var/tmp/sage/build"
+    made = ("build/make/packages.mk", "sage_pkginstall/cli/__pycache__/main.cpython-311.pyc")
+    for name in ("local/bin/foo", "upstream/foo.tar", "logs/foo", f"{building}/foo/src", *made):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).touch()
     make(checkout, "clean")
     assert (checkout / "local" / "bin" / "foo").exists()
     assert not (checkout / "logs").exists()
+    assert not (checkout / building).exists()
     make(checkout, "distclean")
     assert not (checkout / "local").exists()
     assert not (checkout / ".tool").exists()
+    assert [name for name in made if (checkout / name).exists()] == []
     assert (checkout / "upstream" / "foo.tar").exists()
