@@ -1,15 +1,24 @@
-"""Examples of a page, as they stand there: ``console`` and ``python`` blocks."""
+"""Examples of a page, as they stand there: ``console`` and ``python`` blocks.
+
+``python3 -m tests.examples DIR`` makes in ``DIR`` what they work with.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.sources import make_source, make_wheel
 
-__all__ = ["Command", "console", "python"]
+__all__ = ["Command", "console", "lay_out", "python"]
+
+_WHEELS = (
+    "six-1.17.0-py2.py3-none-any.whl",
+    "foo-1.0-py3-none-any.whl",
+    "foo-1.1-py3-none-any.whl",
+)
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -38,5 +47,16 @@ def python(page: Path) -> tuple[str, ...]:
     return tuple(_blocks(page, "python"))
 
 
+def lay_out(desk: Path) -> None:
+    """Put a folder ``wheels`` with some tiny wheels, and a ``source``, into ``desk``."""
+    for wheel in _WHEELS:
+        make_wheel(desk / "wheels", wheel)
+    make_source(desk / "source")
+
+
 def _blocks(page: Path, language: str) -> list[str]:
     return [text for name, text in _BLOCK.findall(page.read_text()) if name == language]
+
+
+if __name__ == "__main__":
+    lay_out(Path(sys.argv[1]))

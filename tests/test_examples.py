@@ -17,9 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.examples import console, python
-from tests.sources import make_source, make_wheel
 
-WHEELS = ("six-1.17.0-py2.py3-none-any.whl", "foo-1.0-py3-none-any.whl", "foo-1.1-py3-none-any.whl")
 PAGES = [
     page
     for page in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -30,9 +28,8 @@ PAGES = [
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where a reader sits, with the tool on PATH and wheels at hand."""
-    for wheel in WHEELS:
-        make_wheel(tmp_path / "wheels", wheel)
-    make_source(tmp_path / "source")
+    made = [sys.executable, "-m", "tests.examples", str(tmp_path)]  # as the tutorial has it
+    subprocess.run(made, cwd=ROOT, check=True)
     directories = [ROOT / "build" / "bin", Path(sys.executable).parent]
     path = os.pathsep.join([*map(str, directories), os.environ["PATH"]])
     monkeypatch.setenv("PATH", path)
