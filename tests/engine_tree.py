@@ -19,6 +19,7 @@ from sage_pkginstall.engine.tree import Committed, Prepared, Tree
 if TYPE_CHECKING:
     from sage_pkginstall.engine.workspace import Workspace
 
+LONG = "lib/ns/" + 255 * "n"  # NAME_MAX of nearly all file systems
 FOREIGN_BYTECODE = "lib/foo/__pycache__/a.cpython-311.opt-1.pyc"
 
 OLD = {
@@ -26,6 +27,8 @@ OLD = {
     "lib/foo/a.py": b"a",
     FOREIGN_BYTECODE: b"made by python -O",
     "lib/ns/x.py": b"x1",
+    "lib/ns/x.py.aside": b"aside 1",
+    LONG: b"long 1",
     "lib/ns/gone.py": b"gone",
     "lib/ns/__pycache__/gone.cpython-311.pyc": b"gone",
     "lib/gone/z": b"z",
@@ -38,6 +41,8 @@ NEW = {
     "lib/foo/__init__.py": b"new",
     "lib/foo/b.py": b"b",
     "lib/ns/x.py": b"x2",
+    "lib/ns/x.py.aside": b"aside 2",
+    LONG: b"long 2",
     "lib/ns/sub/y": b"y",
     "bin/foo": b"script 2",
     "share/doc/a": b"doc",

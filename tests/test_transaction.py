@@ -299,13 +299,13 @@ def test_journal_of_what_cannot_be_is_damaged(prefix: Path, workspace: str, row:
 
 
 def test_journal_of_another_format_is_quoted_in_one_line(prefix: Path) -> None:
-    write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "3\\u001b[2J\\n"}'})
-    with pytest.raises(JournalError, match=r"its format is '3\\x1b\[2J\\n', not 2"):
+    write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "4\\u001b[2J\\n"}'})
+    with pytest.raises(JournalError, match=r"its format is '4\\x1b\[2J\\n', not 3"):
         Tree(prefix, TreeSettings(durable=False)).recover()
 
 
 def journal_of(workspace: str, row: str) -> bytes:
-    head = f'"format": 2, "label": "x", "workspace": "{workspace}", "identity": [0, 0]'
+    head = f'"format": 3, "label": "x", "workspace": "{workspace}", "identity": [0, 0]'
     return f'{{{head}, "operations": [{row}]}}'.encode()
 
 

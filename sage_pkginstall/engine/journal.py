@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_IDENTITY", "Journal", "JournalFile", "identity_of"]
 
 NO_IDENTITY = (0, 0)
-_FORMAT = 2
+_FORMAT = 3
 _OTHER_VERSION = (
     "run 'sage-pkginstall recover' of the version that wrote it, or see 'sage-pkginstall recover"
     " --help'"

@@ -41,12 +41,14 @@ _DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class _Applier:
     """Applies the operations of a journal to a prefix, or their inverses."""
 
-    def __init__(self, prefix: Path, *, undoing: bool, copied: bool) -> None:
+    def __init__(self, prefix: Path, journal: Journal, *, copied: bool) -> None:
         self.below = os.path.join(prefix, "")
-        self.undoing = undoing
+        self.workspace = journal.workspace
+        self.undoing = journal.undoing
         self.copied = copied
 
-    def apply(self, operation: Operation) -> None:
+    def apply(self, number: int, operation: Operation) -> None:
+        """Apply the ``number``-th operation of the journal."""
         path = self.below + operation.path
         slot = operation.slot
         if not slot.startswith("/"):
@@ -54,7 +56,7 @@ class _Applier:
         elif self.copied:
             raise _CopiedError(path)  # the slot is the original's
         if operation.kind == "swap":
-            self._swap(path, slot, operation)
+            self._swap(path, slot, self._aside(slot, number), operation)
         elif operation.kind == "prune":
             self._prune(path, operation.mode)
         elif (operation.kind == "place") is not self.undoing:
@@ -101,9 +103,16 @@ class _Applier:
             return True
         return self.copied and not _is_directory(path) and files.same_content(path, slot)
 
-    def _swap(self, path: str, slot: str, operation: Operation) -> None:
+    def _aside(self, slot: str, number: int) -> str:
+        """Return a name on the file system of a slot that no other operation has.
+
+        Beside the slot it could be that of another staged entry, or too long for one.
+        """
+        root, _, _ = slot.partition(f"{self.workspace}/")
+        return f"{root}{self.workspace}/aside-{number}"
+
+    def _swap(self, path: str, slot: str, aside: str, operation: Operation) -> None:
         """Exchange; the staged entry ends at ``path``, or at ``slot`` when undoing."""
-        aside = slot + ".aside"
         _complete_steps(path, slot, aside)
         if self._is_swapped(path, slot, operation):
             return
@@ -172,11 +181,12 @@ def _is_directory(path: str) -> bool:
 
 
 def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> None:
-    applier = _Applier(prefix, undoing=journal.undoing, copied=file.is_copied(journal))
+    applier = _Applier(prefix, journal, copied=file.is_copied(journal))
     operations = journal.operations
+    numbered = list(enumerate(operations, 1))
     try:
-        for operation in reversed(operations) if journal.undoing else operations:
-            applier.apply(operation)
+        for number, operation in reversed(numbered) if journal.undoing else numbered:
+            applier.apply(number, operation)
     except _CopiedError as error:
         reason = (
             f"{prefix} is a copy, made without the times of its files, so that {error.path!r}"

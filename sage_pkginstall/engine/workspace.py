@@ -8,6 +8,8 @@ On disk, below ``TREE/var/tmp/sage/``::
         tree/               the staged tree, laid out like the prefix
         old/                what the transaction took out of the prefix
         scratch/            whatever else the owner needs
+        aside-N             the old entry of the N-th operation, between two renames that
+                            exchange it (see transaction.py)
         volumes             directories of this workspace on other file systems, each after
                             the identity of the workspace
 

@@ -353,7 +353,7 @@ NUMBER = st.integers() | st.floats() | st.integers(0, 0o777)
 OPERATION = st.tuples(st.sampled_from(["place", "swap", "remove", "prune"]), PATH, SLOT)
 ODD_JOURNAL = st.builds(
     lambda workspace, rows: {
-        "format": 2,
+        "format": 3,
         "label": "",
         "workspace": workspace,
         "identity": [1, 1],
