@@ -185,6 +185,67 @@ def test_link_to_the_prefix_itself_is_followed(tmp_path: Path) -> None:
     assert tree(tmp_path, ignore=STATE) == {"lib/new": b"2", "self": Link("."), "q": b""}
 
 
+def linked_out(tmp_path: Path) -> tuple[Path, Path]:
+    """A prefix whose ``share`` leads out of it, to the second one."""
+    prefix, outside = tmp_path / "prefix", tmp_path / "outside"
+    write(outside, {"d/old": b"1", "d/both": b"1", "gone/x": b"1", "other": b""})
+    write(prefix, {"q": b""})
+    (prefix / "share").symlink_to(outside)
+    return prefix, outside
+
+
+BEHIND = frozenset({"share/d/old", "share/d/both", "share/gone/x"})
+
+
+def test_what_came_through_a_link_out_of_the_prefix_is_removed_through_it(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    bring(prefix, {"share/d/both": b"2", "share/d/new": b"2"}, PlanRequest(BEHIND))
+    assert tree(outside, ignore=STATE) == {"d/both": b"2", "d/new": b"2", "other": b""}
+    assert tree(prefix, ignore=STATE) == {"share": Link(str(outside)), "q": b""}
+
+
+def test_link_out_of_the_prefix_stays_when_nothing_is_left_behind_it(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    bring(prefix, {}, PlanRequest(BEHIND | {"share/other"}))
+    assert tree(outside, ignore=STATE) == {}
+    assert tree(prefix, ignore=STATE) == {"share": Link(str(outside)), "q": b""}
+
+
+def test_nothing_is_removed_through_a_link_that_is_not_to_be_followed(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    before = tree(outside)
+    done = bring(prefix, {}, PlanRequest(BEHIND, through=lambda link: link != "share"))
+    assert operations(done) == []
+    assert tree(outside) == before
+    reason = "it leads out of the prefix, and what it leads to stays"
+    assert [notice.message for notice in done.plan.notices] == [f"share is a link: {reason}"]
+
+
+@pytest.mark.parametrize("new", ["link", "directory"])
+def test_nothing_is_removed_through_what_replaces_a_link_out_of_the_prefix(
+    tmp_path: Path, new: str
+) -> None:
+    """The old record's paths would be those of the new entry."""
+    prefix, outside = linked_out(tmp_path)
+    before = tree(outside)
+    tree_settings = TreeSettings(durable=False)
+    target = Tree(prefix, tree_settings)
+    request = PlanRequest(BEHIND | {"share"})
+    with target.workspace() as workspace:
+        if new == "link":
+            (workspace.tree / "share").symlink_to("q")
+        else:
+            write(workspace.tree, {"share/d/both": b"2"})
+
+        def prepare(_changed: Changed) -> Prepared:
+            return Prepared(make_plan(workspace, request, exchange=True))
+
+        target.commit(workspace, "test", prepare)
+    expected = {"share": Link("q")} if new == "link" else {"share/d/both": b"2"}
+    assert tree(prefix, ignore=STATE) == {**expected, "q": b""}
+    assert tree(outside) == before
+
+
 def test_two_staged_names_of_one_path_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"lib/q": b""})
     (tmp_path / "lib64").symlink_to("lib")

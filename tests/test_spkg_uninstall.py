@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sageworld import SageWorld
-from tests.trees import plant
+from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.trees import Entry
 
 INSTALLED = "var/lib/sage/installed"
 SCRIPTS = "var/lib/sage/scripts"
@@ -153,6 +155,65 @@ def test_keep_files_removes_the_stamps_only(world: SageWorld) -> None:
     before = world.paths()
     world.clean("-k", "foo")
     assert before - world.paths() == {f"{INSTALLED}/foo-1"}
+
+
+@pytest.mark.parametrize("directory", ["share", "lib", "var"])
+@pytest.mark.parametrize("where", ["disk", "venv/opt"], ids=["outside", "inside"])
+def test_package_goes_through_a_link_of_the_prefix_as_it_came(
+    world: SageWorld, tmp_path: Path, directory: str, where: str
+) -> None:
+    """`ln -s /other/disk/share local/share`; also with the link within the prefix."""
+    place = tmp_path / where / directory
+    plant(world.prefix, {f"{directory}/kept": b""})
+    place.parent.mkdir(parents=True)
+    shutil.move(world.prefix / directory, place)
+    (world.prefix / directory).symlink_to(place)
+    script = (
+        'touch f-$PKG_VER; sdh_install f-* "$SAGE_SHARE/foo"; sdh_store_and_pip_install_wheel .'
+    )
+    before = outside_too(world, place)
+    for version in ("1", "2", "2"):
+        files = {"spkg-install.in": script, "version_requirements.txt": "foo\n"}
+        wheel = make_wheel(tmp_path, "foo", version, {f"foo{version}/__init__.py": ""})
+        world.package("foo", version, files, wheel=wheel)
+        assert "Warning" not in world.spkg("foo").stderr
+        assert [stamp.name for stamp in (world.prefix / INSTALLED).iterdir()] == [f"foo-{version}"]
+        assert [info.name for info in world.prefix.glob(f"{site_of(world)}/*.dist-info")] == [
+            f"foo-{version}.dist-info"
+        ]
+        assert [file.name for file in world.prefix.glob("share/foo/*")] == [f"f-{version}"]
+    world.clean("foo")
+    assert outside_too(world, place) == before
+
+
+def test_keep_files_removes_a_stamp_through_a_link(world: SageWorld) -> None:
+    (world.prefix / "opt").mkdir()
+    (world.prefix / "var").symlink_to("opt")
+    world.package("foo", "1", {"spkg-install.in": ":"})
+    world.spkg("foo")
+    world.clean("-k", "foo")
+    assert not list((world.prefix / INSTALLED).glob("*"))
+
+
+def outside_too(world: SageWorld, place: Path) -> dict[str, Entry]:
+    """What lies in the prefix and in a directory of it that is elsewhere, but what is ours."""
+    found = {f"{place}/{path}": entry for path, entry in tree(place).items()} | world.tree()
+    ours = ("var/lock/", "var/tmp/", ".pyc")
+    return {path: entry for path, entry in found.items() if not any(one in path for one in ours)}
+
+
+def test_own_sources_in_the_place_of_a_package_stay(world: SageWorld, tmp_path: Path) -> None:
+    """`ln -s ~/src/foo site-packages/foo`, which pip leaves alone, too."""
+    wheel = make_wheel(tmp_path, "foo", "1", {"foo/__init__.py": ""})
+    world.package("foo", "1", {"version_requirements.txt": "foo\n"}, wheel=wheel)
+    world.spkg("foo")
+    installed = world.prefix / site_of(world) / "foo"
+    shutil.move(installed, tmp_path / "my sources")
+    installed.symlink_to(tmp_path / "my sources")
+    ended = world.clean("foo")
+    assert f"{site_of(world)}/foo is a link: it leads out of the prefix" in ended.stderr
+    assert (tmp_path / "my sources" / "__init__.py").exists()
+    assert not list(world.prefix.glob(f"{site_of(world)}/*.dist-info"))
 
 
 def test_verbose_names_what_goes(world: SageWorld) -> None:

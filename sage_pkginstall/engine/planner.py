@@ -56,13 +56,15 @@ class PlanRequest(NamedTuple):
     Everything in the staged tree of the workspace comes to the prefix; of ``replaced``
     (the files of old records) goes what nobody else owns and the staged tree lacks.
     ``rank`` orders the operations: low ranks are placed first and removed last.
-    Directories in ``lasting`` are never moved, removed or exchanged as a whole.
+    Directories in ``lasting`` are never moved, removed or exchanged as a whole.  ``through``
+    tells of a link that leads out of the prefix whether what is ``replaced`` behind it goes.
     """
 
     replaced: frozenset[str] = frozenset()
     ownership: Ownership = NoOwners()
     lasting: frozenset[str] = frozenset()
     rank: Callable[[str], int] = lambda _path: 0
+    through: Callable[[str], bool] = lambda _link: True
     conflicts: Conflicts = "warn"
 
 
@@ -297,13 +299,28 @@ class _Planner:
 
     def _remove_directory(self, listing: _Listing, path: str) -> None:
         status = files.lstat(self._absolute(path))
-        if status is None or not stat.S_ISDIR(status.st_mode):
+        if status is None:
             return
-        if path not in self.staged and self._can_remove_whole(path):
+        if stat.S_ISLNK(status.st_mode):
+            self._remove_through(listing, path)
+        elif not stat.S_ISDIR(status.st_mode):
+            return
+        elif path not in self.staged and self._can_remove_whole(path):
             self._remove(path)
             self.whole.add(path)
         else:
             self._remove_below(listing, path)
+
+    def _remove_through(self, listing: _Listing, link: str) -> None:
+        """Remove what came through a link out of the prefix; others are listed by another name."""
+        leads_out = os.path.isdir(self._absolute(link)) and self._canonical(link) == link
+        if not leads_out or any(one.path == link for one in self.incoming):
+            return
+        if self.request.through(link):
+            self._remove_below(listing, link)
+        else:
+            what = "it leads out of the prefix, and what it leads to stays"
+            self.notices.append(Notice(link, f"{link} is a link: {what}", frozenset()))
 
     def _can_remove_whole(self, path: str) -> bool:
         return (
@@ -368,7 +385,7 @@ class _Planner:
         directories: set[str] = set()
         for emptied in self.emptied:
             directory = emptied
-            while directory and not self._is_lasting(directory):
+            while directory and not self._is_lasting(directory) and not self._has_link(directory):
                 directories.add(directory)
                 directory = os.path.dirname(directory)
         yield from sorted(directories, key=lambda d: (-d.count("/"), d))

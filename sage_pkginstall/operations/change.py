@@ -11,6 +11,7 @@ from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.quiet import unfinished
 from sage_pkginstall.engine.tree import Prepared
+from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.values import NamedTuple
@@ -124,6 +125,7 @@ class _Preparer:
             ownership=facts.without(names, packages),
             lasting=lasting_directories(self.prefix, self.environment),
             rank=_Rank(self.environment),
+            through=_Through(self.environment),
             conflicts=self.change.conflicts,
         )
         self._fit_in(request.ownership)
@@ -225,10 +227,12 @@ def _distribution_paths(
 
 def _package_paths(prefix: Path, package: str) -> Iterator[str]:
     """Yield the files of a package's old records: stamps, manifests, scripts."""
+    paths = CanonicalPaths(prefix)  # var may be a link
+    stamps, scripts = paths.directory(STAMPS), paths.directory(SCRIPTS)
     for stamp in stamp_names(prefix, package):
-        yield f"{STAMPS}/{stamp}"
-        yield from manifest(prefix, stamp)
-    yield from files_below(prefix, f"{SCRIPTS}/{package}")
+        yield f"{stamps}/{stamp}"
+        yield from manifest(prefix, stamp, paths)
+    yield from files_below(prefix, f"{scripts}/{package}")
 
 
 def stamp_names(prefix: Path, package: str) -> tuple[str, ...]:
@@ -253,6 +257,19 @@ def lasting_directories(prefix: Path, environment: Environment | None) -> frozen
         parts = directory.split("/")
         lasting.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
     return frozenset(lasting - {""})
+
+
+class _Through:
+    """Which links out of the prefix files are removed through: ``share`` on another disk, say.
+
+    Not those within a site directory: somebody's own sources stand in for a package there.
+    """
+
+    def __init__(self, environment: Environment | None) -> None:
+        self.sites = environment.site_directories if environment else ()
+
+    def __call__(self, link: str) -> bool:
+        return not any(link.startswith(f"{site}/") for site in self.sites)
 
 
 class _Rank:

@@ -23,7 +23,12 @@ from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import Prepared, Tree
 from sage_pkginstall.engine.trust import others_who_write
-from sage_pkginstall.environment import cache_directory, find_interpreter, target_environment
+from sage_pkginstall.environment import (
+    CanonicalPaths,
+    cache_directory,
+    find_interpreter,
+    target_environment,
+)
 from sage_pkginstall.errors import ConflictError, PackageError
 from sage_pkginstall.operations.change import Change, commit_change, plan_change
 from sage_pkginstall.operations.history import logged
@@ -316,7 +321,8 @@ def _commit_elsewhere(
 def _forget(request: CommitRequest, tree: Tree) -> Committed:
     """Remove the stamps of a package and nothing else: its files are nobody's then."""
     stamps = find_stamps(tree.prefix, request.package)
-    paths = frozenset(stamp.relative_to(tree.prefix).as_posix() for stamp in stamps)
+    directory = CanonicalPaths(tree.prefix).directory(STAMPS)  # var may be a link
+    paths = frozenset(f"{directory}/{stamp.name}" for stamp in stamps)
     with tree.workspace() as workspace:
 
         def prepare(_changed: Changed) -> Prepared:

@@ -68,6 +68,7 @@ def test_what_cannot_be_installed(desk: Desk) -> str:
     "cannot install {path} of {bringer}: {owner} owns it with another content",
     "Warning: {path} is overwritten: it belongs to {owner}; now it is that of {bringer}",
     "Warning: {path} is overwritten: no package owns it",
+    "Warning: {path} is a link: it leads out of the prefix, and what it leads to stays",
     "cannot install {path} of {bringer}: it is a directory of {owner}, not a file; remove or"
     " rename one of them",
     "Warning: {path} is in two of the wheels, with different contents: that of {name} is installed",
@@ -87,6 +88,11 @@ def test_two_want_one_path(desk: Desk) -> str:
     desk.run("install", four)
     five = make_wheel(desk.directory, "five", "1", {"deep/file": ""})
     said += desk.run("install", five, status=1)
+    desk.run("uninstall", "four")
+    desk.run("install", four)
+    shutil.move(desk.site / "deep", desk.directory / "sources")
+    (desk.site / "deep").symlink_to(desk.directory / "sources")
+    said += desk.run("uninstall", "four")
     six = make_wheel(desk.directory, "six", "1", {"same.py": "x = 6"})
     seven = make_wheel(desk.directory, "seven", "1", {"same.py": "x = 7"})
     return said + desk.run("install", six, seven)
