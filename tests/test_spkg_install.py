@@ -549,3 +549,15 @@ def test_spkg_build_is_plain_and_spkg_install_runs_under_sudo(
     world.spkg("-b", "foo", SAGE_SUDO=str(sudo))
     said = (world.root / "order").read_text().splitlines()
     assert said == ["preinst no", "build no", "install yes", "install no"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_others(world: SageWorld, closed: str) -> None:
+    """As of a job of cron or a daemon: neither lock nor log may become standard output."""
+    script = 'cat; echo said; echo wrong >&2; sdh_install type "$SAGE_SHARE/foo"'
+    world.package("foo", "1", {"spkg-install.in": script})
+    for command in ("sage-spkg", "sage-spkg-uninstall"):
+        world.run("/bin/sh", "-c", f"'{BIN / command}' foo {closed}")
+    log = (world.root / "logs/pkgs/foo-1.log").read_text()
+    lines = ["[foo-1] said", "[foo-1] wrong", f"[foo-1] uninstalled foo from {world.prefix}"]
+    assert [line for line in log.splitlines() if line in lines] == lines

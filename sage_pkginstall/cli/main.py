@@ -140,11 +140,17 @@ def _is_written() -> bool:
 
 
 def _have_streams() -> None:
-    """Open what was closed: no other file may become standard output or error."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for good
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    """Open what was closed: no other file may become standard input, output or error.
+
+    What we run has them, too, and `subprocess` asks for Python's own.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # 0, 1, 2
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest one, which was closed
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 -- by position only
+            stream = open(descriptor, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - for good
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def _call(words: list[str]) -> int:
