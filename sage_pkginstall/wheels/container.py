@@ -123,8 +123,8 @@ def read_entries(descriptor: int, limits: Limits) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     allowed = left = min(limits.size, max(limits.floor, limits.ratio * length))
     for central in _central_records(_read(descriptor, start, size), count):
-        if central.header + central.packed > start:  # zip64 has numbers that no offset can be
-            raise RefusalError(f"entry {central.raw_name!r} does not end before the directory")
+        if central.header + central.packed > length:  # zip64 has numbers that no offset can be
+            raise RefusalError("it is truncated")
         entry = _entry(descriptor, central, limits)
         if entry.name in entries:
             raise RefusalError(f"entry {entry.name!r} is there twice")
