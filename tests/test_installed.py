@@ -12,6 +12,7 @@ from sage_pkginstall.wheels.installed import (
     find_installed,
     installed_at,
     installed_distributions,
+    parse_headers,
     quick_name,
     read_metadata,
 )
@@ -29,6 +30,15 @@ def environment(venv: Path) -> Environment:
 
 def found(environment: Environment) -> list[tuple[str, str, str]]:
     return [(i.name, i.version, i.kind) for i in installed_distributions(environment)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_headers_go_on_behind_a_text_of_several_paragraphs(end: str) -> None:
+    paragraphs = ["License: One", "        ", "        \f", "        Two"]
+    lines = ["Name: foo", *paragraphs, "Requires-Dist: bar", "", "Requires-Dist: of the text", ""]
+    headers = parse_headers(end.join(lines))
+    assert headers["name"] == ["foo"]
+    assert headers["requires-dist"] == ["bar"]
 
 
 def test_empty_environment_has_nothing(environment: Environment) -> None:

@@ -211,12 +211,14 @@ def _headers(path: Path) -> dict[str, list[str]] | None:
 def parse_headers(text: str) -> dict[str, list[str]]:
     """Return the headers of core metadata by lower-case name, without the description.
 
-    `email.parser` does that, too, and takes a tenth of a short run to import.
+    They end at the first empty line; a line of blanks is part of the value before it (a licence
+    has such, and what is required stands behind it).  `email.parser` does that, too, and takes
+    a tenth of a short run to import.
     """
     headers: dict[str, list[str]] = {}
     values: list[str] = []
-    for line in text.splitlines():
-        if not line.strip():
+    for line in text.replace("\r\n", "\n").split("\n"):  # a licence has form feeds, too
+        if not line:
             break
         if line[0] in " \t":
             if values:
