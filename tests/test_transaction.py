@@ -11,11 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine import transaction
 from sage_pkginstall.engine.holder import record_holder
 from sage_pkginstall.engine.plan import Plan
 from sage_pkginstall.engine.planner import PlanRequest
@@ -244,6 +247,29 @@ def test_error_of_writing_names_the_file(prefix: Path) -> None:
     with no_file_may_grow(), pytest.raises(LockError, match=f"{lock}.holder: File too large"):
         Tree(prefix).recover()
     assert contents(prefix) == BEFORE
+
+
+def test_interrupt_waits_for_applying_though_another_thread_gets_it() -> None:
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    done: list[str] = []
+
+    def apply() -> None:
+        with transaction._signals_deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+            done.append("applied")
+        done.append("went on")
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            apply()
+    finally:
+        over.set()
+        other.join()
+    assert done == ["applied"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_plan_is_made_anew_after_the_first_holder_of_all_has_died(prefix: Path) -> None:

@@ -26,7 +26,7 @@ from sage_pkginstall.errors import JournalError, TransactionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sage_pkginstall.engine.journal import Journal, JournalFile
@@ -200,16 +200,37 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
 
 @contextlib.contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Let Ctrl-C and friends wait for the few milliseconds that applying takes."""
+    """Let Ctrl-C and friends wait for the few milliseconds that applying takes.
+
+    They are blocked in this thread.  Where there are others, one of these gets them, and Python
+    runs their handlers here all the same: so they are only noted meanwhile.
+    """
     threading = sys.modules.get("threading")  # without it there is the main thread only
     if threading and threading.current_thread() is not threading.main_thread():
         yield
         return
+    came: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
+    handlers = _noted_in(came) if threading and threading.active_count() > 1 else {}
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for late in dict.fromkeys(came):
+            signal.raise_signal(late)
+
+
+def _noted_in(came: list[int]) -> dict[signal.Signals, Callable[..., object] | int]:
+    """Have the deferred signals that are not ignored only noted; return their handlers."""
+    handlers: dict[signal.Signals, Callable[..., object] | int] = {}
+    for number in _DEFERRED:
+        handler = signal.getsignal(number)
+        if handler not in {None, signal.SIG_IGN}:  # None: not one of Python's
+            signal.signal(number, lambda number, _frame: came.append(number))
+            handlers[number] = handler
+    return handlers
 
 
 def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> str | None:
