@@ -210,6 +210,16 @@ def test_die_ends_with_the_last_status_and_the_message(
     assert (ended.stdout, ended.stderr) == ("", f"{STARS}no such  thing\n{STARS}")
 
 
+@pytest.mark.parametrize("options", ["-e", "-eu", "-eo pipefail"])
+def test_die_says_why_and_has_the_status_under_any_shell_option(
+    script: Script, options: str
+) -> None:
+    """Without a terminal, as in CI, its width cannot be had."""
+    script.program("stty", "#!/bin/sh\nexit 1\n")
+    ended = script.run(f"set {options}; (exit 7) || sdh_die no such thing", status=7, COLUMNS="")
+    assert ended.stderr == f"{STARS}no such thing\n{STARS}"
+
+
 def test_die_reads_its_message_from_standard_input(script: Script) -> None:
     ended = script.run("(exit 3) || sdh_die <<EOF\none\n$PKG_NAME\nEOF", status=3)
     assert ended.stderr == f"{STARS}one\nfoo-1.2.p3\n{STARS}"
@@ -435,6 +445,12 @@ def test_install_uses_sudo_without_destdir(script: Script) -> None:
 
 @pytest.mark.needs("ldd")
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_preload_lib_passes_over_what_is_linked_with_nothing(script: Script) -> None:
+    script.program("ldd", "#!/bin/sh\necho 'not a dynamic executable' >&2\nexit 1\n")
+    text = 'set -euo pipefail; sdh_preload_lib static libc.so; echo "<${LD_PRELOAD-}>"'
+    assert script.run(text).stdout == "<>\n"
+
+
 def test_preload_lib_appends_the_library_that_is_linked(script: Script) -> None:
     text = 'for i in libc.so libnothing; do sdh_preload_lib "$(type -P bash)" $i; done'
     ended = script.run(f"{text}; echo $LD_PRELOAD", LD_PRELOAD="")
