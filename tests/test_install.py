@@ -259,3 +259,23 @@ def test_what_is_not_meant_for_the_target_is_passed_over(
 def test_directory_without_a_name_is_told(venv: Path, run_cli: RunCli) -> None:
     ended = run_cli("install", "--prefix", venv, ".", status=1)
     assert "cannot install .: it is not a wheel" in ended.stderr
+
+
+@pytest.mark.parametrize("has_python", [False, True])
+def test_sage_pip_install_takes_the_target_that_sage_spkg_takes(
+    venv: Path, tmp_path: Path, run_cli: RunCli, *, has_python: bool
+) -> None:
+    """Without a SAGE_VENV that is the virtual environment in SAGE_LOCAL, if there is one."""
+    local = tmp_path / "local"
+    target = local / "var/lib/sage/venv-python3.99"
+    target.parent.mkdir(parents=True)
+    target.symlink_to(venv)
+    if has_python:
+        (local / "bin").mkdir()
+        (local / "bin/python3").symlink_to(venv / "bin/python3")
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""})
+    env = {"SAGE_LOCAL": str(local), "SAGE_VENV": ""}
+    assert run_cli("pip-install", wheel, env=env).stdout == "installed foo 1.0\n"
+    assert (site(venv) / "foo.py").exists()
+    run_cli("pip-uninstall", "foo", env=env)
+    assert not (site(venv) / "foo.py").exists()

@@ -151,9 +151,19 @@ def _default_prefix() -> str:
 
 
 def sage_target(talk: Talk) -> Target:
-    """Return the target of Sage's own commands: ``$SAGE_VENV``, else ``$SAGE_LOCAL``."""
-    prefix = os.environ.get("SAGE_VENV") or os.environ.get("SAGE_LOCAL")
+    """Return the target of Sage's own commands: ``$SAGE_VENV``, else that of ``$SAGE_LOCAL``."""
+    prefix = os.environ.get("SAGE_VENV") or _target_in(os.environ.get("SAGE_LOCAL"))
     if not prefix:
         raise UsageError("cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?")
     environment = target_environment(Path(prefix))
     return Target(Tree(environment.prefix, tree_settings(talk)), environment)
+
+
+def _target_in(local: str | None) -> Path | None:
+    """Return the target that sage-spkg takes in SAGE_LOCAL; itself, if there is none yet."""
+    if not local:
+        return None
+    from sage_pkginstall.spkg.variables import default_venv  # noqa: PLC0415 - rarely
+
+    venv = default_venv(Path(local).absolute())
+    return venv if (venv / "bin" / "python3").exists() else Path(local)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal, TypeAlias
 
-__all__ = ["Check", "PackageVariables", "Variables", "read_variables"]
+__all__ = ["Check", "PackageVariables", "Variables", "default_venv", "read_variables"]
 
 Check: TypeAlias = "Literal['yes', 'warn', 'no']"
 
@@ -185,7 +185,7 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
         environ={name: environ[name] for name in environ if name not in _NOT_FOR_SCRIPTS},
         root=root,
         local=local,
-        venv=_directory(environ, "SAGE_VENV") or _default_venv(local),
+        venv=_directory(environ, "SAGE_VENV") or default_venv(local),
         share=_directory(environ, "SAGE_SHARE") or local / "share",
         distfiles=_directory(environ, "SAGE_DISTFILES") or root / "upstream",
         logs=_directory(environ, "SAGE_LOGS") or root / "logs" / "pkgs",
@@ -220,7 +220,7 @@ def _check(value: str) -> Check:
     return "yes" if value == "yes" else "no"
 
 
-def _default_venv(local: Path) -> Path:
+def default_venv(local: Path) -> Path:
     """Return the newest virtual environment below SAGE_LOCAL, or SAGE_LOCAL itself.
 
     Before there is either it is the one to be made, for the Python that runs this.
