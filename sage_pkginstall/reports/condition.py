@@ -147,7 +147,8 @@ def log(examination: Examination) -> Iterator[Finding]:
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     if path.is_symlink() or not os.access(existing, os.W_OK):
-        yield warning(f"transactions cannot be logged in {path}", f"make {existing} writable")
+        remedy = f"make {existing} writable, or set SAGE_LOGS or XDG_STATE_HOME to what is"
+        yield warning(f"transactions cannot be logged in {path}", remedy)
 
 
 def _some(names: list[str]) -> str:
