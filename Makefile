@@ -151,8 +151,16 @@ timings: .tool/venv/ready
 
 # ----------------------------------------------------------------------------- one file
 
-dist: .tool/venv/ready
-	@build/setup/zipapp .tool/venv/bin/python dist/sage-pkginstall.pyz
+pyz := dist/sage-pkginstall.pyz
+
+dist: $(pyz)
+	@:
+
+$(pyz): .tool/venv/ready build/setup/zipapp $(shell find sage_pkginstall -name '*.py' 2>/dev/null)
+	@build/setup/zipapp .tool/venv/bin/python $@
+
+# build/bin runs it once it is there: it must not stay what it was when the tool has changed.
+.packages $(checks) coverage torture: $(wildcard $(pyz))
 
 # ------------------------------------------------------------------------------- clean up
 

@@ -159,6 +159,26 @@ def test_packages_inherit_no_flag_that_changes_their_makefiles(checkout: Path) -
     assert words == ["made", "foo", "--no-print-directory"]
 
 
+def test_tool_in_one_file_is_made_again_once_the_tool_has_changed(checkout: Path) -> None:
+    zipapp = script(checkout / "build/setup/zipapp", 'mkdir -p dist && echo made >>"$2"')
+    source = checkout / "sage_pkginstall" / "values.py"
+    source.parent.mkdir()
+    source.touch()
+    file = checkout / "dist" / "sage-pkginstall.pyz"
+    make(checkout, "foo")
+    assert not file.exists()
+    make(checkout, "dist")
+    make(checkout, "foo")
+    assert file.read_text() == "made\n"
+    for path in (checkout / "pyproject.toml", ENVIRONMENT.relative_to(ROOT), zipapp):
+        os.utime(checkout / path, (100, 100))
+    os.utime(checkout / ".tool" / "venv" / "ready", (200, 200))
+    os.utime(file, (300, 300))
+    os.utime(source, (400, 400))
+    make(checkout, "foo")
+    assert file.read_text() == "made\nmade\n"
+
+
 def test_clean_keeps_what_is_installed_and_distclean_keeps_upstream(checkout: Path) -> None:
     building = "local/var/lib/sage/venv-python3.11/var/tmp/sage/build"
     made = ("build/make/packages.mk", "sage_pkginstall/cli/__pycache__/main.cpython-311.pyc")
