@@ -179,7 +179,8 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
     """
     root = _directory(environ, "SAGE_ROOT")
     if root is None:
-        raise UsageError("cannot find the package directories: SAGE_ROOT is not set")
+        reason = "SAGE_ROOT is not set; run 'sage --buildsh'?"
+        raise UsageError(f"cannot find the package directories: {reason}")
     local = _directory(environ, "SAGE_LOCAL") or root / "local"
     return Variables(
         environ={name: environ[name] for name in environ if name not in _NOT_FOR_SCRIPTS},

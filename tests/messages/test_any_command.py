@@ -53,7 +53,7 @@ def test_unknown_name(desk: Desk) -> str:
     "cannot run '{option}': the command comes first; see sage-pkginstall --help",
     "cannot show the page of {name}: there is no such command",
     "cannot find the package directories: give --packages, or set SAGE_ROOT",
-    "cannot find the package directories: SAGE_ROOT is not set",
+    "cannot find the package directories: SAGE_ROOT is not set; run 'sage --buildsh'?",
     "cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?",
 )
 def test_wrong_words(desk: Desk) -> str:
