@@ -26,7 +26,7 @@ from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
 from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
-from tests.trees import Entry, tree
+from tests.trees import Entry, modes, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -328,6 +328,16 @@ def test_journal_of_another_format_is_quoted_in_one_line(prefix: Path) -> None:
     write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "4\\u001b[2J\\n"}'})
     with pytest.raises(JournalError, match=r"its format is '4\\x1b\[2J\\n', not 3"):
         Tree(prefix, TreeSettings(durable=False)).recover()
+
+
+def test_undoing_that_was_killed_before_a_directory_had_its_mode(tmp_path: Path) -> None:
+    """Of mkdir and chmod the second is done again, too."""
+    (tmp_path / "lib" / "e").mkdir(parents=True)
+    undo = journal_of("T-1-00000000", f'["prune", "lib/e", "", 0, {0o2775}, 0, 0]')
+    write(tmp_path / "var" / "tmp" / "sage", {"undo": undo})
+    Tree(tmp_path).recover()
+    assert modes(tmp_path, ignore=STATE)["lib/e"] == 0o2775
+    assert_no_debris(tmp_path)
 
 
 def journal_of(workspace: str, row: str) -> bytes:

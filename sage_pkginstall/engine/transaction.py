@@ -67,8 +67,13 @@ class _Applier:
     def _prune(self, path: str, mode: int) -> None:
         if not self.undoing:
             files.remove_if_empty(path)
-        elif files.lstat(path) is None:
-            files.make_directory(path)
+            return
+        status = files.lstat(path)
+        if status is None:
+            files.make_directory(path, mode)
+            status = os.lstat(path)
+        # Not only then: who made it may have been killed before it had its mode.
+        if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) != mode:
             os.chmod(path, mode)
 
     def _move_in(self, path: str, slot: str) -> None:
