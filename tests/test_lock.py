@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -175,6 +176,46 @@ def test_children_of_the_holder_come_one_after_another(
                 assert (
                     held.previous is None or held.previous != seen
                 )  # a sibling may have been there
+
+
+def test_child_that_outlives_the_holder_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The killed holder's lock is free, but what it was held for goes on."""
+    path.parent.mkdir(parents=True)
+    with path.open("w") as file, contextlib.ExitStack() as child:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        holder = record_holder(path, "sage-flock")
+        monkeypatch.setenv(HELD_VARIABLE, f"{path}:{holder.token}")
+        child.enter_context(hold(path, timeout=0.0).hold())
+        monkeypatch.delenv(HELD_VARIABLE)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        with pytest.raises(LockTimeoutError), hold(path, timeout=0.0).hold():
+            pass
+        child.close()
+        with hold(path, timeout=0.0).hold():
+            pass
+
+
+def test_child_that_waited_until_the_holder_ended_takes_the_lock_itself(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir(parents=True)
+    nested = path.with_name("pip3.lock.nested")
+    with path.open("w") as file, nested.open("w") as sibling:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(sibling, fcntl.LOCK_EX)
+        holder = record_holder(path, "sage-flock")
+        monkeypatch.setenv(HELD_VARIABLE, f"{path}:{holder.token}")
+
+        def end(_message: str = "") -> None:
+            record_holder(path, "another")
+            fcntl.flock(file, fcntl.LOCK_UN)
+            fcntl.flock(sibling, fcntl.LOCK_UN)
+
+        lock = TreeLock(path, "install foo", LockSettings(10.0, waits=end))
+        with lock.hold():
+            assert is_held(path)
 
 
 def test_child_of_the_holder_may_spell_the_path_otherwise(

@@ -2,7 +2,8 @@
 
 On disk: ``TREE/var/lock/pip3.lock`` is never removed and always empty; whoever holds a
 flock on it may change the tree.  ``pip3.lock.holder`` beside it says who that is, see
-holder.py.
+holder.py.  ``pip3.lock.nested`` is the lock of those who work below a ``sage-flock`` that
+holds the first one for them; once it is there, all others take it as well.
 
 The lock belongs to the process that works: the descriptor is not inherited (PEP 446),
 and the kernel drops the lock with the process.  Where the file system has no flock the
@@ -97,7 +98,7 @@ class TreeLock:
         descriptor = self._open()
         try:
             if self._try_for_a_moment(descriptor) and self._is_current(descriptor):
-                with self._recorded() as held:
+                with self._recorded() as held, self._alone():
                     yield held
                 return
         finally:
@@ -105,7 +106,12 @@ class TreeLock:
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
-        with self._nested() if is_held_for_us(self.path) else self._waited(asked) as held:
+        if is_held_for_us(self.path):
+            with self._nested() as held:
+                if is_held_for_us(self.path):  # nor did it end while we waited for its others
+                    yield held
+                    return
+        with self._waited(asked) as held:
             yield held
 
     @contextlib.contextmanager
@@ -125,12 +131,26 @@ class TreeLock:
         They have a lock and a record of their own: by its record the next one of them
         knows that ``sage-flock`` still holds the lock for it.
         """
-        path = self.path.with_name(self.path.name + ".nested")
-        return TreeLock(path, self.label, self.settings).hold()
+        return TreeLock(self._nested_path, self.label, self.settings).hold()
+
+    def _alone(self) -> contextlib.AbstractContextManager[Held | None]:
+        """Wait for who still works below a ``sage-flock`` that was killed, or left it behind.
+
+        Called when it is on record that we hold the lock: who begins later sees that, and
+        does not take ``sage-flock`` for the holder any more.  What another user made, root say,
+        and we cannot open, is left alone.
+        """
+        if not os.access(self._nested_path, os.R_OK):
+            return contextlib.nullcontext()
+        return self._nested()
+
+    @property
+    def _nested_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".nested")
 
     @contextlib.contextmanager
     def _waited(self, asked: float) -> Iterator[Held]:
-        with self._wait(asked), self._recorded() as held:
+        with self._wait(asked), self._recorded() as held, self._alone():
             yield held
 
     def _is_current(self, descriptor: int) -> bool:
