@@ -398,7 +398,7 @@ class _Planner:
 
     def _is_ours(self, directory: str) -> bool:
         """Tell whether all that ``directory`` holds belongs to what is replaced, alone."""
-        lasting = (*self.request.lasting, *self.led_to)
+        lasting = (*self.request.lasting, *self.led_to, *self.workspace.mounts)
         if any(_within(path, directory) for path in lasting):
             return False
         if self.request.ownership.others_within(directory):

@@ -16,8 +16,8 @@ On disk, below ``TREE/var/tmp/sage/``::
 The lock file is made and locked before the directory, and removed after it: so a
 workspace whose lock can be taken belongs to a dead process and is debris.
 
-Renames do not cross file systems.  Where a directory of the prefix lies on another one
-(a mounted ``site-packages``), the workspace has a *volume*: a hidden directory at the
+Renames do not cross file systems, nor mounts of one.  Where a directory of the prefix lies on
+another one (a mounted ``site-packages``), the workspace has a *volume*: a hidden directory at the
 root of that file system, or as near to it as we may write, where its entries are staged.
 """
 
@@ -31,6 +31,7 @@ from pathlib import Path
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import JournalFile, identity_of
+from sage_pkginstall.engine.mounts import mount_points
 from sage_pkginstall.engine.trust import make_closed, open_trusted, trusted_users
 from sage_pkginstall.errors import JournalError, TransactionError
 
@@ -56,8 +57,8 @@ class Workspace:
         self.old = path / "old"
         self.scratch = path / "scratch"
         self.identity = identity_of(path)
-        self._device = os.stat(path).st_dev
-        self._volumes: dict[int, Path] = {self._device: path}
+        self.mounts = mount_points(prefix)
+        self._volumes: dict[tuple[int, str], Path] = {self._mount_of(path): path}
         self._copies = 0
         self._unflushed: set[Path] = set()
 
@@ -77,14 +78,29 @@ class Workspace:
         That is the workspace itself, or a directory of it on the file system of
         ``directory``, which is made at need.
         """
-        device = os.stat(directory).st_dev
-        if device not in self._volumes:
-            self._volumes[device] = self._make_volume(directory, device)
-        return self._volumes[device]
+        mount = self._mount_of(directory)
+        if mount not in self._volumes:
+            self._volumes[mount] = self._make_volume(directory, *mount)
+        return self._volumes[mount]
 
-    def _make_volume(self, directory: Path, device: int) -> Path:
+    def _mount_of(self, directory: Path) -> tuple[int, str]:
+        """Return the device of a directory, and what of the prefix is mounted at or above it.
+
+        That is the prefix itself if nothing else is, and nothing if it is not looked for:
+        nothing is mounted in the prefix, or the directory lies elsewhere.
+        """
+        device = os.stat(directory).st_dev
+        if not self.mounts:
+            return device, ""
+        real, root = os.path.realpath(directory), os.path.realpath(self.prefix)
+        below = root.rstrip("/") + "/"
+        while real.startswith(below) and real.removeprefix(below) not in self.mounts:
+            real = os.path.dirname(real)
+        return device, real if real == root or real.startswith(below) else ""
+
+    def _make_volume(self, directory: Path, device: int, mount: str) -> Path:
         root = directory.resolve()
-        while _may_climb(root, device):
+        while os.fspath(root) != mount and _may_climb(root, device):
             root = root.parent
         volume = root / f".{self.name}"
         with (self.path / "volumes").open("ab") as listing:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["mount", "mounted", "overlay", "unmount"]
+__all__ = ["bound", "mount", "mounted", "overlay", "unmount"]
 
 
 def mount(path: Path, kind: str, options: str) -> None:
@@ -35,6 +35,19 @@ def mounted(path: Path, kind: str, options: str) -> Iterator[Path]:
     mount(path, kind, options)
     try:
         yield path
+    finally:
+        unmount(path)
+
+
+@contextlib.contextmanager
+def bound(source: Path, path: Path) -> Iterator[None]:
+    """Show a directory at another place, too, for the length of a ``with`` statement."""
+    words = ["mount", "--bind", str(source), str(path)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        pytest.skip(f"cannot bind: {ended.stderr.strip()}")
+    try:
+        yield
     finally:
         unmount(path)
 
