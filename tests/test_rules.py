@@ -564,6 +564,18 @@ def test_record_of_what_is_installed_stays_though_a_later_script_fails(real: Dis
     assert "a-1.0" in real.stamps()
 
 
+@pytest.mark.needs("make")
+def test_what_runs_once_a_package_is_installed_is_run_until_it_succeeds(real: Distribution) -> None:
+    flag = real.root / "flag"
+    real.add("a", spkg_install_in=":", **{"spkg-postinst.in": f"[ -e '{flag}' ]"})
+    assert real.run("a").returncode == 2
+    assert real.run("-q", "a").returncode == 1
+    assert real.run("a-ensure").returncode == 2
+    flag.touch()
+    assert "installed a-1.0" in real.run("a-ensure").stdout
+    assert real.run("-q", "a").returncode == 0
+
+
 def wheel_packages(distribution: Distribution, names: str) -> None:
     for name in names.split():
         distribution.add(name, spkg_install_in=":", version_requirements_txt=name)

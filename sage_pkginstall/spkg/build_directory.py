@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from sage_pkginstall.spkg.programs import Run
     from sage_pkginstall.spkg.variables import PackageVariables
 
-__all__ = ["erase", "is_staged", "make_fresh", "mark_staged", "occupied"]
+__all__ = ["erase", "is_staged", "make_fresh", "mark_staged", "mark_unfinished", "occupied"]
 
 _STAGED = "staged"
+_UNFINISHED = "unfinished"
 
 
 @contextlib.contextmanager
@@ -87,8 +88,21 @@ def erase(place: PackageVariables, run: Run) -> None:
 
 def mark_staged(place: PackageVariables, *, staged: bool) -> None:
     """Note that the staged tree is complete, or that it is not (or no longer)."""
-    mark = place.private_directory / _STAGED
-    if staged:
+    _mark(place, _STAGED, there=staged)
+
+
+def mark_unfinished(place: PackageVariables, *, unfinished: bool) -> None:
+    """Note that scripts are to run once the package is installed, or that they have run.
+
+    make looks for this mark: where one of them failed, or was killed, the package is
+    installed, and still not done.
+    """
+    _mark(place, _UNFINISHED, there=unfinished)
+
+
+def _mark(place: PackageVariables, name: str, *, there: bool) -> None:
+    mark = place.private_directory / name
+    if there:
         mark.touch()
     else:
         mark.unlink(missing_ok=True)

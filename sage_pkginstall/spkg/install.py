@@ -9,8 +9,8 @@ staged_once.py.
 
 Up to the transaction nothing reaches the tree, so whatever fails leaves the installed
 version as it was (but for files that no record lists: its spkg-legacy-uninstall removes
-them right before).  What runs after it can fail, too; then the package is installed, and
-the error says so.
+them right before).  What runs after it can fail, too; then the package is installed, the
+error says so, and make installs it again the next time (see build_directory.py).
 """
 
 from __future__ import annotations
@@ -152,6 +152,8 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
     )
     if request.move:
         build_directory.mark_staged(job.place, staged=False)
+    if phases.has_final_scripts(job):
+        build_directory.mark_unfinished(job.place, unfinished=True)
     progress = job.effects.progress
     built = progress.seconds.get("build", 0.0)
     began = time.monotonic()
@@ -212,6 +214,7 @@ def _finish(job: Job) -> None:
         except phases.ScriptError as error:
             reason = f"it is installed in {job.place.tree}, but {error.reason}"
             raise PackageError(job.package.name, reason) from error
+        build_directory.mark_unfinished(job.place, unfinished=False)
         if _is_needed(job):
             warning = f"{job.place.build_directory} is kept: an editable distribution is there"
             job.effects.warn(warning)

@@ -31,6 +31,7 @@ __all__ = [
     "bring_package_files",
     "build",
     "fetch",
+    "has_final_scripts",
     "prepare",
     "run_phase",
     "stage_records",
@@ -172,6 +173,11 @@ def build(job: Job) -> None:
         staged.finish(job.place)
         stage_records(job)
     mark_staged(job.place, staged=True)
+
+
+def has_final_scripts(job: Job) -> bool:
+    """Tell whether anything is to run once the package is installed."""
+    return any((job.place.build_directory / f"spkg-{name}").exists() for name in FINAL_SCRIPTS)
 
 
 def run_phase(

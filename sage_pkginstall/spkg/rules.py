@@ -6,7 +6,8 @@ with that stands in ``build/make/Makefile``, which includes it.  For ``build/pkg
     inst_foo := $(SAGE_VENV)/var/lib/sage/installed/foo-1.2.p3      its stamps
     normal_foo, order_foo, build_foo, check_foo, optional_foo       what it needs: names of
                                                                     packages, variables, files
-    $(inst_foo): $(call newer,foo) | $(call first,foo)              and how it is installed
+    again_foo                                                       whether it is unfinished
+    $(inst_foo): $(call newer,foo) $(again_foo) | $(call first,foo) and how it is installed
         +@$(call install,foo-1.2.p3,SAGE_VENV)
 
 A package of kind pip or none leaves no stamp.  Others need it order-only, and a pip package
@@ -161,6 +162,8 @@ def _facts(needs: _Needs) -> Iterator[str]:
     yield _assignment(f"trees_{package.name}", package.trees)
     if package.kind in _STAMPED:
         yield _assignment(f"inst_{package.name}", [_stamp(package, t) for t in package.trees])
+        again = [f"$(call unfinished,{package.full_name},{tree})" for tree in package.trees]
+        yield _assignment(f"again_{package.name}", again, operator="=")
     for key in _LISTS:
         words = [word for word in needs.words[key] if _WORD.fullmatch(word)]
         if words:
@@ -170,12 +173,12 @@ def _facts(needs: _Needs) -> Iterator[str]:
 def _rules(needs: _Needs) -> Iterator[str]:
     package = needs.package
     name, version = package.name, package.full_name
-    before = f"$(call newer,{name}) | $(call first,{name})"
+    newer, first = f"$(call newer,{name})", f"| $(call first,{name})"
     yield ""
     for tree in package.trees:
         environment = " $(environment)" if tree == "SAGE_VENV" else ""
         if package.kind in _STAMPED:
-            yield f"{_stamp(package, tree)}: {before}{environment}"
+            yield f"{_stamp(package, tree)}: {newer} $(again_{name}) {first}{environment}"
             yield f"\t+@$(call install,{version},{tree})"
         yield f"{name}-{tree}-no-deps: |{environment}"
         yield f"\t+@$(call {'nothing' if package.kind == 'none' else 'install'},{version},{tree})"
@@ -185,10 +188,10 @@ def _rules(needs: _Needs) -> Iterator[str]:
         yield f"{name}-wheel: | $(environment)"
         yield f"\t+@$(call wheel,{version},{package.trees[0]})"
     if package.kind == "pip":
-        yield f"{name}: {before}"
+        yield f"{name}: {newer} {first}"
         yield from (f"\t+@$(call install,{version},{tree})" for tree in package.trees)
     elif package.kind == "none":
-        yield f"{name}: {before}"
+        yield f"{name}: {newer} {first}"
     yield f"{name}-check: {'$(inst_' + name + ')' if package.kind in _STAMPED else name}"
     yield from (f"\t+@$(call check,{version},{tree})" for tree in package.trees)
 
