@@ -228,6 +228,31 @@ def test_old_records_within_a_wheel_come_and_go_with_it(
     assert files(venv) == before
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        "other.egg-info/PKG-INFO",
+        "other-1.egg-info",
+        "other.egg-link",
+        "other.egg/EGG-INFO/PKG-INFO",
+    ],
+)
+def test_old_record_of_another_distribution_within_a_wheel_is_not_in_its_way(
+    venv: Path, tmp_path: Path, run_cli: RunCli, record: str
+) -> None:
+    before = files(venv)
+    holder = make_wheel(tmp_path, "foo", "1", {record: "Name: other\nVersion: 1\n"})
+    run_cli("install", "--prefix", venv, holder)
+    held = files(venv)
+    for version in "12":
+        run_cli("install", "--prefix", venv, make_wheel(tmp_path, "other", version))
+        run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, "other")
+    assert files(venv) == held
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert files(venv) == before
+
+
 @pytest.mark.parametrize("command", ["uninstall", "upgrade"])
 def test_old_record_beside_the_wheel_is_a_distribution_of_its_own(
     venv: Path, tmp_path: Path, run_cli: RunCli, command: str

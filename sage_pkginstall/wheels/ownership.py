@@ -25,6 +25,7 @@ from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_o
 from sage_pkginstall.wheels.record_directory import STAMPS, UNSETTLED, look_at
 from sage_pkginstall.wheels.records import (
     Places,
+    brought_as,
     can_be_path,
     files_below,
     is_brought,
@@ -190,12 +191,16 @@ class Survey:
 
     def named(self, name: str) -> tuple[Installed, ...]:
         """Return every installed distribution of that name, as `find_recorded` does."""
-        wanted = canonical_name(name)
-        records = self._named(wanted)
-        if len(records) > 1:
-            brought = self._brought_by([wanted])
-            records = [record for record in records if record not in brought]
+        records = (r for r in self._named(canonical_name(name)) if not self._is_brought(r))
         return tuple(sorted(map(self.installed, records), key=lambda one: one.info))
+
+    def _is_brought(self, record: str) -> bool:
+        """Tell whether a record is of an old kind, and a file of a wheel, whichever that is."""
+        if not record.endswith(_OLD_KINDS):
+            return False
+        everybody = _Ownership(self, frozenset(), frozenset(), frozenset((record,)))
+        holders = (holder for path in brought_as(record) for holder in everybody.records(path))
+        return any(holder.endswith(".dist-info") for holder in holders)
 
     def owned(self) -> frozenset[str]:
         """Return every path that a record lists; reads them all."""
@@ -323,15 +328,17 @@ class _Ownership:
 
     def owners(self, path: str) -> frozenset[str]:
         """Return who else owns exactly this file: ``distribution foo 1.0``, ``package bar-2``."""
+        return frozenset(map(self._label, self.records(path)))
+
+    def records(self, path: str) -> Iterator[str]:
+        """Yield the records of those."""
         directory, _, name = path.rpartition("/")
         directory = self._facts.canonical(directory)
         path = f"{directory}/{name}" if directory else name
         holders = dict.fromkeys((*self._facts.holders_of(path), *self._over(directory)))
-        return frozenset(
-            self._label(record)
-            for record in holders
-            if self._is_other(record) and self._facts.has_file(record, path)
-        )
+        for record in holders:
+            if self._is_other(record) and self._facts.has_file(record, path):
+                yield record
 
     def others_within(self, directory: str) -> bool:
         """Tell whether somebody else owns a file below ``directory``."""

@@ -21,7 +21,7 @@ from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.installed import find_installed
+from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "Places",
     "RecordRow",
     "RecordedFiles",
+    "brought_as",
     "byte_code_of",
     "can_be_path",
     "files_below",
@@ -140,24 +141,38 @@ def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[
 
 
 def find_recorded(environment: Environment, name: str) -> tuple[Installed, ...]:
-    """Return every installed distribution of that name, but for what is a file of another.
+    """Return every installed distribution of that name, but for what is a file of a wheel.
 
-    Some wheels hold their own ``*.egg-info``.
+    Some wheels hold an ``*.egg-info``, their own or that of what is bundled with them.
     """
     found = find_installed(environment, name)
-    if len(found) == 1 or all(one.kind == "dist-info" for one in found):
+    old = [one for one in found if one.kind != "dist-info"]
+    if not old:
         return found
-    files: set[str] = set()
-    for one in found:
-        if one.kind == "dist-info":
-            with contextlib.suppress(RecordError):
-                files |= recorded_files(environment, one).paths
+    files = _files_of_wheels(environment, [one.info.rpartition("/")[2] for one in old])
     return tuple(one for one in found if one.kind == "dist-info" or not is_brought(one.info, files))
+
+
+def _files_of_wheels(environment: Environment, names: Iterable[str]) -> frozenset[str]:
+    """Return the files of all wheels whose RECORD has one of ``names`` in it."""
+    wanted = [os.fsencode(name) for name in names]
+    files: set[str] = set()
+    for one in installed_distributions(environment):
+        with contextlib.suppress(RecordError, OSError):
+            record = environment.prefix / one.info / "RECORD"
+            if one.kind == "dist-info" and any(name in record.read_bytes() for name in wanted):
+                files |= recorded_files(environment, one).paths
+    return frozenset(files)
 
 
 def is_brought(record: str, files: Collection[str]) -> bool:
     """Tell whether a record of an old kind is one of ``files``: some wheels hold such."""
-    return any(f"{record}{end}" in files for end in ("", "/PKG-INFO", "/EGG-INFO/PKG-INFO"))
+    return any(path in files for path in brought_as(record))
+
+
+def brought_as(record: str) -> tuple[str, ...]:
+    """Return the files by one of which a wheel brings a record of an old kind."""
+    return record, f"{record}/PKG-INFO", f"{record}/EGG-INFO/PKG-INFO"
 
 
 def files_below(prefix: Path, directory: str) -> Iterator[str]:
