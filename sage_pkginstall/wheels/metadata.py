@@ -97,6 +97,9 @@ def check_entry_points(text: str, most: int) -> None:
         said = str(error).splitlines()
         reason = quoted(said[0]) if said else "a script is no module:attribute"
         raise RefusalError(f"entry_points.txt cannot be read: {reason}") from None
+    if scripts and any(line.strip().startswith("[DEFAULT]") for line in text.splitlines()):
+        # A group like others for importlib.metadata (and pip); lines of all groups for installer.
+        raise RefusalError("entry_points.txt has a section [DEFAULT]")
     if len(scripts) > most:
         raise RefusalError(f"entry_points.txt has {len(scripts)} scripts (allowed: {most})")
     for name, *_ in scripts:

@@ -15,7 +15,7 @@ from sage_pkginstall.cli.main import main
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.container import Limits
-from tests.foowheel import FILE, INFO, foo
+from tests.foowheel import FILE, INFO, foo, with_file
 from tests.hostile import GROUPS
 from tests.hostile.case import adding
 from tests.hostile.container import CENTRAL, END, LOCAL, changed, patched, zip64
@@ -257,11 +257,14 @@ def test_records_in_wheels_at_fault(desk: Desk) -> str:
     "cannot install {wheel}: WHEEL has Root-Is-Purelib {text}, not true or false",
     "cannot install {wheel}: entry_points.txt cannot be read: {reason}",
     "cannot install {wheel}: entry_points.txt cannot be read: a script is no module:attribute",
+    "cannot install {wheel}: entry_points.txt has a section [DEFAULT]",
     "cannot install {wheel}: entry_points.txt has {number} scripts (allowed: {limit})",
     "cannot install {wheel}: entry point {name} is no name for a script",
 )
 def test_metadata_in_wheels_at_fault(desk: Desk) -> str:
     scripts = {f"s{i}": "foo:main" for i in range(Limits().scripts + 1)}
     makers = refused("METADATA, WHEEL, names", "Entry points", "Sizes")
+    points = "[DEFAULT]\nx = foo:x\n[console_scripts]\ny = foo:y\n"
+    makers["two ways"] = lambda d: with_file(d, "entry_points.txt", points)
     makers["too many scripts"] = lambda d: make_wheel(d, "foo", "1.0", scripts=scripts)
     return refusals(desk, makers)
