@@ -25,6 +25,11 @@ MAKEFLAGS += --no-print-directory
 ifneq ($(word 2,$(CURDIR)),)
 $(error cannot build in "$(CURDIR)": make cannot handle paths with blanks)
 endif
+hash := \#
+unfit := $(strip $(foreach character,$$ $(hash) : ',$(findstring $(character),$(value CURDIR))))
+ifneq ($(unfit),)
+$(error cannot build in "$(value CURDIR)": make cannot handle paths with $(unfit))
+endif
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n 3 --dist worksteal
@@ -72,7 +77,6 @@ prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1))
 
 # --------------------------------------------------------------------------------- checks
 
-hash := \#
 script_head := ^($(hash)! ?(/usr/bin/env |/bin/)(ba)?sh|$(hash) shellcheck shell=)
 scripts = $(shell grep -lEr '$(script_head)' $(wildcard .ci build/bin build/make build/setup) benchmarks tests)
 in_check := PATH="$(CURDIR)/.tool/check/bin:$$PATH"

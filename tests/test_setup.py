@@ -179,6 +179,18 @@ def test_tool_in_one_file_is_made_again_once_the_tool_has_changed(checkout: Path
     assert file.read_text() == "made\nmade\n"
 
 
+@pytest.mark.parametrize("character", "$#:'")
+def test_checkout_in_a_path_that_make_cannot_handle_is_refused(
+    tmp_path: Path, character: str
+) -> None:
+    checkout = tmp_path / f"a{character}b"
+    checkout.mkdir()
+    shutil.copy(ROOT / "Makefile", checkout)
+    ended = make(checkout, "help")
+    assert ended.returncode == 2
+    assert f"make cannot handle paths with {character}." in ended.stderr
+
+
 def test_clean_keeps_what_is_installed_and_distclean_keeps_upstream(checkout: Path) -> None:
     building = "local/var/lib/sage/venv-python3.11/var/tmp/sage/build"
     made = ("build/make/packages.mk", "sage_pkginstall/cli/__pycache__/main.cpython-311.pyc")

@@ -132,6 +132,7 @@ def test_tool_without_python(desk: Desk) -> str:
 
 @produces(
     'cannot build in "{directory}": make cannot handle paths with blanks',
+    'cannot build in "{directory}": make cannot handle paths with {characters}',
     "cannot build wheels of SHARD={text}: it is not K/N, the K-th of N slices",
     "cannot make {environment}: {python} is not there; on Debian: apt-get install python3"
     " python3-venv",
@@ -140,12 +141,16 @@ def test_make(desk: Desk) -> str:
     blank = desk.directory / "a blank"
     blank.mkdir()
     shutil.copy2(ROOT / "Makefile", blank)
+    dollar = desk.directory / "a$dollar"
+    dollar.mkdir()
+    shutil.copy2(ROOT / "Makefile", dollar)
     trees = {name: str(desk.prefix) for name in ("SAGE_LOCAL", "SAGE_VENV")}
     rules: list[str | Path] = ["make", "-f", ROOT / "build/make/Makefile", "wheels", "SHARD=3"]
     environment: list[str | Path] = [ROOT / "build/setup/environment", desk.directory / "made"]
     return "".join(
         (
             told(["make", "-C", blank], os.environ),
+            told(["make", "-C", dollar], os.environ),
             told(rules, {**os.environ, **trees, "SAGE_ROOT": str(desk.directory)}),
             told(environment, {**os.environ, "PYTHON": "no-such-python"}),
         )
