@@ -109,3 +109,10 @@ def test_name_under_which_no_record_could_be_found_is_refused(
     said = run_cli("merge", "--prefix", venv, "--package", name, staged, status=2).stderr
     assert f"cannot merge {staged} as {name!r}: letters" in said
     assert tree(venv) == before
+
+
+def test_merge_says_how_much_it_did(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    staged = plant(tmp_path / "staged", {"a": b"", "b": b""})
+    assert run_cli("merge", "--prefix", venv, staged).stdout == f"merged {staged}: 2 operations\n"
+    (staged / "a").unlink()
+    assert run_cli("merge", "--prefix", venv, staged).stdout == f"merged {staged}: 1 operation\n"

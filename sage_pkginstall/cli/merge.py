@@ -48,7 +48,8 @@ def merge(arguments: Sequence[str]) -> int:
     else:
         outcome = merging.merge(*where, staged, change, move=given.move)
     talk.warn(outcome.warnings)
-    done = f"merged {staged}: {len(outcome.plan.operations)} operations"
+    number = len(outcome.plan.operations)
+    done = f"merged {staged}: {number} operation{'' if number == 1 else 's'}"
     lines = plan_lines(outcome) if given.dry_run else [done]
     if given.dry_run or talk.as_json or not talk.quiet:
         talk.result(lines, {"dry_run": given.dry_run, **outcome_document(outcome)})
