@@ -26,7 +26,7 @@ from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
 from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
-from tests.trees import Entry, modes, tree
+from tests.trees import EMPTY, Entry, modes, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -328,6 +328,16 @@ def test_journal_of_another_format_is_quoted_in_one_line(prefix: Path) -> None:
     write(prefix / "var" / "tmp" / "sage", {"journal": b'{"format": "4\\u001b[2J\\n"}'})
     with pytest.raises(JournalError, match=r"its format is '4\\x1b\[2J\\n', not 3"):
         Tree(prefix, TreeSettings(durable=False)).recover()
+
+
+def test_directory_that_is_staged_empty_stays_when_its_old_files_go(tmp_path: Path) -> None:
+    tree_of_prefix = Tree(tmp_path)
+    write(tmp_path, {"share/cache/a": b"a", "share/other": b"other"})
+    with tree_of_prefix.workspace() as workspace:
+        (workspace.tree / "share" / "cache").mkdir(parents=True)
+        wanted = PlanRequest(replaced=frozenset({"share/cache/a"}))
+        engine_tree.commit_staged(tree_of_prefix, workspace, wanted, exchange=True)
+    assert contents(tmp_path) == {"share/cache": EMPTY, "share/other": b"other"}
 
 
 def test_undoing_that_was_killed_before_a_directory_had_its_mode(tmp_path: Path) -> None:

@@ -316,11 +316,18 @@ class _Planner:
         leads_out = os.path.isdir(self._absolute(link)) and self._canonical(link) == link
         if not leads_out or any(one.path == link for one in self.incoming):
             return
-        if self.request.through(link):
+        if self.request.through(link) and not self._has_twin(link):
             self._remove_below(listing, link)
         else:
             what = "it leads out of the prefix, and what it leads to stays"
             self.notices.append(Notice(link, f"{link} is a link: {what}", frozenset()))
+
+    def _has_twin(self, link: str) -> bool:
+        """Tell whether a link beside this one leads to the same place: both name one file there."""
+        place = os.path.realpath(self._absolute(link))
+        with os.scandir(self._absolute(os.path.dirname(link))) as entries:
+            links = [entry.path for entry in entries if entry.is_symlink()]
+        return [os.path.realpath(one) for one in links].count(place) > 1
 
     def _can_remove_whole(self, path: str) -> bool:
         return (
@@ -385,10 +392,16 @@ class _Planner:
         directories: set[str] = set()
         for emptied in self.emptied:
             directory = emptied
-            while directory and not self._is_lasting(directory) and not self._has_link(directory):
+            while directory and not self._stays(directory):
                 directories.add(directory)
                 directory = os.path.dirname(directory)
         yield from sorted(directories, key=lambda d: (-d.count("/"), d))
+
+    def _stays(self, directory: str) -> bool:
+        """Tell whether a directory is to be there even when it is empty: if staged so, say."""
+        return (
+            directory in self.staged or self._has_link(directory) or self._is_lasting(directory)
+        )
 
     # Facts
 
