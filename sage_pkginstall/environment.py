@@ -24,6 +24,7 @@ from types import MappingProxyType
 from zlib import crc32
 
 from sage_pkginstall import __version__
+from sage_pkginstall.engine.links import followed
 from sage_pkginstall.errors import EnvironmentFactsError
 from sage_pkginstall.values import NamedTuple
 
@@ -193,14 +194,13 @@ def canonical_directory(prefix: Path, directory: str) -> str:
 class CanonicalPaths:
     """The one name, relative to a prefix, of each path in it.
 
-    A link to a directory is followed if it stays in the prefix (``lib64 -> lib``); a link
+    A link to a directory is followed as far as it stays in the prefix (``lib64 -> lib``); a link
     to the outside keeps its name, and so does what is not there.  ``.`` and ``..`` vanish
     as text.  What is known of a directory is remembered, so one object serves one task.
     """
 
     def __init__(self, prefix: Path) -> None:
         self._root = os.fspath(prefix).rstrip("/")
-        self._real_root: str | None = None
         self._known = {"": ""}
 
     def directory(self, directory: str) -> str:
@@ -239,10 +239,8 @@ class CanonicalPaths:
         path = f"{self._root}/{name}"
         if not os.path.islink(path):  # noqa: PTH114 -- hot
             return name
-        if self._real_root is None:
-            self._real_root = os.path.realpath(self._root or "/").rstrip("/")
-        inside = f"{os.path.realpath(path)}/".removeprefix(f"{self._real_root}/")
-        return name if inside.startswith("/") else inside.rstrip("/")
+        inside = followed(self._root, path)
+        return name if inside is None else inside
 
 
 def _on_path(python: Path) -> Path:

@@ -477,6 +477,8 @@ def test_system_python_may_be_externally_managed() -> None:
         ("out/x", "out/x"),
         ("absolute/x", "lib/x"),
         ("dangling/x", "nowhere/x"),
+        ("by-out/x", "out/x"),
+        ("by-out-and-back/prefix/lib/x", "by-out-and-back/prefix/lib/x"),
         ("missing/x", "missing/x"),
         ("", ""),
         (".", ""),
@@ -493,6 +495,8 @@ def test_canonical_directory_follows_links_inside(
     (prefix / "out").symlink_to(tmp_path)
     (prefix / "absolute").symlink_to(prefix / "lib")
     (prefix / "dangling").symlink_to("nowhere")
+    (prefix / "by-out").symlink_to("self/out/")
+    (prefix / "by-out-and-back").symlink_to("out/.")
     assert canonical_directory(prefix, name) == canonical
     (tmp_path / "link").symlink_to("prefix")
     assert canonical_directory(tmp_path / "link", name) == canonical

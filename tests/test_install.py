@@ -67,6 +67,21 @@ def test_upgrade_leaves_what_a_fresh_install_leaves(
     assert run_cli("list", "--prefix", venv).stdout == "foo  2.0\n"
 
 
+def test_directory_of_modules_on_another_disk_is_upgraded_and_cleared(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """It is moved and a link put in its place; each environment has ``lib64 -> lib`` besides."""
+    before = tree(site(venv))
+    (venv / "lib").rename(tmp_path / "disk")
+    (venv / "lib").symlink_to(tmp_path / "disk")
+    for version in ("1.0", "2.0"):
+        wheel = make_wheel(tmp_path, "foo", version)
+        assert run_cli("install", "--prefix", venv, wheel).stderr == ""
+    assert [path.name for path in site(venv).glob("foo*.dist-info")] == ["foo-2.0.dist-info"]
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert tree(site(venv)) == before
+
+
 def test_namespace_is_shared_until_its_last_owner_goes(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

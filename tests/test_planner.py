@@ -221,6 +221,23 @@ def test_nothing_is_removed_through_a_link_that_is_not_to_be_followed(tmp_path: 
     assert [notice.message for notice in done.plan.notices] == [f"share is a link: {reason}"]
 
 
+def test_one_name_for_what_two_links_lead_to_one_by_the_other(tmp_path: Path) -> None:
+    """``lib64 -> lib`` of each virtual environment, where ``lib`` was moved to another disk."""
+    prefix, outside = linked_out(tmp_path)
+    (prefix / "share64").symlink_to("share")
+    bring(prefix, {"share64/d/both": b"2"}, PlanRequest(BEHIND))
+    assert tree(outside, ignore=STATE) == {"d/both": b"2", "other": b""}
+
+
+def test_nothing_is_removed_where_each_file_has_two_names(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    (prefix / "share64").symlink_to(outside)
+    before = tree(outside)
+    done = bring(prefix, {"share64/d/both": b"2"}, PlanRequest(BEHIND))
+    assert tree(outside, ignore=STATE) == {**before, "d/both": b"2"}
+    assert "share is a link" in done.plan.notices[-1].message
+
+
 @pytest.mark.parametrize("new", ["link", "directory"])
 def test_nothing_is_removed_through_what_replaces_a_link_out_of_the_prefix(
     tmp_path: Path, new: str

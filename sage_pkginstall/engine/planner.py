@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 from sage_pkginstall.engine import files
+from sage_pkginstall.engine.links import followed
 from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
 from sage_pkginstall.errors import ConflictError
 from sage_pkginstall.values import NamedTuple, Protocol
@@ -324,10 +325,11 @@ class _Planner:
 
     def _has_twin(self, link: str) -> bool:
         """Tell whether a link beside this one leads to the same place: both name one file there."""
-        place = os.path.realpath(self._absolute(link))
-        with os.scandir(self._absolute(os.path.dirname(link))) as entries:
-            links = [entry.path for entry in entries if entry.is_symlink()]
-        return [os.path.realpath(one) for one in links].count(place) > 1
+        place, directory = os.path.realpath(self._absolute(link)), os.path.dirname(link)
+        with os.scandir(self._absolute(directory)) as entries:
+            links = [join(directory, entry.name) for entry in entries if entry.is_symlink()]
+        same = (one for one in links if os.path.realpath(self._absolute(one)) == place)
+        return any(one != link and self._canonical(one) == one for one in same)
 
     def _can_remove_whole(self, path: str) -> bool:
         return (
@@ -399,9 +401,7 @@ class _Planner:
 
     def _stays(self, directory: str) -> bool:
         """Tell whether a directory is to be there even when it is empty: if staged so, say."""
-        return (
-            directory in self.staged or self._has_link(directory) or self._is_lasting(directory)
-        )
+        return directory in self.staged or self._has_link(directory) or self._is_lasting(directory)
 
     # Facts
 
@@ -463,12 +463,11 @@ class _Planner:
         return os.fspath(path).removeprefix(self.below)
 
     def _canonical(self, directory: str) -> str:
-        """Return ``directory`` without links, if it lies in the prefix then (lib64 → lib)."""
+        """Return ``directory`` without links, as far as these stay in the prefix (lib64 → lib)."""
         if not directory or not self._has_link(directory):
             return directory
-        root = os.path.realpath(self.prefix)
-        real = os.path.realpath(self._absolute(directory))
-        return real[len(root) + 1 :] if f"{real}/".startswith(f"{root}/") else directory
+        name = followed(self.prefix, self._absolute(directory))
+        return directory if name is None else name
 
     def _has_link(self, directory: str) -> bool:
         return os.path.islink(self._absolute(directory))
