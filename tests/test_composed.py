@@ -174,6 +174,22 @@ def test_data_and_headers_lie_below_the_prefix(tmp_path: Path, environment: Envi
     assert (prefix / "include" / "site" / python / "foo" / "foo.h").read_text() == "h"
 
 
+@pytest.mark.parametrize("where", ["share/cmake/foo/fooConfig.cmake", "cmake/foo-config.cmake"])
+def test_cmake_finds_the_packages_of_wheels(
+    tmp_path: Path, environment: Environment, where: str
+) -> None:
+    with_package = make_wheel(
+        tmp_path, "foo-1.0-py3-none-any.whl", {"foo/__init__.py": "", f"foo/{where}": ""}
+    )
+    without = make_wheel(
+        tmp_path, "bar-1.0-py3-none-any.whl", {"bar/__init__.py": "", "bar/cmake/tool.py": ""}
+    )
+    place = composed(tmp_path, environment, with_package, without, CMAKE_PREFIX_PATH="/local")
+    first, second = place.variables["CMAKE_PREFIX_PATH"].split(":")
+    assert (Path(first) / "foo" / where).is_file()
+    assert second == "/local"
+
+
 def test_pip_settings_of_the_machine_are_gone(tmp_path: Path, environment: Environment) -> None:
     settings = {"PIP_INDEX_URL": "https://example.org/", "PIP_FIND_LINKS": "/x", "KEPT": "1"}
     for place in (

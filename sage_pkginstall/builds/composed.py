@@ -7,6 +7,8 @@
         build-environment.pth             names the wheels' site-packages directories
     PREFIX/share, PREFIX/include, …       links to headers and data of the wheels
 
+``CMAKE_PREFIX_PATH`` names those of these directories that have packages for CMake.
+
 Because it is a virtual environment, it isolates each Python that a build starts, however
 that is started, from the target environment and the user's site, and nothing but the
 directories named is importable; ``.pth`` files in them count.
@@ -41,6 +43,15 @@ _UNWANTED = (
     "SAGE_PKGINSTALL_REMOTE_TOKEN",
 )
 
+# CMake's own rules for what lies in NAME below a prefix; meson's cmake directory is no package.
+_CMAKE_PACKAGES = (
+    "*/*onfig.cmake",
+    "*/[cC][mM]ake/*onfig.cmake",
+    "*/[cC][mM]ake/*/*onfig.cmake",
+    "*/share/cmake/*/*onfig.cmake",
+    "*/lib*/cmake/*/*onfig.cmake",
+)
+
 
 class BuildEnvironment(NamedTuple):
     """What the programs of a build run in: an interpreter and variables."""
@@ -64,8 +75,12 @@ def compose(
     for entry in entries:
         _add_scripts(entry / "bin", prefix)
         _add_data(entry, prefix, {"bin", modules})
-    variables = _variables(environ, prefix / "bin")
-    return BuildEnvironment(prefix / "bin" / "python3", {**variables, "VIRTUAL_ENV": str(prefix)})
+    variables = {**_variables(environ, prefix / "bin"), "VIRTUAL_ENV": str(prefix)}
+    for_cmake = [os.fspath(e / modules) for e in entries if _has_cmake_package(e / modules)]
+    if for_cmake:
+        before = [path for path in (environ.get("CMAKE_PREFIX_PATH"),) if path]
+        variables["CMAKE_PREFIX_PATH"] = os.pathsep.join((*for_cmake, *before))
+    return BuildEnvironment(prefix / "bin" / "python3", variables)
 
 
 def of_target(environment: Environment, environ: Mapping[str, str]) -> BuildEnvironment:
@@ -145,6 +160,14 @@ def _add_data(entry: Path, prefix: Path, skipped: set[str]) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             if not os.path.lexists(place):
                 place.symlink_to(Path(directory, name))
+
+
+def _has_cmake_package(modules: Path) -> bool:
+    """Tell whether CMake finds a package there, as ``find_package(pybind11)`` does.
+
+    Elsewhere scikit-build-core leads CMake to the one directory where all modules lie.
+    """
+    return any(next(modules.glob(where), None) for where in _CMAKE_PACKAGES)
 
 
 def _variables(environ: Mapping[str, str], scripts: Path) -> dict[str, str]:
