@@ -297,6 +297,75 @@ def test_fork_ends_as_python_would(yard: Yard) -> None:
     assert (yard.root / "yard" / "kept").read_text() == "once"
 
 
+def test_executor_of_the_backend_is_told_to_end(yard: Yard) -> None:
+    """Its threads wait for work until Python's end tells them that there is none."""
+    yard.write(
+        "import json\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1)\n"
+        "def get_requires_for_build_wheel(_): return [pool.submit(lambda: '1').result()]\n"
+        "def build_wheel(directory, *_):\n"
+        "    open(directory + '/a.whl', 'w').write(pool.submit(lambda: '2').result())\n"
+        "    return 'a.whl'\n"
+    )
+    assert [*map(str, yard.ask_and_build())] == ["1", "2"]
+
+
+def test_threads_that_the_import_left_are_there_for_each_hook(yard: Yard) -> None:
+    yard.write(
+        "import os\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1)\n"
+        "pool.submit(os.putenv, 'SEEN', '1').result()\n"
+        "os.environ['LEFT'] = os.environ.get('LEFT', '') + '1'\n"
+        "def get_requires_for_build_wheel(_):\n"
+        "    return [pool.submit(lambda: os.environ['LEFT']).result()]\n"
+        "def build_wheel(directory, *_):\n"
+        "    open(directory + '/a.whl', 'w').write(pool.submit(lambda: '2').result())\n"
+        "    return 'a.whl'\n"
+    )
+    assert [*map(str, yard.ask_and_build())] == ["1", "2"]
+
+
+@pytest.mark.parametrize("hook", ["requires", "build"])
+def test_import_that_failed_is_tried_by_a_python_that_has_not_tried_before(
+    yard: Yard, hook: str
+) -> None:
+    """numpy, or what is written in Rust, says the second time that it was imported before."""
+    yard.write(
+        "import sys\n"
+        "if hasattr(sys, 'tried'): raise ImportError('only once for each process')\n"
+        "sys.tried = True\n"
+        "raise ImportError('libfoo.so is missing')\n"
+    )
+    hooks = yard.hooks()
+    with pytest.raises(BuildError, match=r"libfoo\.so is missing"):
+        _ = hooks.requires("wheel") if hook == "requires" else hooks.build("wheel", yard.root)
+    assert "only once" not in yard.log.path.read_text()
+
+
+def test_who_started_us_may_ignore_the_end_of_children(yard: Yard) -> None:
+    yard.write(
+        "import signal\n"
+        "def get_requires_for_build_wheel(_): return [str(int(signal.getsignal(signal.SIGCHLD)))]\n"
+        "def build_wheel(directory, *_):\n"
+        "    open(directory + '/a.whl', 'w').write('2'); return 'a.whl'\n"
+    )
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        asked, built = yard.ask_and_build()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [str(asked), str(built)] == [str(int(signal.SIG_IGN)), "2"]
+
+
+def test_warnings_may_be_errors(yard: Yard) -> None:
+    yard.variables |= {"PYTHONWARNINGS": "error", "PYTHONWARNDEFAULTENCODING": "1"}
+    yard.write(BACKEND.replace('"a") as', '"a", encoding="utf-8") as').replace(
+        "dumps(seen()))", 'dumps(seen()), "utf-8")'))  # fmt: skip
+    yard.ask_and_build()
+
+
 def test_where_a_fork_cannot_do_all_each_hook_has_a_process(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,8 @@ it.  Its argument is the backend's module, or nothing if only the hooks know whe
 Output of backend and hooks goes to stderr, and their stdin is empty.  All hooks but the last
 run in a fork of the process that has imported the backend, and has done nothing else.  So
 none sees what another one did to variables, modules or the directory, as PEP 517 has it;
-docs/decisions/0002-building-wheels.md says what they share.
+docs/decisions/0002-building-wheels.md says what they share.  After an import that failed, or has
+left threads, which a fork does not have, they share nothing: each starts Python anew.
 """
 
 # ruff: noqa: PTH123 (what this imports, the backend finds imported already)
@@ -21,6 +22,7 @@ import sys
 if sys.path[:1] == [""]:  # of `-c`, in the directory of the source, which may have a json.py
     del sys.path[0]
 
+import _thread
 import atexit
 import contextlib
 import importlib
@@ -31,40 +33,59 @@ import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+_ENVIRON = dict(os.environ)  # before the import
 
 
 def main() -> None:
     """Serve until the last request, or until there are no more."""
     module = sys.argv[1]
     requests, replies = os.dup(0), os.dup(1)  # they are not inheritable
-    with open(os.devnull) as nothing:
+    with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    if module:
-        with contextlib.suppress(Exception):  # the hooks say so themselves
-            importlib.import_module(module)
-    with open(requests) as lines:
+    imported = not module or _import(module)
+    run = _run if imported and _has_one_thread() else _run_anew
+    with open(requests, "rb") as lines:
         for line in lines:
             last, *call = json.loads(line)
             if last:
                 break
-            os.write(replies, b"%d\n" % _forked(call, (requests, replies)))
+            os.write(replies, b"%d\n" % _forked(run, call, (requests, replies)))
         else:
             return
     os.close(replies)
-    _run(*call)
+    (_run if imported else _run_anew)(*call)
 
 
-def _forked(call: list[Any], ours: tuple[int, ...]) -> int:
-    """Run a hook in a fork; return its exit status, -N if signal N ended it."""
+def _import(module: str) -> bool:
+    """Import the backend; tell whether that went well.  If not, the hooks say so themselves."""
+    try:
+        importlib.import_module(module)
+    except Exception:  # noqa: BLE001 -- whatever it is
+        return False
+    return True
+
+
+def _has_one_thread() -> bool:
+    try:
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 -- see above
+    except OSError:
+        return _thread._count() == 0  # noqa: SLF001 -- without importing threading
+
+
+def _forked(run: Callable[..., None], call: list[Any], ours: tuple[int, ...]) -> int:
+    """Have ``run`` run a hook in a fork; return its exit status, -N if signal N ended it."""
     _flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    of_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else there may be no status
     child = os.fork()
     if child == 0:
-        _be_forked(call, ours)
+        signal.signal(signal.SIGCHLD, of_children or signal.SIG_DFL)
+        _be_forked(run, call, ours)
 
     def end(*_: object) -> None:
         os.kill(child, signal.SIGKILL)
@@ -76,10 +97,11 @@ def _forked(call: list[Any], ours: tuple[int, ...]) -> int:
     status = os.waitpid(child, 0)[1]
     for number, handler in zip(_INTERRUPTS, handlers):  # noqa: B905 -- since Python 3.10
         signal.signal(number, handler)
+    signal.signal(signal.SIGCHLD, of_children or signal.SIG_DFL)
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
 
 
-def _be_forked(call: list[Any], not_ours: tuple[int, ...]) -> NoReturn:
+def _be_forked(run: Callable[..., None], call: list[Any], not_ours: tuple[int, ...]) -> NoReturn:
     """Be the fork: end as Python would, but for what was begun before it.
 
     What the import wants done at its end, and files that it has open, are left to its end.
@@ -90,7 +112,7 @@ def _be_forked(call: list[Any], not_ours: tuple[int, ...]) -> NoReturn:
             os.close(descriptor)
         atexit._clear()  # noqa: SLF001 -- as multiprocessing does in a fork
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
-        _run(*call)
+        run(*call)
         status = 0
     except SystemExit as ended:
         status = _status_of(ended)
@@ -112,18 +134,24 @@ def _status_of(ended: SystemExit) -> int:
 
 
 def _end_threads() -> None:
+    """Wait for threads as Python's end does, which tells executors that there is no more work."""
     if "threading" in sys.modules:
         import threading  # noqa: PLC0415 -- where it is there already
 
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 -- as multiprocessing does
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+
+
+def _run_anew(command: list[str], directory: str, variables: dict[str, str]) -> None:
+    """Run a hook as if nothing had been imported: Python starts again."""
+    os.chdir(directory)
+    _flush()
+    os.execve(command[0], command, {**_ENVIRON, **variables})  # noqa: S606 -- who asks, says what
 
 
 def _run(command: list[str], directory: str, variables: dict[str, str]) -> None:
