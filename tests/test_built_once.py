@@ -397,6 +397,18 @@ def test_variables_that_change_with_each_run_can_be_left_out(
     assert not builds(source, RUN_ID="2")[1]
 
 
+def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    settings = plant(tmp_path, {"extra.cfg": b"[build_ext]\ndefine=A\n"}) / "extra.cfg"
+    builds(source, DIST_EXTRA_CONFIG=str(settings))
+    _, was_taken = builds(source, DIST_EXTRA_CONFIG=str(settings))
+    assert was_taken
+    settings.write_text("[build_ext]\ndefine=B\n")
+    _, was_taken = builds(source, DIST_EXTRA_CONFIG=str(settings))
+    assert not was_taken
+    assert builds.why("src")[1].startswith("variables: DIST_EXTRA_CONFIG: ")
+
+
 def test_machines_of_one_toolchain_need_no_compiler(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "src")
     make_quiet(source)

@@ -61,6 +61,8 @@ _NETWORK = (
     "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
 )
 # fmt: on
+# They name a file of settings, which counts with what it holds.
+_FILES = ("DIST_EXTRA_CONFIG", "CMAKE_TOOLCHAIN_FILE", "CONFIG_SITE")
 _IGNORED = frozenset((*_SESSION, *_SLOTS, *_PLACES, *_TOOL, *_REMOVED, *_NETWORK))
 _IGNORED_STARTS = (
     "SAGE_PKGINSTALL_",
@@ -98,9 +100,18 @@ def seen_variables(environ: Mapping[str, str], places: Places) -> dict[str, str]
     """Return the variables of ``environ`` that count for a build, and what they say."""
     patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
     return {
-        name: places.without(value)
+        name: places.without(value) + (_content(value) if name in _FILES else "")
         for name, value in environ.items()
         if name not in _IGNORED
         and not name.startswith(_IGNORED_STARTS)
         and not any(fnmatchcase(name, pattern) for pattern in patterns)
     }
+
+
+def _content(path: str) -> str:
+    from sage_pkginstall.builds.source_files import hash_file  # noqa: PLC0415 -- few have one
+
+    try:
+        return f" {hash_file(path)}"
+    except OSError:
+        return ""
