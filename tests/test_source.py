@@ -10,7 +10,7 @@ import pytest
 from sage_pkginstall.builds.source import BuildSystem, build_system, unpacked
 from sage_pkginstall.errors import BuildError
 from tests.sources import make_sdist
-from tests.trees import plant, tree
+from tests.trees import modes, plant, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,37 @@ def test_zipped_sdist_is_unpacked(tmp_path: Path) -> None:
         archive.writestr("a-1/setup.py", "x")
     (tmp_path / "new").mkdir()
     assert tree(unpacked(tmp_path / "a-1.zip", tmp_path / "new")) == {"setup.py": b"x"}
+
+
+MODES = {0o600: 0o644, 0o664: 0o644, 0o444: 0o644, 0o700: 0o755, 0o645: 0o755}
+
+
+@pytest.mark.parametrize("filtered", [True, pytest.param(False, marks=without_filters)])
+def test_files_of_an_sdist_have_the_modes_that_pip_gives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, filtered: bool
+) -> None:
+    if not filtered:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as tar:
+        for mode in MODES:
+            member = tarfile.TarInfo(f"a-1/{mode:o}")
+            member.mode = mode
+            tar.addfile(member)
+    (tmp_path / "new").mkdir()
+    top = unpacked(tmp_path / "a-1.tar.gz", tmp_path / "new")
+    assert modes(top) == {f"{mode:o}": given for mode, given in MODES.items()}
+
+
+def test_files_of_a_zipped_sdist_have_the_modes_that_pip_gives_them(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a-1.zip", "w") as archive:
+        archive.writestr("a-1/", "")
+        for mode in MODES:
+            info = zipfile.ZipInfo(f"a-1/{mode:o}")
+            info.external_attr = mode << 16
+            archive.writestr(info, "")
+    (tmp_path / "new").mkdir()
+    top = unpacked(tmp_path / "a-1.zip", tmp_path / "new")
+    assert modes(top) == {f"{mode:o}": given for mode, given in MODES.items()}
 
 
 @pytest.mark.parametrize("filtered", [True, pytest.param(False, marks=without_filters)])

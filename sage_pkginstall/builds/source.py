@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from sage_pkginstall.errors import BuildError
@@ -70,7 +71,10 @@ def unpacked(source: Path, directory: Path) -> Path:
     try:
         if source.name.endswith(".zip"):
             with zipfile.ZipFile(source) as archive:
-                archive.extractall(directory)  # noqa: S202 -- zipfile drops "..", and roots
+                for info in archive.infolist():
+                    path = archive.extract(info, directory)  # zipfile drops "..", and roots
+                    if not info.is_dir():
+                        os.chmod(path, _mode(info.external_attr >> 16))  # noqa: PTH101
         else:
             require_whole(source)
             with tarfile.open(source) as tar:
@@ -88,7 +92,7 @@ def _extract(tar: tarfile.TarFile, directory: Path) -> None:
     import tarfile  # noqa: PLC0415 -- see above
 
     if hasattr(tarfile, "data_filter"):
-        tar.extractall(directory, filter="data")
+        tar.extractall(directory, filter=_with_mode)  # noqa: S202 -- it calls the filter "data"
         return
     # Python 3.10.0-3.10.11 and 3.11.0-3.11.3 have no filters (PEP 706).
     root = directory.resolve()
@@ -98,7 +102,24 @@ def _extract(tar: tarfile.TarFile, directory: Path) -> None:
         if member.isdev() or not all(one.is_relative_to(root) for one in places):
             message = f"{member.name} leaves the directory of the sdist"
             raise tarfile.ExtractError(message)
-        tar.extract(member, directory)
+        tar.extract(_moded(member), directory)
+
+
+def _with_mode(member: tarfile.TarInfo, directory: str) -> tarfile.TarInfo:
+    import tarfile  # noqa: PLC0415 -- see above
+
+    return tarfile.data_filter(_moded(member), directory)
+
+
+def _moded(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    if member.isreg() or member.islnk():
+        member.mode = _mode(member.mode)
+    return member
+
+
+def _mode(mode: int) -> int:
+    """Return the mode of a file as pip unpacks it: backends put that into wheels."""
+    return 0o755 if mode & 0o111 else 0o644
 
 
 def _link_target(root: Path, member: tarfile.TarInfo) -> Path:
