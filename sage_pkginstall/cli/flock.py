@@ -19,10 +19,11 @@ from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
 from sage_pkginstall.engine.lock import HELD_VARIABLE, open_lock
 from sage_pkginstall.errors import LockError, UsageError
+from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["flock"]
 
@@ -84,7 +85,21 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
-    """Run ``command`` and wait for it; signals of the terminal reach it by themselves."""
+    """Run ``command`` and wait for it; signals of the terminal reach it by themselves.
+
+    Whatever comes from here on does not end us, who hold the lock, before the command.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def hand_on(number: int, _frame: object) -> None:
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
+
+    _handle(signal.SIGINT, lambda _number, _frame: None)
+    _handle(signal.SIGTERM, hand_on)
     try:
         process = subprocess.Popen(command, env=environment)
     except FileNotFoundError:
@@ -93,7 +108,15 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
     except PermissionError:
         print(f"sage-flock: cannot run {command[0]}: it is not executable", file=sys.stderr)
         return _NOT_EXECUTABLE
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
-    status = process.wait()
-    return 128 - status if status < 0 else status
+    for number in early:
+        process.send_signal(number)
+    return exit_status(process.wait())
+
+
+def _handle(number: signal.Signals, handler: Callable[[int, object], None]) -> None:
+    """Handle a signal, unless it is ignored: the command shall ignore that one, too.
+
+    Of ours the command gets none: a handler does not outlive ``exec``.
+    """
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, handler)

@@ -1,0 +1,59 @@
+"""What sage-flock does with signals; that it locks, test_old_faults.py shows."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Runs sage-flock, to which a signal comes while its command is being started.
+EARLY = """
+import os, signal, subprocess, sys
+from sage_pkginstall.cli.flock import flock
+
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        signal.raise_signal(int(number))
+
+number, *rest = sys.argv[1:]
+subprocess.Popen = Popen
+sys.exit(flock(rest))
+"""
+
+FLOCK = "import sys; from sage_pkginstall.cli.flock import flock; sys.exit(flock(sys.argv[1:]))"
+HANDLED = "import signal; print(*map(signal.getsignal, (signal.SIGINT, signal.SIGTERM)))"
+
+
+def run_early(number: signal.Signals, lock: Path, *command: str) -> int:
+    words = [sys.executable, "-c", EARLY, str(int(number)), str(lock), *command]
+    return subprocess.run(words, check=False).returncode
+
+
+def test_sigterm_that_comes_while_the_command_starts_is_handed_on(tmp_path: Path) -> None:
+    ended = run_early(signal.SIGTERM, tmp_path / "lock", "sleep", "60")
+    assert ended == 128 + signal.SIGTERM
+
+
+def test_sigint_that_comes_while_the_command_starts_leaves_the_lock_held(tmp_path: Path) -> None:
+    assert run_early(signal.SIGINT, tmp_path / "lock", "sh", "-c", "sleep 0.1; exit 5") == 5
+
+
+@pytest.mark.parametrize("ignored", ["", "INT", "TERM"])
+def test_command_ignores_the_signals_that_it_would_ignore_without_us(
+    tmp_path: Path, ignored: str
+) -> None:
+    start = ["sh", "-c", f"trap '' {ignored}; exec \"$@\"", "sh"] if ignored else []
+    command = [sys.executable, "-c", HANDLED]
+    flock = [sys.executable, "-c", FLOCK, str(tmp_path / "lock")]
+    alone, below = (
+        subprocess.run([*start, *words], stdout=subprocess.PIPE, check=True).stdout
+        for words in (command, [*flock, *command])
+    )
+    assert below == alone
