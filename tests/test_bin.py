@@ -236,11 +236,37 @@ def test_launcher_looks_for_what_the_package_depends_on() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     table = re.search(r"^dependencies = \[(.*?)^\]", text, re.DOTALL | re.MULTILINE)
     assert table is not None
-    lines = "".join(line for line in table[1].splitlines(keepends=True) if ";" not in line)
-    names = set(re.findall(r'^ +"([\w-]+)', lines, re.MULTILINE))  # of all Pythons
-    needed = re.search(r"^needed='(.*)'$", (BIN / "sage-pkginstall").read_text(), re.MULTILINE)
-    assert needed is not None
-    assert set(needed[1].replace("_", "-").split()) == names
+    launcher = (BIN / "sage-pkginstall").read_text()
+    for variable, marker in ("needed", ""), ("needed_by_old", "; python_version < '3.11'"):
+        found = re.findall(r"^ +\"([\w-]+)([^\";]*)(;[^\"]*)?\"", table[1], re.MULTILINE)
+        names = {name for name, _, its_marker in found if its_marker == marker}
+        needed = re.search(rf"^{variable}='(.*)'", launcher, re.MULTILINE)
+        assert needed is not None
+        assert set(needed[1].replace("_", "-").split()) == names
+
+
+# A Python 3.10, with or without a module, as far as the launcher can tell: $3 is its code.
+OLD_PYTHON = """#!/bin/sh
+exec '{python}' -I -c 'import sys, importlib.util as util
+sys.version_info, found = (3, 10, 0, "final", 0), util.find_spec
+util.find_spec = lambda name: {has_tomli} if name == "tomli" else found(name)
+exec(sys.argv.pop(1))' "$3" "$4"
+"""
+
+
+@pytest.mark.parametrize("has_tomli", [True, False])
+def test_python_3_10_is_taken_only_if_it_has_tomli(
+    checkout: Checkout, tmp_path: Path, *, has_tomli: bool
+) -> None:
+    text = OLD_PYTHON.format(python=sys.executable, has_tomli=has_tomli)
+    plant(tmp_path, {"bin/python3": text.encode()})
+    (tmp_path / "bin/python3").chmod(0o755)
+    for program in ("sh", "dirname", "readlink"):
+        python_named(tmp_path / "bin" / program, shutil.which(program) or "")
+    variables = {"PATH": str(tmp_path / "bin"), "SAGE_PKGINSTALL_PYTHON": ""}
+    ended = _run("/bin/sh", checkout.bin / "sage-flock", variables=variables)
+    assert ended.returncode == (STATUS if has_tomli else 1)
+    assert ("tomli" in ended.stderr) == (not has_tomli)
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
