@@ -22,6 +22,7 @@ from sage_pkginstall.wheels.requirements_file import (
     parse_requirements_file,
     search_options,
     unnamed_lines,
+    wheels_only,
 )
 from tests.conftest import ROOT
 
@@ -106,6 +107,28 @@ def test_file_with_odd_bytes_and_line_ends(tmp_path: Path) -> None:
 
 def test_empty_file(tmp_path: Path) -> None:
     assert listing(tmp_path / "r.txt", "") == ()
+
+
+def test_wheels_only_passes_over_what_names_no_wheel(tmp_path: Path) -> None:
+    (tmp_path / "50%20").mkdir()
+    (tmp_path / "50%20/b-1.whl").touch()
+    (tmp_path / "more.txt").write_text("c @ file:///gone/c%2B1.whl\n")
+    path = tmp_path / "spkg-requirements.txt"
+    path.write_text(f"""\
+--no-index
+foo >=1
+-e .
+a@file:///gone/a-1.whl ; python_version > "3"
+b @ file://{tmp_path}/50%20/b-1.whl
+not a requirement
+-r more.txt
+-r gone.txt
+""")
+    assert wheels_only(path) == (
+        Path("/gone/a-1.whl"),
+        tmp_path / "50%20/b-1.whl",
+        Path("/gone/c+1.whl"),
+    )
 
 
 def test_names_only_needs_no_wheel(tmp_path: Path) -> None:

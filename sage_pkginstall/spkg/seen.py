@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.last_builds import Subject
@@ -22,12 +21,13 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.surroundings import Surroundings
 from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 from sage_pkginstall.errors import PackageError, UsageError
-from sage_pkginstall.spkg.variables import Variables, read_variables
+from sage_pkginstall.spkg.variables import PackageVariables, Variables, read_variables
 from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from sage_pkginstall.environment import Environment
 
@@ -87,11 +87,11 @@ def _of_package(
     declared = declared_packages(variables, name)
     toolchain = toolchain_packages(variables, name)
     directory = variables.packages / name
-    area = variables.environ.get("SAGE_BUILD_DIR") or os.fspath(variables.local / "var" / "tmp")
-    full_name = variables.environ.get("PKG_NAME", name)
-    build = os.path.join(area, full_name)  # noqa: PTH118
+    tree = variables.tree("SAGE_INST_LOCAL") or variables.local
+    package = PackageVariables(variables, tree, name, variables.environ.get("PKG_VER", ""))
+    build = package.build_area / variables.environ.get("PKG_NAME", name)
     real = source.resolve()
-    in_package = real.is_relative_to(Path(build).resolve())
+    in_package = real.is_relative_to(build.resolve())
     here = {} if in_package or not source.is_dir() else {"source": os.fspath(real)}
     return Surroundings(
         subject=Subject(name, f"package for {variables.venv}"),
@@ -101,7 +101,7 @@ def _of_package(
         },
         seen_unisolated=dict(installed_contents(variables, declared | toolchain)),
         places={**places, **here},
-        dead=(build,),
+        dead=(os.fspath(build),),
         foreign=dict(foreign_libraries(variables, declared)),
         in_package=in_package,
     )
@@ -154,17 +154,14 @@ def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[t
                 yield stamp.name, _content(variables, tree, stamp)
 
 
-def _wheels(tree: Path, name: str) -> Iterator[Path]:
-    """Yield the wheels that a package left in the store."""
+def _wheels(tree: Path, name: str) -> tuple[Path, ...]:
+    """Return the wheels that a package left in the store."""
     requirements = tree / SCRIPTS / name / REQUIREMENTS
     if not requirements.exists():
-        return
-    from urllib.parse import unquote  # noqa: PLC0415 -- few packages have a wheel below them
+        return ()
+    from sage_pkginstall.wheels.requirements_file import wheels_only  # noqa: PLC0415 -- Python only
 
-    for line in requirements.read_text(encoding="utf-8", errors="replace").splitlines():
-        _, _, url = line.partition(" @ file://")
-        if url:
-            yield Path(unquote(url))
+    return wheels_only(requirements)
 
 
 def _content(variables: Variables, tree: Path, stamp: Path) -> str:
@@ -173,7 +170,7 @@ def _content(variables: Variables, tree: Path, stamp: Path) -> str:
     It is remembered with their times and sizes.  The paths of the trees do not count.
     """
     files = [path for path in _files(stamp) if path.startswith(_USED)]
-    wheels = list(_wheels(tree, stamp.name.partition("-")[0]))
+    wheels = _wheels(tree, stamp.name.partition("-")[0])
     identity = [_identity(tree, os.fspath(path)) for path in [*files, *map(str, wheels)]]
     known = cache_directory() / "prefixes" / f"{digest_of(os.fspath(stamp))[:32]}.json"
     try:

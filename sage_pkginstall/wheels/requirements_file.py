@@ -14,6 +14,8 @@ Where only the names count, for uninstalling, any line of pip's is understood:
     NAME @ https://…, git+https://…#egg=NAME, -e DIRECTORY#egg=NAME, NAME --config-settings=…
     -c FILE and the like             are passed over
     git+https://…, -e DIRECTORY      names nothing, for pip neither: see `unnamed_lines`
+
+Where only the wheels count (`wheels_only`), all that names none is passed over.
 """
 
 from __future__ import annotations
@@ -38,7 +40,13 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.wheels.requirements import RequirementLine
 
-__all__ = ["names_only", "parse_requirements_file", "search_options", "unnamed_lines"]
+__all__ = [
+    "names_only",
+    "parse_requirements_file",
+    "search_options",
+    "unnamed_lines",
+    "wheels_only",
+]
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
@@ -88,6 +96,21 @@ def unnamed_lines(path: Path) -> tuple[str, ...]:
     Raises RequirementError for what is no requirement of pip's.
     """
     return tuple(line for line, name in _names_of(path) if name is None)
+
+
+def wheels_only(path: Path) -> tuple[Path, ...]:
+    """Return the wheels that a requirements file names, there or not, whatever else it says.
+
+    Lines that cannot be read, and files that it includes and that are not there, name none.
+    """
+    found: list[Path] = []
+    with contextlib.suppress(RequirementError):
+        for _, _, line in _lines_of(path, ()):
+            with contextlib.suppress(RequirementError):
+                wheel = parse_requirement_line(line).wheel
+                if wheel is not None:
+                    found.append(wheel)
+    return tuple(found)
 
 
 def _names_of(path: Path) -> Iterator[tuple[str, str | None]]:
