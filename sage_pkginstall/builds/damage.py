@@ -7,14 +7,7 @@ import struct
 import zipfile
 import zlib
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["DAMAGE", "require_whole"]
-
-_GZIP = b"\x1f\x8b"
-_BLOCK = 1 << 20
+__all__ = ["DAMAGE"]
 
 
 def _error(module: str, name: str) -> tuple[type[Exception], ...]:
@@ -40,20 +33,3 @@ DAMAGE: tuple[type[Exception], ...] = (
 
 They hand on what the library of the compression raises, and these have no common base.
 """
-
-
-def require_whole(archive: Path) -> None:
-    """Raise one of `DAMAGE` if ``archive`` is compressed by gzip and its checksum is wrong.
-
-    tarfile stops before that checksum, at the end of the tar: what was damaged on the way
-    would be taken for the source.  (The others have checksums that are met before.)
-    """
-    with archive.open("rb") as file:
-        if file.read(len(_GZIP)) != _GZIP:
-            return
-        import gzip  # noqa: PLC0415 -- a package has its source unpacked
-
-        file.seek(0)
-        with gzip.GzipFile(fileobj=file) as content:
-            while content.read(_BLOCK):
-                pass

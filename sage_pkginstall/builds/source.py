@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from sage_pkginstall.errors import BuildError
@@ -15,7 +14,6 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import tarfile
     from pathlib import Path
     from typing import Any
 
@@ -62,69 +60,18 @@ def unpacked(source: Path, directory: Path) -> Path:
     """
     if source.is_dir():
         return source
-    import tarfile  # noqa: PLC0415 -- a package has its source unpacked
-    import zipfile  # noqa: PLC0415
+    # A package has its source unpacked.
+    from sage_pkginstall.builds.unpacking import UnpackingError, extract  # noqa: PLC0415
 
-    from sage_pkginstall.builds.damage import DAMAGE, require_whole  # noqa: PLC0415
-
-    damage: tuple[type[Exception], ...] = (tarfile.TarError, *DAMAGE)
     try:
-        if source.name.endswith(".zip"):
-            with zipfile.ZipFile(source) as archive:
-                for info in archive.infolist():
-                    path = archive.extract(info, directory)  # zipfile drops "..", and roots
-                    if not info.is_dir():
-                        os.chmod(path, _mode(info.external_attr >> 16))  # noqa: PTH101
-        else:
-            require_whole(source)
-            with tarfile.open(source) as tar:
-                _extract(tar, directory)
-    except damage as error:
-        why = str(error).partition("\n")[0].removesuffix(":")
-        raise BuildError(source, f"it is neither a directory nor an sdist ({why})") from error
+        extract(source, directory)
+    except UnpackingError as error:
+        reason = f"it is neither a directory nor an sdist ({error})"
+        raise BuildError(source, reason) from error
     tops = list(directory.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
         raise BuildError(source, "an sdist holds one directory, and nothing beside it")
     return tops[0]
-
-
-def _extract(tar: tarfile.TarFile, directory: Path) -> None:
-    import tarfile  # noqa: PLC0415 -- see above
-
-    if hasattr(tarfile, "data_filter"):
-        tar.extractall(directory, filter=_with_mode)  # noqa: S202 -- it calls the filter "data"
-        return
-    # Python 3.10.0-3.10.11 and 3.11.0-3.11.3 have no filters (PEP 706).
-    root = directory.resolve()
-    for member in tar:
-        place = (root / member.name).resolve()
-        places = [place, place if not member.linkname else _link_target(root, member)]
-        if member.isdev() or not all(one.is_relative_to(root) for one in places):
-            message = f"{member.name} leaves the directory of the sdist"
-            raise tarfile.ExtractError(message)
-        tar.extract(_moded(member), directory)
-
-
-def _with_mode(member: tarfile.TarInfo, directory: str) -> tarfile.TarInfo:
-    import tarfile  # noqa: PLC0415 -- see above
-
-    return tarfile.data_filter(_moded(member), directory)
-
-
-def _moded(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    if member.isreg() or member.islnk():
-        member.mode = _mode(member.mode)
-    return member
-
-
-def _mode(mode: int) -> int:
-    """Return the mode of a file as pip unpacks it: backends put that into wheels."""
-    return 0o755 if mode & 0o111 else 0o644
-
-
-def _link_target(root: Path, member: tarfile.TarInfo) -> Path:
-    above = (root / member.name).parent if member.issym() else root
-    return (above / member.linkname).resolve()
 
 
 def _strings(source: Path, table: dict[str, Any], key: str) -> tuple[str, ...]:

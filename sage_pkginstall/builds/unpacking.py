@@ -1,0 +1,115 @@
+"""Unpack a tar or zip archive of sources; nothing of it may leave its directory.
+
+The rules are those of tarfile's filter ``data`` (PEP 706), also on a Python that has no
+filters: no ``..``, no link to the outside, no devices, and no set-id bits, as files have
+the modes that pip gives them, 644 or 755.  A zip archive has no links at all.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import zipfile
+
+from sage_pkginstall.builds.damage import DAMAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["UnpackingError", "extract"]
+
+_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, *DAMAGE)
+_BLOCK = 1 << 20
+
+
+class UnpackingError(Exception):
+    """Why an archive cannot be unpacked; who knows what it is for says which."""
+
+
+def extract(archive: Path, directory: Path) -> None:
+    """Unpack ``archive`` into ``directory``, which exists and is empty.
+
+    Raises UnpackingError if it is no archive, is damaged or leaves the directory, in which
+    a part of it may lie then.
+    """
+    try:
+        # A zip file is known by its end, so a tar whose last member is one looks like one.
+        if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
+            _extract_zip(archive, directory)
+        else:
+            _extract_tar(archive, directory)
+    except _DAMAGE as error:
+        raise UnpackingError(str(error).partition("\n")[0].removesuffix(":")) from error
+
+
+def _extract_tar(archive: Path, directory: Path) -> None:
+    with tarfile.open(archive) as tar:
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(directory, filter=_filtered)  # noqa: S202 -- it calls "data"
+        else:  # Python 3.10.0-3.10.11 and 3.11.0-3.11.3
+            tar.extractall(directory, members=_checked(tar, directory))  # noqa: S202
+        _read_to_its_end(tar)
+
+
+def _read_to_its_end(tar: tarfile.TarFile) -> None:
+    """Raise one of `DAMAGE` if the checksum of a tar that gzip compressed is wrong.
+
+    tarfile stops before that, at the end of the tar: what was damaged on the way would be
+    taken for the source.  (The others have checksums that are met before.)
+    """
+    assert tar.fileobj is not None
+    while tar.fileobj.read(_BLOCK):
+        pass
+
+
+def _checked(tar: tarfile.TarFile, directory: Path) -> Iterator[tarfile.TarInfo]:
+    """Yield the members, each refused or made harmless when it is its turn.
+
+    Links that members before made lie on the disk by then, so `os.path.realpath` sees them.
+    """
+    root = os.path.realpath(directory)
+    for member in tar:
+        member.name = member.name.lstrip("/")
+        place = os.path.join(root, member.name)  # noqa: PTH118
+        above = os.path.dirname(place) if member.issym() else root  # noqa: PTH120
+        target = os.path.join(above, member.linkname)  # noqa: PTH118
+        for path in (place, target) if member.islnk() or member.issym() else (place,):
+            real = os.path.realpath(path)
+            if real != root and not real.startswith(root + os.sep):
+                raise tarfile.ExtractError(f"{member.name} leaves the directory")
+        if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+            raise tarfile.ExtractError(f"{member.name} is neither file, link nor directory")
+        yield _with_mode(member)
+
+
+def _filtered(member: tarfile.TarInfo, directory: str) -> tarfile.TarInfo:
+    return tarfile.data_filter(_with_mode(member), directory)
+
+
+def _with_mode(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    if member.isreg() or member.islnk():
+        member.mode = _mode(member.mode)
+    elif member.isdir():
+        member.mode = 0o755
+    return member
+
+
+def _mode(mode: int) -> int:
+    """Return the mode of a file as pip unpacks it: backends put that into wheels."""
+    return 0o755 if mode & 0o111 else 0o644
+
+
+def _extract_zip(archive: Path, directory: Path) -> None:
+    with zipfile.ZipFile(archive) as content:
+        for info in content.infolist():
+            if ".." in info.filename.split("/") or info.filename.startswith("/"):
+                raise zipfile.BadZipFile(f"{info.filename} leaves the directory")
+            mode = info.external_attr >> 16
+            if stat.S_ISLNK(mode):
+                raise zipfile.BadZipFile(f"{info.filename} is a link")
+            path = content.extract(info, directory)
+            if not info.is_dir():
+                os.chmod(path, _mode(mode))  # noqa: PTH101

@@ -1,0 +1,50 @@
+"""The modes of what is unpacked; what is refused: test_spkg_unpack.py and test_damage.py."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.builds.unpacking import extract
+from tests.trees import modes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODES = {0o600: 0o644, 0o664: 0o644, 0o444: 0o644, 0o700: 0o755, 0o645: 0o755, 0o4755: 0o755}
+"""Which modes pip gives to files of an sdist that have these."""
+
+
+@pytest.mark.parametrize("filters", [True, False])
+def test_files_of_a_tar_have_the_modes_that_pip_gives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, filters: bool
+) -> None:
+    if not filters:  # as in Python 3.11.2
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+        trusting = staticmethod(lambda member, _: member)
+        monkeypatch.setattr(tarfile.TarFile, "extraction_filter", trusting, raising=False)
+    with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as tar:
+        for mode in MODES:
+            member = tarfile.TarInfo(f"a-1/{mode:o}")
+            member.mode = mode
+            tar.addfile(member)
+    (tmp_path / "new").mkdir()
+    extract(tmp_path / "a-1.tar.gz", tmp_path / "new")
+    expected = {f"{mode:o}": given for mode, given in MODES.items()}
+    assert modes(tmp_path / "new/a-1") == expected
+
+
+def test_files_of_a_zip_have_the_modes_that_pip_gives_them(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a-1.zip", "w") as archive:
+        archive.writestr("a-1/", "")
+        for mode in MODES:
+            info = zipfile.ZipInfo(f"a-1/{mode:o}")
+            info.external_attr = mode << 16
+            archive.writestr(info, "")
+    (tmp_path / "new").mkdir()
+    extract(tmp_path / "a-1.zip", tmp_path / "new")
+    expected = {f"{mode:o}": given for mode, given in MODES.items()}
+    assert modes(tmp_path / "new/a-1") == expected
