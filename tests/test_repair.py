@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine import transaction
+from sage_pkginstall.engine import transaction, workspace
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.engine.trust import open_trusted
-from sage_pkginstall.operations import discard as discarding
+from sage_pkginstall.operations.discard import discard
 from tests.conftest import ROOT, START
 from tests.trees import tree
 from tests.wheelmaker import make_wheel
@@ -287,8 +287,8 @@ def test_discard_lets_the_owner_of_a_workspace_end_meanwhile(
             path.unlink()
         return descriptor
 
-    monkeypatch.setattr(discarding, "open_trusted", opened)
-    place = discarding.discard(Tree(venv)).place
+    monkeypatch.setattr(workspace, "open_trusted", opened)
+    place = discard(Tree(venv)).place
     assert place is not None
     assert (place / "journal").exists()
 

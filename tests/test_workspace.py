@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from sage_pkginstall.engine import failpoints
+from sage_pkginstall.engine import workspace as engine_workspace
 from sage_pkginstall.engine.journal import Journal
+from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.errors import TransactionError
 from tests.trees import EMPTY, tree
@@ -99,6 +101,30 @@ def test_damaged_journal_may_need_any_workspace(tmp_path: Path) -> None:
     with area.workspace() as workspace:
         pass
     assert not workspace.path.exists()
+
+
+def test_lock_that_was_made_again_meanwhile_is_its_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another collector took the lock before its owner could, who then made it again."""
+    area = StagingArea(tmp_path)
+    lock = area.path / "T-1-00000000.lock"
+    lock.with_suffix("").mkdir(parents=True)
+
+    def opened(path: Path, flags: int, prefix: Path) -> int:
+        descriptor = open_trusted(path, flags, prefix)
+        path.rename(path.with_name("old"))
+        path.touch(0o600)
+        return descriptor
+
+    monkeypatch.setattr(engine_workspace, "open_trusted", opened)
+    place = tmp_path / "place"
+    place.mkdir()
+    for way in (area.collect, lambda: area.move_dead(place)):
+        lock.touch(0o600)
+        way()
+        assert lock.with_suffix("").is_dir()
+        assert lock.exists()
 
 
 def test_volume_lies_where_we_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,31 +246,50 @@ class StagingArea:
             JournalFile(self.path).read()
         except (JournalError, OSError):
             return ()
+        collected = []
+        for path, lock_path in self._dead():
+            with contextlib.suppress(OSError):
+                self._dispose(path, lock_path)
+                collected.append(path.name)
+        return tuple(collected)
+
+    def move_dead(self, place: Path) -> None:
+        """Move the workspaces of dead processes into the directory ``place``.
+
+        Those of users who are not trusted here are left alone.  What they have on other file
+        systems stays there.
+        """
+        for path, lock_path in self._dead():
+            with contextlib.suppress(FileNotFoundError):  # killed before it made one
+                path.rename(place / path.name)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(lock_path)
+
+    def _dead(self) -> Iterator[tuple[Path, Path]]:
+        """Yield each workspace that no living process holds, and its lock, which we hold then."""
         try:
             entries = os.listdir(self.path)
         except FileNotFoundError:
-            return ()
-        debris = (e for e in entries if e.startswith("T-") and e.endswith(_LOCK_SUFFIX))
-        return tuple(name for lock in sorted(debris) if (name := self._collect_one(lock)))
+            return
+        for entry in sorted(entries):
+            if entry.startswith("T-") and entry.endswith(_LOCK_SUFFIX):
+                path, lock_path = self.path / entry.removesuffix(_LOCK_SUFFIX), self.path / entry
+                with self._taken(lock_path) as is_taken:
+                    if is_taken and self._is_trusted(path):
+                        yield path, lock_path
 
-    def _collect_one(self, lock: str) -> str | None:
-        lock_path = self.path / lock
+    @contextlib.contextmanager
+    def _taken(self, lock_path: Path) -> Iterator[bool]:
+        """Hold the lock of a workspace, if nobody does; tell whether that is so."""
         try:
             descriptor = open_trusted(lock_path, os.O_RDONLY, self.prefix)
         except OSError:
-            return None
+            yield False
+            return
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if files.inode(lock_path) != os.fstat(descriptor).st_ino:
-                return None
-            name = lock.removesuffix(_LOCK_SUFFIX)
-            if not self._is_trusted(self.path / name):
-                return None
-            self._dispose(self.path / name, lock_path)
-        except OSError:
-            return None
-        else:
-            return name
+            yield _lock_at_once(descriptor) and (
+                files.inode(lock_path) == os.fstat(descriptor).st_ino
+            )
         finally:
             os.close(descriptor)
 
@@ -280,6 +299,14 @@ class StagingArea:
         if status is None:
             return True
         return stat.S_ISDIR(status.st_mode) and status.st_uid in trusted_users(self.prefix)
+
+
+def _lock_at_once(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _may_climb(directory: Path, device: int) -> bool:

@@ -9,19 +9,15 @@ was being changed may be half old and half new from then on; `verify` tells.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import time
 
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.transaction import recover
-from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.errors import JournalError
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sage_pkginstall.engine.tree import Tree
@@ -56,32 +52,10 @@ def discard(tree: Tree) -> Discarded:
 
 
 def _move_aside(tree: Tree) -> Path:
-    area = tree.area.path
-    place = area / time.strftime("discarded-%Y%m%d-%H%M%S")
+    place = tree.area.path / time.strftime("discarded-%Y%m%d-%H%M%S")
     place.mkdir(mode=0o700)
-    for path in _workspaces_of_the_dead(area, tree.prefix):
-        path.rename(place / path.name)
+    tree.area.move_dead(place)
     for path in (tree.journal.path, tree.journal.undo_path):
         with contextlib.suppress(FileNotFoundError):
             path.rename(place / path.name)
     return place
-
-
-def _workspaces_of_the_dead(area: Path, prefix: Path) -> Iterator[Path]:
-    """Yield what no living process holds, each while its lock is held by us."""
-    for lock in sorted(area.glob("T-*.lock")):
-        try:
-            descriptor = open_trusted(lock, os.O_RDONLY, prefix)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        else:
-            directory = lock.with_suffix("")
-            if directory.is_dir():
-                yield directory
-            lock.unlink(missing_ok=True)  # its owner may have been at its end just now
-        finally:
-            os.close(descriptor)
