@@ -33,4 +33,4 @@ def test_refused_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     with WheelArchive.open(path) as archive:
         os.truncate(path, 1000)
         with pytest.raises(WheelError, match="was cut while it was read"):
-            archive.validate_record()
+            [stream.read() for _row, stream, _executable in archive.get_contents()]

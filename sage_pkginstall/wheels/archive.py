@@ -17,7 +17,7 @@ from installer.sources import WheelSource
 
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.wheels.container import Limits, open_regular, read_entries
-from sage_pkginstall.wheels.content import PIECE, EntryStream, Source
+from sage_pkginstall.wheels.content import EntryStream, Source
 from sage_pkginstall.wheels.fitness import Needs
 from sage_pkginstall.wheels.inflating import library_for
 from sage_pkginstall.wheels.layout import Layout, checked_files
@@ -169,16 +169,6 @@ class WheelArchive(WheelSource):
             return self._text(filename)
         except RefusalError as refusal:
             self._refuse(str(refusal))
-
-    def validate_record(self) -> None:
-        """Read every entry and compare its hash; raises WheelError.
-
-        ``installer.install`` needs no such pass: reading an entry checks it.
-        """
-        for name in self._entries:
-            stream = self._stream(name)
-            while stream.read(PIECE):
-                pass
 
     def get_contents(self) -> Iterator[tuple[tuple[str, str, str], BinaryIO, bool]]:
         """Yield what is to be installed, each entry with its row of RECORD.
