@@ -22,7 +22,6 @@ from pathlib import Path
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import Prepared, Tree
-from sage_pkginstall.engine.trust import others_who_write
 from sage_pkginstall.environment import (
     CanonicalPaths,
     cache_directory,
@@ -36,12 +35,13 @@ from sage_pkginstall.spkg.distributions import package_distributions, stored_ver
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
+from sage_pkginstall.spkg.trusted_places import require_trusted, require_trusted_within
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.record_directory import STAMPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.tree import TreeSettings
@@ -54,6 +54,17 @@ if TYPE_CHECKING:
 __all__ = ["Committed", "commit_package"]
 
 _OURS = "var/lib/sage"
+
+
+class _Staged(NamedTuple):
+    """What was laid out; ``stored`` are the versions of the wheels that the package will have.
+
+    ``files`` counts those that the package's stamp lists.
+    """
+
+    distributions: tuple[StagedDistribution, ...] = ()
+    stored: Mapping[str, str] = {}
+    files: int = 0
 
 
 class Committed(NamedTuple):
@@ -78,37 +89,37 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
     `commit_change` raise.
     """
     _require_target(request)
-    _require_closed(request, Path(request.tree))
+    require_trusted(request, Path(request.tree))
     tree = Tree(Path(request.tree), settings)
     environment = _environment(request)
     if request.action == "remove" and request.keep:
         return _forget(request, tree)
     if environment is not None and not _is_here(environment, tree):
-        elsewhere = _commit_elsewhere(request, environment, settings)
-        rest = _commit(request, tree, None)
+        there = Tree(environment.prefix, settings)
+        elsewhere = _commit(request, there, environment, _wheels_elsewhere)
+        rest = _commit_package(request, tree, None)
         return _both(elsewhere, rest)
-    return _commit(request, tree, environment.at(tree.prefix) if environment else None)
+    return _commit_package(request, tree, environment.at(tree.prefix) if environment else None)
 
 
-def _change(
-    request: CommitRequest,
-    staged: tuple[StagedDistribution, ...],
-    environment: Environment | None,
-    stored: Mapping[str, str],
-) -> Change:
+def _change(request: CommitRequest, staged: _Staged, environment: Environment | None) -> Change:
     """Return a change that also drops the distributions that the package will not have.
 
     Which these are is looked up whenever the change is planned: another process may have
     installed another version meanwhile.  What its script has installed itself, from one of the
-    wheels that it ``stored``, the package has.
+    wheels that it stored, the package has.
     """
-    come = {distribution.name for distribution in staged}
+    come = {distribution.name for distribution in staged.distributions}
 
     def outdated() -> tuple[str, ...]:
         lacking = package_distributions(Path(request.tree), request.package, besides=come)
-        return tuple(one for one in sorted(lacking) if not _is_installed(environment, one, stored))
+        return tuple(
+            one for one in sorted(lacking) if not _is_installed(environment, one, staged.stored)
+        )
 
-    return Change(staged) if request.keep else Change(staged, outdated=outdated)
+    if request.keep:
+        return Change(staged.distributions)
+    return Change(staged.distributions, outdated=outdated)
 
 
 def _is_installed(environment: Environment | None, name: str, stored: Mapping[str, str]) -> bool:
@@ -125,9 +136,9 @@ def _is_installed(environment: Environment | None, name: str, stored: Mapping[st
 def _environment(request: CommitRequest) -> Environment | None:
     if not request.python:
         return None
-    _require_closed(request, find_interpreter(Path(request.python)))
+    require_trusted(request, find_interpreter(Path(request.python)))
     environment = target_environment(Path(request.python))
-    _require_closed(request, environment.interpreter)  # which the one that was named may start
+    require_trusted(request, environment.interpreter)  # which the one that was named may start
     return environment
 
 
@@ -144,31 +155,43 @@ def _both(first: Committed, second: Committed) -> Committed:
     )
 
 
-def _commit(request: CommitRequest, tree: Tree, environment: Environment | None) -> Committed:
+def _commit_package(
+    request: CommitRequest, tree: Tree, environment: Environment | None
+) -> Committed:
+    """Change the tree of a package, and the distributions there if there is an environment."""
+    package = None if request.keep else request.package
+    return _commit(request, tree, environment, _stage, package)
+
+
+def _commit(
+    request: CommitRequest,
+    tree: Tree,
+    environment: Environment | None,
+    stage: Callable[[CommitRequest, Workspace, Environment | None], _Staged],
+    package: str | None = None,
+) -> Committed:
+    """Carry out one transaction: what ``stage`` lays out comes, what ``package`` had goes."""
     with tree.workspace() as workspace:
-        distributions: tuple[StagedDistribution, ...] = ()
-        stored: Mapping[str, str] = {}
-        files = 0
+        staged = _Staged()
         if request.action == "install":
-            distributions, files = _stage(request, workspace, environment)
-            stored = stored_versions(workspace.tree, request.package)
-        package = None if request.keep else request.package
-        change = _change(request, distributions, environment, stored)._replace(package=package)
+            staged = stage(request, workspace, environment)
+        change = _change(request, staged, environment)._replace(package=package)
+        if package is None and not change.distributions and workspace.is_empty():
+            return Committed((), (), ())
         if environment is not None:
             _leave_to_pip(tree, environment, change.distributions)
-        _require_closed_within(request, tree, workspace, environment, change)
+        require_trusted_within(
+            request, tree.prefix, lambda: plan_change(tree, workspace, environment, change).plan
+        )
         outcome = commit_change(tree, workspace, environment, change, request.label)
-    warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
-    return Committed(distributions, (outcome,), warnings, files)
+    warnings = (*outcome.warnings, *_unmet(request, environment, staged.distributions))
+    return Committed(staged.distributions, (outcome,), warnings, staged.files)
 
 
 def _stage(
     request: CommitRequest, workspace: Workspace, environment: Environment | None
-) -> tuple[tuple[StagedDistribution, ...], int]:
-    """Lay out everything that the package shall leave in the tree, its stamp last.
-
-    Returns the distributions of its wheels, and how many files the stamp lists.
-    """
+) -> _Staged:
+    """Lay out everything that the package shall leave in the tree, its stamp last."""
     staged = Path(request.staged)
     if staged.is_dir():
         lay_in(staged, workspace.tree, move=request.move, owner=request.caller)
@@ -182,7 +205,17 @@ def _stage(
     stamp = _stamp(request, files)
     write_stamp(workspace.tree, stamp)
     close_modes(workspace.tree, _OURS)
-    return distributions, len(stamp.files or ())
+    stored = stored_versions(workspace.tree, request.package)
+    return _Staged(distributions, stored, len(stamp.files or ()))
+
+
+def _wheels_elsewhere(
+    request: CommitRequest, workspace: Workspace, environment: Environment | None
+) -> _Staged:
+    """Lay out the distributions of a package whose tree is another one."""
+    assert environment is not None
+    distributions = _stage_wheels(request, environment, workspace)
+    return _Staged(distributions, stored_versions(Path(request.staged), request.package))
 
 
 def _refuse_links(root: Path) -> None:
@@ -297,27 +330,6 @@ def _unmet(
             yield f"{unmet}; {remedy}"
 
 
-def _commit_elsewhere(
-    request: CommitRequest, environment: Environment, settings: TreeSettings
-) -> Committed:
-    """Change the distributions of a package in the tree that they belong to."""
-    tree = Tree(environment.prefix, settings)
-    with tree.workspace() as workspace:
-        distributions: tuple[StagedDistribution, ...] = ()
-        stored: Mapping[str, str] = {}
-        if request.action == "install":
-            distributions = _stage_wheels(request, environment, workspace)
-            stored = stored_versions(Path(request.staged), request.package)
-        change = _change(request, distributions, environment, stored)
-        if not change.distributions:
-            return Committed((), (), ())
-        _leave_to_pip(tree, environment, change.distributions)
-        _require_closed_within(request, tree, workspace, environment, change)
-        outcome = commit_change(tree, workspace, environment, change, request.label)
-    warnings = (*outcome.warnings, *_unmet(request, environment, distributions))
-    return Committed(distributions, (outcome,), warnings)
-
-
 def _forget(request: CommitRequest, tree: Tree) -> Committed:
     """Remove the stamps of a package and nothing else: its files are nobody's then."""
     stamps = find_stamps(tree.prefix, request.package)
@@ -331,37 +343,6 @@ def _forget(request: CommitRequest, tree: Tree) -> Committed:
         commit = partial(tree.commit, workspace, request.label, prepare)
         logged(tree, workspace, request.label, Change(package=request.package), commit)
     return Committed((), (), ())
-
-
-def _require_closed(request: CommitRequest, path: Path) -> None:
-    """Refuse a tree, or an interpreter to be run, that the user who asks could change.
-
-    Raises PackageError.
-    """
-    if request.caller in {None, os.geteuid()}:
-        return
-    clause = others_who_write(path)
-    if clause is not None:
-        reason = f"{path} is not to be changed or run by SAGE_SUDO, since {clause}"
-        raise PackageError(request.package, f"{reason}; let it belong to root alone")
-
-
-def _require_closed_within(
-    request: CommitRequest,
-    tree: Tree,
-    workspace: Workspace,
-    environment: Environment | None,
-    change: Change,
-) -> None:
-    """Refuse to write where the user who asks could put a link in the place of a directory.
-
-    Raises PackageError.
-    """
-    if request.caller in {None, os.geteuid()}:
-        return
-    plan = plan_change(tree, workspace, environment, change).plan
-    for directory in sorted({(tree.prefix / one.path).parent for one in plan.operations}):
-        _require_closed(request, directory)
 
 
 def _require_target(request: CommitRequest) -> None:
