@@ -111,9 +111,10 @@ def make_closed(directory: Path, prefix: Path, attempts: int = _ATTEMPTS) -> Non
 
 
 def _require_closed(directory: Path, prefix: Path) -> None:
-    for status in (os.lstat(directory), os.stat(directory)):
-        if status.st_uid not in trusted_users(prefix):
-            raise PermissionError(errno.EPERM, _foreign(status, prefix), os.fspath(directory))
+    status = os.stat(directory)
+    for one in (os.lstat(directory), status):  # a link, and what it leads to
+        if one.st_uid not in trusted_users(prefix):
+            raise PermissionError(errno.EPERM, _foreign(one, prefix), os.fspath(directory))
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISDIR(status.st_mode):
         raise OSError(errno.ENOTDIR, "it is no directory; remove it", os.fspath(directory))
