@@ -9,6 +9,7 @@ import pytest
 
 from sage_pkginstall.builds.cache import site_packages, unpacked_wheels
 from sage_pkginstall.builds.composed import BuildEnvironment, compose, of_target
+from sage_pkginstall.builds.seen_variables import REMOVED
 from sage_pkginstall.environment import Environment, target_environment
 from tests.sources import make_wheel
 from tests.trees import plant
@@ -203,6 +204,14 @@ def test_pip_settings_of_the_machine_are_gone(tmp_path: Path, environment: Envir
             "PIP_NO_INDEX": "1",
         }
         assert place.variables["KEPT"] == "1"
+
+
+def test_what_does_not_count_for_a_build_is_not_seen_by_it(
+    tmp_path: Path, environment: Environment
+) -> None:
+    outside = dict.fromkeys(("VIRTUAL_ENV_PROMPT", *REMOVED), "outside")
+    for place in (composed(tmp_path, environment, **outside), of_target(environment, outside)):
+        assert "outside" not in place.variables.values()
 
 
 def test_without_isolation_the_target_is_importable(

@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 
 from sage_pkginstall.builds.cache import SCRIPT_INTERPRETER, site_packages
+from sage_pkginstall.builds.seen_variables import REMOVED
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -32,16 +33,6 @@ __all__ = ["BuildEnvironment", "compose", "of_target"]
 
 _SHEBANG = b"#!" + os.fsencode(SCRIPT_INTERPRETER) + b"\n"
 _LONGEST_SHEBANG = 127
-
-# They would change what Python imports, take pip to the machine's index, or tell a secret.
-_UNWANTED = (
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "__PYVENV_LAUNCHER__",
-    "VIRTUAL_ENV",
-    "SAGE_PKGINSTALL_REMOTE_TOKEN",
-)
 
 # CMake's own rules for what lies in NAME below a prefix; meson's cmake directory is no package.
 _CMAKE_PACKAGES = (
@@ -179,7 +170,7 @@ def _variables(environ: Mapping[str, str], scripts: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.startswith("PIP_") and name not in _UNWANTED
+        if not name.startswith("PIP_") and name not in REMOVED
     }
     return {
         **kept,

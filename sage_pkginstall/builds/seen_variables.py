@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Places", "seen_variables"]
+__all__ = ["REMOVED", "Places", "seen_variables"]
 
 # fmt: off
 # Of the terminal and the session.
@@ -50,11 +50,12 @@ _TOOL = (
     "SAGE_REBUILD", "SAGE_SPKG", "SAGE_FLOCK_HELD", "SAGE_LOCK_TIMEOUT", "SAGE_WHEELS",
     "OPTIONAL_PACKAGES", "SHARD", "UNAME", "V",
 )
-# What no build environment has; see composed.py.
-_REMOVED = (
+REMOVED = (
     "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONNOUSERSITE", "__PYVENV_LAUNCHER__",
-    "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT",
+    "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "SAGE_PKGINSTALL_REMOTE_TOKEN",
 )
+"""What no build environment has from outside (composed.py): it would change what Python imports,
+say of another environment that it is this one, or tell a secret."""
 # Where the network is: builds that download have no business here.
 _NETWORK = (
     "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "HTTP_PROXY",
@@ -63,7 +64,7 @@ _NETWORK = (
 # fmt: on
 # They name a file of settings, which counts with what it holds.
 _FILES = ("DIST_EXTRA_CONFIG", "CMAKE_TOOLCHAIN_FILE", "CONFIG_SITE")
-_IGNORED = frozenset((*_SESSION, *_SLOTS, *_PLACES, *_TOOL, *_REMOVED, *_NETWORK))
+_IGNORED = frozenset((*_SESSION, *_SLOTS, *_PLACES, *_TOOL, *REMOVED, *_NETWORK))
 _IGNORED_STARTS = (
     "SAGE_PKGINSTALL_",
     "PIP_",
