@@ -8,6 +8,7 @@ sets it says that machines with the same NAME build the same, also those without
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,11 +16,11 @@ from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.remembered import remembered
-from sage_pkginstall.builds.source_files import hash_file
+from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from sage_pkginstall.environment import Environment
 
@@ -48,6 +49,8 @@ _SYSTEM_DIRECTORIES = frozenset(
 _DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/lib/apk/db/installed")
 _DPKG = Path("/var/lib/dpkg/status")
 _SECONDS = 60
+_NOT_TO_BE_RUN = frozenset((errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC))
+"""Of a file that is no program here; what else may fail, like a fork, works another time."""
 
 _INTERPRETER_SCRIPT = """
 import hashlib, os, sys, sysconfig
@@ -58,27 +61,39 @@ headers = sysconfig.get_paths()["include"]
 for path in (module.__file__, headers + "/pyconfig.h", headers + "/patchlevel.h"):
     data = open(path, "rb").read() if os.path.exists(path) else b""
     print(hashlib.sha256(data).hexdigest())
+    print(path)
 """
+_INTERPRETER_FILES = ("sysconfig", "pyconfig.h", "patchlevel.h")
 
 
 def interpreter(environment: Environment) -> dict[str, str]:
-    """Return what the target's Python is, wherever it lies: its program, headers, settings."""
+    """Return what the target's Python is, wherever it lies: its program, headers, settings.
+
+    Raises UnknownInputError if it does not tell.
+    """
     real = environment.interpreter.resolve()
+    places = tuple(f"path of {name}" for name in _INTERPRETER_FILES)
+    pairs = zip(_INTERPRETER_FILES, places, strict=True)
+    names = ("version", *(name for pair in pairs for name in pair))
 
     def ask() -> dict[str, str]:
         command = [os.fspath(environment.interpreter), "-I", "-S", "-c", _INTERPRETER_SCRIPT]
-        names = ("version", "sysconfig", "pyconfig.h", "patchlevel.h")
-        facts = dict(zip(names, _output(command).splitlines(), strict=False))
-        return {**facts, "program": hash_file(real)}
+        said = _output(command, with_errors=False).splitlines()
+        if len(said) != len(names):
+            raise OSError("it does not tell its version and settings")
+        return {**dict(zip(names, said, strict=True)), "program": hash_file(real)}
 
-    return {**remembered(real, ask), "tags": digest_of(environment.tags)}
+    facts = _known(real, ask, others=places)
+    told = {name: fact for name, fact in facts.items() if name not in places}
+    return {**told, "tags": digest_of(environment.tags)}
 
 
 def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, dict[str, str]]:
     """Return the inputs ``compilers``, ``programs`` and ``system``, or the ``toolchain``.
 
     ``trees`` are the prefixes: what they hold counts by its package (see the ``prefix`` of a
-    build's inputs), but a compiler counts wherever it is found.
+    build's inputs), but a compiler counts wherever it is found.  Raises UnknownInputError if
+    one of them cannot be asked now.
     """
     name = environ.get("SAGE_PKGINSTALL_TOOLCHAIN")
     if name:
@@ -115,10 +130,10 @@ def _program(path: str) -> str:
     real = Path(path).resolve()
 
     def ask() -> dict[str, str]:
-        said = _output([path, "--version"]).splitlines()
+        said = _output([path, "--version"], with_errors=True).splitlines()
         return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
 
-    facts = remembered(real, ask, called=path)
+    facts = _known(real, ask, called=path)
     return f"{facts['version']} {facts['hash']}".strip()
 
 
@@ -160,10 +175,10 @@ def _system() -> dict[str, str]:
 def _packages() -> dict[str, str]:
     """Tell which libraries, headers and compilers the system has, by its package manager."""
     if _DPKG.exists():
-        return remembered(_DPKG, _debian)
+        return _known(_DPKG, _debian)
     for database in map(Path, _DATABASES):
         if database.exists():
-            return remembered(database, lambda: {"packages": hash_file(database)})  # noqa: B023
+            return _known(database, lambda: {"packages": hash_file(database)})  # noqa: B023
     return {}
 
 
@@ -205,8 +220,25 @@ def _is_below(directory: str, trees: Collection[str]) -> bool:
     return any(f"{directory}/".startswith(tree.rstrip("/") + "/") for tree in trees)
 
 
-def _output(command: list[str]) -> str:
-    """Return what a program writes; nothing if it cannot be run."""
+def _known(
+    path: Path,
+    ask: Callable[[], dict[str, str]],
+    called: str | None = None,
+    others: Collection[str] = (),
+) -> dict[str, str]:
+    """Return what is `remembered`.  Raises UnknownInputError where it cannot be asked."""
+    try:
+        return remembered(path, ask, called, others)
+    except OSError as error:
+        reason = f"{called or path} cannot be asked: {error.strerror or error}"
+        raise UnknownInputError(path, reason) from error
+
+
+def _output(command: list[str], *, with_errors: bool) -> str:
+    """Return what a program writes; nothing if its file is no program.
+
+    Raises OSError if it cannot be run now, or does not end: that is no property of it.
+    """
     import subprocess  # noqa: PLC0415 -- not for what is remembered
 
     try:
@@ -214,12 +246,16 @@ def _output(command: list[str]) -> str:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
             timeout=_SECONDS,
             check=False,
             cwd="/",
             env={**os.environ, "LC_ALL": "C"},
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"it takes more than {_SECONDS} seconds") from None
+    except OSError as error:
+        if error.errno in _NOT_TO_BE_RUN:
+            return ""
+        raise
     return ended.stdout.decode(errors="replace")

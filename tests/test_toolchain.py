@@ -1,0 +1,99 @@
+"""What is known of the programs that build, and for how long."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.builds import toolchain as module
+from sage_pkginstall.builds.source_files import UnknownInputError
+from sage_pkginstall.builds.toolchain import interpreter, toolchain
+from sage_pkginstall.environment import Environment, target_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
+
+
+def program(path: Path, code: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{code}\n")
+    path.chmod(0o755)
+    return path
+
+
+def compiler_of(directory: Path) -> str:
+    return toolchain({"PATH": str(directory)}, ())["compilers"]["cc"]
+
+
+def target(venv: Path, stub: Path) -> Environment:
+    return target_environment(venv)._replace(interpreter=stub)
+
+
+def test_program_that_did_not_answer_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = tmp_path / "busy"
+    busy.touch()
+    program(tmp_path / "bin/cc", f"test ! -e {busy} || exec sleep 30; echo cc 1.0")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_SECONDS", 0.3)
+        with pytest.raises(UnknownInputError, match="bin/cc cannot be asked: it takes more"):
+            compiler_of(tmp_path / "bin")
+    busy.unlink()
+    assert compiler_of(tmp_path / "bin").startswith("cc 1.0 ")
+
+
+def test_interpreter_that_did_not_answer_is_asked_again(
+    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = tmp_path / "busy"
+    busy.touch()
+    code = f'test ! -e {busy} || exec sleep 30; exec {sys.executable} "$@"'
+    environment = target(venv, program(tmp_path / "python", code))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_SECONDS", 0.3)
+        with pytest.raises(UnknownInputError, match="python cannot be asked"):
+            interpreter(environment)
+    busy.unlink()
+    known = interpreter(environment)
+    names = {"version", "sysconfig", "pyconfig.h", "patchlevel.h", "program", "tags"}
+    assert known.keys() == names
+    assert known["version"] == sys.version.replace("\n", " ")
+
+
+def test_interpreter_that_fails_is_unknown_and_its_warnings_do_not_count(
+    tmp_path: Path, venv: Path
+) -> None:
+    broken = target(venv, program(tmp_path / "broken", "echo cannot load libpython >&2; exit 127"))
+    with pytest.raises(UnknownInputError, match="it does not tell its version"):
+        interpreter(broken)
+    code = f'echo what a prefix >&2; exec {sys.executable} "$@"'
+    told = interpreter(target(venv, program(tmp_path / "warns", code)))
+    assert told["version"] == sys.version.replace("\n", " ")
+
+
+def test_interpreter_is_asked_again_when_its_settings_change(tmp_path: Path, venv: Path) -> None:
+    answer, header = tmp_path / "answer", tmp_path / "pyconfig.h"
+    environment = target(venv, program(tmp_path / "python", f"cat {answer}"))
+    for version in ("3.12.1", "3.12.2"):
+        answer.write_text(f"{version}\n0\n/missing\n1\n{header}\n2\n/missing\n")
+        if version == "3.12.1":
+            header.write_text("one\n")
+        else:
+            assert interpreter(environment)["version"] == "3.12.1"
+            header.write_text("other\n")
+        assert interpreter(environment)["version"] == version
+
+
+def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path) -> None:
+    broken = program(tmp_path / "bin/cc", "")
+    broken.write_text("#!/missing/interpreter\n")
+    assert len(compiler_of(tmp_path / "bin")) == 64
+    assert list((tmp_path / "cache/tools").iterdir())
