@@ -24,7 +24,7 @@ def environment(venv: Path) -> Environment:
 
 
 def best(store: Path, requirement: str, environment: Environment) -> str | None:
-    wheel = find_wheel(store, Requirement(requirement), environment)
+    wheel = find_wheel(stored_wheels(store), Requirement(requirement), environment)
     return wheel.path.name if wheel else None
 
 

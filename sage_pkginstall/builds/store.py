@@ -109,13 +109,13 @@ def candidates(
 
 
 def find_wheel(
-    store: Path, requirement: Requirement, environment: Environment
+    wheels: Iterable[StoredWheel], requirement: Requirement, environment: Environment
 ) -> StoredWheel | None:
-    """Return the best wheel of ``store`` for ``requirement``, None if there is none.
+    """Return the best of ``wheels`` for ``requirement``, None if there is none.
 
     The requirement's marker is not looked at.
     """
-    found = candidates(stored_wheels(store), requirement, environment)
+    found = candidates(wheels, requirement, environment)
     return found[0] if found else None
 
 

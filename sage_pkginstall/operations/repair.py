@@ -169,11 +169,11 @@ def _original_wheel(origin: str | None) -> Path | None:
 def _stored_wheel(installed: Installed, environment: Environment, store: Path) -> Path:
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
 
-    from sage_pkginstall.builds.store import find_wheel  # noqa: PLC0415
+    from sage_pkginstall.builds.store import find_wheel, stored_wheels  # noqa: PLC0415
 
     text = f"{installed.name}=={installed.version}"
     try:
-        found = find_wheel(store, Requirement(text), environment)
+        found = find_wheel(stored_wheels(store), Requirement(text), environment)
     except (InvalidRequirement, PkgInstallError) as error:
         raise _CannotRepairError(str(error)) from error
     if found is None:

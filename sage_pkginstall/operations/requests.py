@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 
 from sage_pkginstall.errors import RequirementError, WheelError
@@ -13,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sage_pkginstall.builds.store import StoredWheel
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.requirements import RequirementLine
 
@@ -29,13 +31,12 @@ def requests_of_arguments(
     is passed over.  Raises `WheelError` for a file that is no wheel, `RequirementError`
     for what is not here.
     """
-    requests = (_requests_of_argument(a, environment, store) for a in arguments)
+    stored = _Store(store, environment)
+    requests = (_requests_of_argument(argument, stored) for argument in arguments)
     return tuple(request for some in requests for request in some)
 
 
-def _requests_of_argument(
-    argument: str, environment: Environment, store: Path
-) -> tuple[WheelRequest, ...]:
+def _requests_of_argument(argument: str, stored: _Store) -> tuple[WheelRequest, ...]:
     path = Path(argument)
     if argument.endswith(".whl") and " @ " not in argument and "://" not in argument:
         return (_of_file(path),)
@@ -46,7 +47,7 @@ def _requests_of_argument(
         parse_requirement_line,
     )
 
-    return requests_of_lines([parse_requirement_line(argument)], environment, store)
+    return stored.requests([parse_requirement_line(argument)])
 
 
 def requests_of_lines(
@@ -57,13 +58,7 @@ def requests_of_lines(
     A line whose marker does not hold in the target is passed over.  Raises as
     `requests_of_arguments` does.
     """
-    return tuple(_request(line, environment, store) for line in lines if line.applies(environment))
-
-
-def _request(line: RequirementLine, environment: Environment, store: Path) -> WheelRequest:
-    if line.wheel is not None:
-        return _of_file(line.verified_wheel())
-    return _from_store(line, environment, store)
+    return _Store(store, environment).requests(lines)
 
 
 def _of_file(wheel: Path) -> WheelRequest:
@@ -71,15 +66,34 @@ def _of_file(wheel: Path) -> WheelRequest:
     return WheelRequest(absolute, direct_url=direct_url(absolute))
 
 
-def _from_store(line: RequirementLine, environment: Environment, store: Path) -> WheelRequest:
-    from packaging.requirements import Requirement  # noqa: PLC0415 - for names only
+class _Store:
+    """A wheel store, which is listed once, and only where a wheel is meant by its name."""
 
-    from sage_pkginstall.builds.store import find_wheel  # noqa: PLC0415 - for names only
+    def __init__(self, directory: Path, environment: Environment) -> None:
+        self._directory = directory
+        self._environment = environment
 
-    found = find_wheel(store, Requirement(line.requirement), environment)
-    if found is None:
-        raise RequirementError(line.text, f"there is no fitting wheel in {store}")
-    return WheelRequest(line._replace(wheel=found.path).verified_wheel())
+    @cached_property
+    def _wheels(self) -> tuple[StoredWheel, ...]:
+        from sage_pkginstall.builds.store import stored_wheels  # noqa: PLC0415 - for names only
+
+        return stored_wheels(self._directory)
+
+    def requests(self, lines: Iterable[RequirementLine]) -> tuple[WheelRequest, ...]:
+        """Return the wheels that lines name whose marker holds in the target."""
+        return tuple(self._request(line) for line in lines if line.applies(self._environment))
+
+    def _request(self, line: RequirementLine) -> WheelRequest:
+        if line.wheel is not None:
+            return _of_file(line.verified_wheel())
+        from packaging.requirements import Requirement  # noqa: PLC0415 - for names only
+
+        from sage_pkginstall.builds.store import find_wheel  # noqa: PLC0415 - for names only
+
+        found = find_wheel(self._wheels, Requirement(line.requirement), self._environment)
+        if found is None:
+            raise RequirementError(line.text, f"there is no fitting wheel in {self._directory}")
+        return WheelRequest(line._replace(wheel=found.path).verified_wheel())
 
 
 def direct_url(wheel: Path, *, kept_at: Path | None = None) -> str:
