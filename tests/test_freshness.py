@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import py_compile
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +14,8 @@ from sage_pkginstall.engine.freshness import freshen
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 NOW = 1_700_000_000
 
@@ -50,6 +54,42 @@ def test_staged_bytecode_stays_valid(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=new.parent, capture_output=True, text=True, check=True)
     assert "m.cpython" in ended.stderr
     assert f"matches {new.parent}" in ended.stderr or "matches" in ended.stderr
+
+
+def test_bytecode_of_a_longer_name_stays_valid(tmp_path: Path) -> None:
+    """``m.x.cpython-311.pyc`` is that of ``m.x.py``, which is new and stays as it is."""
+    source(tmp_path / "prefix", "x = 1\n", NOW)
+    new = source(tmp_path / "staged", "x = 2\n", NOW)
+    other = new.with_name("m.x.py")
+    other.write_text("y = 1\n")
+    py_compile.compile(str(other), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
+    (code,) = (new.parent / "__pycache__").iterdir()
+    before = code.read_bytes()
+    assert freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert code.read_bytes() == before
+
+
+def test_directory_of_bytecode_is_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"m{number}.py" for number in range(20)]
+    for root in ("prefix", "staged"):
+        first = source(tmp_path / root, "x = 1\n", NOW)
+        for name in names:
+            shutil.copy2(first, first.with_name(name))
+    compileall.compile_dir(tmp_path / "staged", quiet=1)
+    listed: list[str] = []
+    listdir = os.listdir
+
+    def noted(path: str) -> list[str]:
+        listed.append(path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", noted)
+    assert freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert listed == [os.fspath(tmp_path / "staged/p/__pycache__")]
+    for code in (tmp_path / "staged/p/__pycache__").iterdir():
+        assert int.from_bytes(code.read_bytes()[8:12], "little") == NOW + 1
 
 
 def test_stale_bytecode_written_late_is_not_imported(tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import os
 
+from sage_pkginstall.engine.planner import bytecode_source
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["freshen"]
@@ -29,42 +32,48 @@ def freshen(staged: Path, prefix: Path) -> bool:
 
 
 def _freshen_directory(staged: str, existing: str) -> bool:
-    changed = False
     if not os.path.isdir(existing):
-        return changed
+        return False
+    changed = False
+    fresh: dict[str, int] = {}
     with os.scandir(staged) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 changed |= _freshen_directory(entry.path, os.path.join(existing, entry.name))
             elif entry.name.endswith(".py") and entry.is_file(follow_symlinks=False):
-                changed |= _freshen_source(entry, os.path.join(existing, entry.name))
-    return changed
+                seconds = _freshen_source(entry, os.path.join(existing, entry.name))
+                if seconds is not None:
+                    fresh[entry.path] = seconds
+    if fresh:
+        _retime_bytecode(os.path.join(staged, "__pycache__"), fresh)
+    return changed or bool(fresh)
 
 
-def _freshen_source(entry: os.DirEntry[str], counterpart: str) -> bool:
+def _freshen_source(entry: os.DirEntry[str], counterpart: str) -> int | None:
+    """Return the time that a source has from now on, None if it keeps its own."""
     try:
         old = os.lstat(counterpart)
     except FileNotFoundError:
-        return False
+        return None
     new = entry.stat(follow_symlinks=False)
     if old.st_size != new.st_size or int(new.st_mtime) > int(old.st_mtime):
-        return False
+        return None
     seconds = int(old.st_mtime) + 1
     os.utime(entry.path, (seconds, seconds))
-    _retime_bytecode(entry, seconds)
-    return True
+    return seconds
 
 
-def _retime_bytecode(source: os.DirEntry[str], seconds: int) -> None:
-    cache = os.path.join(os.path.dirname(source.path), "__pycache__")
-    stem = source.name.removesuffix(".py") + "."
+def _retime_bytecode(cache: str, fresh: Mapping[str, int]) -> None:
+    """Let the byte-code in ``cache`` of sources that have another time now name that."""
     try:
         names = os.listdir(cache)
     except FileNotFoundError:
         return
     for name in names:
-        if name.startswith(stem) and name.endswith(".pyc"):
-            _retime(os.path.join(cache, name), seconds)
+        bytecode = os.path.join(cache, name)
+        seconds = fresh.get(bytecode_source(bytecode) or "")
+        if seconds is not None:
+            _retime(bytecode, seconds)
 
 
 def _retime(bytecode: str, seconds: int) -> None:
