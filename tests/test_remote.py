@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -473,6 +474,54 @@ def test_server_that_failed_is_left_alone_by_later_processes(
             Remote(url, warnings.append, settings=settings).get("ac/x")
     assert len(asked) == 1
     assert len(warnings) == 1
+
+
+def test_disk_that_is_full_is_no_fault_of_the_server(tmp_path: Path, warnings: list[str]) -> None:
+    full, down = tmp_path / "full", tmp_path / "cache/remote-down"
+    full.symlink_to("/dev/full")
+    with liar(lambda request: request.answer(b"x" * 100_000)) as url:
+        assert not Remote(url, warnings.append).get_file("cas/x", full, 100_000)
+        assert not Remote(url, warnings.append).get_file("cas/x", tmp_path / "no/x", 100_000)
+        assert not Remote(url, warnings.append, writable=True).put_file("cas/x", tmp_path / "no")
+    assert len(warnings) == 3
+    assert "No space left on device" in warnings[0]
+    assert not full.is_symlink()
+    assert not down.exists()
+
+
+@pytest.mark.parametrize("first", [307, 503])
+def test_large_file_is_sent_in_blocks_and_whole_again_if_that_is_wanted(
+    tmp_path: Path, warnings: list[str], first: int
+) -> None:
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(40_000_000)
+    lengths: list[int] = []
+
+    def asks_again(request: Liar) -> None:
+        if request.command == "HEAD":
+            there = len(lengths) > 1
+            request.answer(b"", 200 if there else 404, Content_Length=str(40_000_000 * there))
+            return
+        left = int(request.headers["Content-Length"])
+        lengths.append(0)
+        while left and (block := request.rfile.read(min(left, 65536))):
+            left -= len(block)
+            lengths[-1] += len(block)
+        if len(lengths) == 1:
+            request.answer(b"", first, Location="/elsewhere")
+        else:
+            request.answer(b"", 201)
+
+    tracemalloc.start()
+    try:
+        with liar(asks_again) as url:
+            assert Remote(url, warnings.append, writable=True).put_file("cas/x", large)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert lengths == [40_000_000, 40_000_000]
+    assert warnings == []
 
 
 def test_netrc_is_asked_for_the_host_and_no_other(

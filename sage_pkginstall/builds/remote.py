@@ -17,12 +17,14 @@ is built.  One that does not answer is left alone for a while, by all processes 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import netrc
 import time
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.environment import cache_directory, write_cached
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.values import NamedTuple
@@ -68,6 +70,30 @@ class _RefusedError(Exception):
     """The server answers, but not as we need."""
 
 
+class _OursError(Exception):
+    """A file of this machine cannot be read or written: no fault of the server."""
+
+
+@contextlib.contextmanager
+def _our_files() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _OursError(str(error)) from error
+
+
+class _Blocks:
+    """What a file holds, from its beginning each time: a request may be sent again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _our_files(), self._path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+
+
 class Remote:
     """A server; ``url`` ends with a slash.  No method raises anything.
 
@@ -107,8 +133,7 @@ class Remote:
             response = self._found(path)
             if response is None:
                 return False
-            with place.open("wb") as file:
-                file.writelines(self._body(response, min(size, _MAX_WHEEL)))
+            _write(place, self._body(response, min(size, _MAX_WHEEL)))
             return True
 
         is_there = bool(self._attempt(f"GET {path}", work))
@@ -129,12 +154,17 @@ class Remote:
         """Put a file there, if we may write and it is not there; return whether it is now."""
 
         def work() -> bool:
-            data = source.read_bytes()
-            if self._has(path, len(data)):
+            with _our_files():
+                size, digest = source.stat().st_size, bytes.fromhex(hash_file(source))
+            if self._has(path, size):
                 return True
-            said = base64.b64encode(hashlib.sha256(data).digest()).decode()
-            self._write(path, data, {"Content-Digest": f"sha-256=:{said}:"})  # RFC 9530
-            if not self._has(path, len(data)):
+            said = base64.b64encode(digest).decode()
+            headers = {
+                "Content-Length": str(size),
+                "Content-Digest": f"sha-256=:{said}:",
+            }  # RFC 9530
+            self._write(path, _Blocks(source), headers)
+            if not self._has(path, size):
                 raise _RefusedError("it does not have what it took")
             return True
 
@@ -153,7 +183,7 @@ class Remote:
             return None
         raise _RefusedError(f"it answers {response.status}")
 
-    def _write(self, path: str, data: bytes, headers: Mapping[str, str]) -> None:
+    def _write(self, path: str, data: bytes | _Blocks, headers: Mapping[str, str]) -> None:
         response = self._request("PUT", path, data, headers)
         if response.status not in _WRITTEN:
             raise _RefusedError(f"it answers {response.status}")
@@ -162,7 +192,7 @@ class Remote:
         self,
         method: str,
         path: str,
-        data: bytes | None = None,
+        data: bytes | _Blocks | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         import urllib3  # noqa: PLC0415 -- only with a remote
@@ -216,7 +246,7 @@ class Remote:
             return None
         try:
             return work()
-        except _RefusedError as error:
+        except (_RefusedError, _OursError) as error:
             self._give_up(f"{what}: {error}")
         except (HTTPError, OSError, ValueError) as error:
             self._give_up(f"{what}: {_cause(error)}")
@@ -238,6 +268,19 @@ class Remote:
     def _mark(self) -> Path:
         name = hashlib.sha256(self.url.encode()).hexdigest()[:32]
         return cache_directory() / "remote-down" / name
+
+
+def _write(place: Path, blocks: Iterator[bytes]) -> None:
+    """Write a new file.  Raises _OursError where that is impossible, and what ``blocks`` raises."""
+    with _our_files():
+        file = place.open("wb")
+    try:
+        for block in blocks:
+            with _our_files():
+                file.write(block)
+    finally:
+        with _our_files():
+            file.close()  # what is still to be written is written now
 
 
 def _parts(url: str) -> SplitResult | None:
