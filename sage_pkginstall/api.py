@@ -8,6 +8,9 @@ time.  What a user, a wheel or the machine can cause is raised as `PkgInstallErr
 These functions print nothing.  ``settings`` says how long to wait for the lock, whom to
 tell about that, and whether to flush to the disk; the default waits for ever, tells
 nobody, and flushes.
+
+Byte-code is compiled in as many processes as there are processors.  In a program that has
+other threads it is compiled in this one process: a fork would keep their locks for ever.
 """
 
 from __future__ import annotations

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sage_pkginstall.wheels.workers import Workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def finish(workers: Workers, names: list[str]) -> list[str]:
@@ -35,3 +41,25 @@ def test_long_names_are_handed_on_whole() -> None:
     names = [f"{number}{'/long' * 900}" for number in range(300)]
     workers = Workers(lambda name: name.endswith("/long"), str, jobs=3, least=1, batch=64)
     assert sorted(finish(workers, names)) == sorted(names)
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_nothing_is_forked_beside_other_threads(threads: int, tmp_path: Path) -> None:
+    """A lock that one of them holds would stay held in the fork."""
+    ended = threading.Event()
+    others = [threading.Thread(target=ended.wait) for _ in range(threads)]
+    for thread in others:
+        thread.start()
+
+    def work(_name: str) -> bool:
+        (tmp_path / str(os.getpid())).touch()
+        return True
+
+    try:
+        finish(Workers(work, str, jobs=3, least=1), [f"n{number}" for number in range(100)])
+    finally:
+        ended.set()
+        for thread in others:
+            thread.join()
+    processes = {int(path.name) for path in tmp_path.iterdir()}
+    assert (processes == {os.getpid()}) is bool(threads)

@@ -4,7 +4,8 @@ Like `compiling`, this runs in other Pythons, too, and uses nothing but the stan
 of Python 3.8.
 
 Work is handed to forked processes, since ``compile`` holds the interpreter's lock; they
-start as soon as there is enough to do, while more of it is still to come.
+start as soon as there is enough to do, while more of it is still to come.  Beside other
+threads nothing is forked: a lock that one of them holds would stay held in the fork.
 ``multiprocessing`` and ``concurrent.futures`` would do the same for 20 to 30 ms more CPU
 for each of many short runs.  Between the processes there are two pipes for each:
 
@@ -22,6 +23,7 @@ import contextlib
 import errno
 import gc
 import os
+import sys
 import warnings
 from collections import deque
 
@@ -72,7 +74,8 @@ class Workers:
         """Have the work done on a name, now or later."""
         self._waiting.append((weight, name))
         self._seen += weight
-        if len(self._workers) + 1 < min(self._jobs, self._seen // self._least):
+        wanted = min(self._jobs, self._seen // self._least)
+        if len(self._workers) + 1 < wanted and not _has_threads():
             most = max(_MOST_HANDED, 2 * self._batch)
             worker = _Worker(self._work, self._place, most)
             self._workers.append(worker)
@@ -238,6 +241,11 @@ class _Worker:
         for descriptor in self.pipes:
             os.close(descriptor)
         self.pipes = ()
+
+
+def _has_threads() -> bool:
+    threading = sys.modules.get("threading")  # without it there is the main thread only
+    return threading is not None and threading.active_count() > 1
 
 
 @contextlib.contextmanager
