@@ -174,8 +174,9 @@ def write_cached(path: Path, data: bytes) -> None:
 
     Nothing happens if that is impossible: the cache is never needed.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    name = f"{path.name}.{os.urandom(8).hex()}"  # containers that share a cache share numbers, too
+    temporary = path.with_name(name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:

@@ -21,6 +21,7 @@ from sage_pkginstall.environment import (
     canonical_directory,
     find_interpreter,
     target_environment,
+    write_cached,
 )
 from sage_pkginstall.errors import EnvironmentFactsError
 from tests.conftest import ROOT
@@ -310,6 +311,15 @@ def test_cache_keeps_one_entry_for_an_interpreter(venv: Path, cache: Path) -> No
         os.utime(venv / "pyvenv.cfg", (seconds, seconds))
         target_environment(venv)
     assert len(list((cache / "targets").iterdir())) == 1
+
+
+def test_process_of_the_same_number_elsewhere_keeps_its_file(tmp_path: Path) -> None:
+    """Containers that share a cache have process numbers of their own."""
+    half = tmp_path / f"note.json.{os.getpid()}"
+    half.write_bytes(b"hal")
+    write_cached(tmp_path / "note.json", b"ours")
+    assert half.read_bytes() == b"hal"
+    assert (tmp_path / "note.json").read_bytes() == b"ours"
 
 
 def test_cache_directory_follows_the_variables(
