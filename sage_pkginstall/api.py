@@ -22,6 +22,7 @@ from pathlib import Path
 from sage_pkginstall.builds.build import BuildRequest, build_wheel
 from sage_pkginstall.builds.log import BuildLog
 from sage_pkginstall.engine.lock import LockSettings
+from sage_pkginstall.engine.transaction import Recovery
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import PkgInstallError
@@ -47,6 +48,7 @@ __all__ = [
     "LockSettings",
     "Outcome",
     "PkgInstallError",
+    "Recovery",
     "TreeSettings",
     "Uninstallation",
     "build",
@@ -154,14 +156,14 @@ def build(
     return wheel
 
 
-def recover(prefix: Path, *, settings: TreeSettings | None = None) -> str | None:
+def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery | None:
     """Finish what a killed process began in ``prefix``, delete its debris.
 
-    Return what it was, None if there was nothing.  Whoever takes the lock does the same.
+    Return what it was, None if there was nothing: its ``label``, and whether it is ``undone``,
+    because it could not be finished.  Whoever takes the lock does the same.
     Raises `LockError`, `JournalError`.
     """
-    journal = Tree(Path(os.path.abspath(prefix)), settings).recover()  # noqa: PTH100 - as above
-    return None if journal is None else journal.label
+    return Tree(Path(os.path.abspath(prefix)), settings).recover()  # noqa: PTH100 - as above
 
 
 def _temporary_log() -> Path:

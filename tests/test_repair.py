@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall import Recovery, recover
 from sage_pkginstall.engine import transaction, workspace
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.operations.discard import discard
 from tests.conftest import ROOT, START
-from tests.trees import tree
+from tests.trees import lose_a_staged_file, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -241,6 +242,27 @@ def kill_in_a_transaction(venv: Path, tmp_path: Path, run_cli: RunCli) -> str:
     raise AssertionError("no journal")
 
 
+@pytest.mark.parametrize("option", [(), ("--discard",)])
+def test_what_cannot_be_finished_is_said_to_be_undone(
+    venv: Path, tmp_path: Path, run_cli: RunCli, option: tuple[str, ...]
+) -> None:
+    before = tree(venv)
+    label = kill_in_a_transaction(venv, tmp_path, run_cli)
+    lose_a_staged_file(venv)
+    ended = run_cli("recover", *option, "--json", "--prefix", venv)
+    told = json.loads(ended.stdout)
+    assert (told["recovered"], told["undone"]) == (label, True)
+    assert run_cli("list", "--prefix", venv).stdout == ""
+    left = {path for path in tree(venv) if not path.startswith("var/")}
+    assert left == set(before)
+
+
+def test_api_tells_what_was_recovered(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
+    label = kill_in_a_transaction(venv, tmp_path, run_cli)
+    assert recover(venv) == Recovery(label, undone=False)
+    assert recover(venv) is None
+
+
 def test_discard_of_a_sound_journal_carries_it_out(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:
@@ -295,7 +317,7 @@ def test_discard_lets_the_owner_of_a_workspace_end_meanwhile(
 
 def test_discard_without_a_journal_does_nothing(venv: Path, run_cli: RunCli) -> None:
     ended = run_cli("recover", "--discard", "--json", "--prefix", venv)
-    document = {"schema": 1, "recovered": None, "discarded": None, "reason": None}
+    document = {"schema": 1, "recovered": None, "undone": False, "discarded": None, "reason": None}
     assert json.loads(ended.stdout) == document
 
 

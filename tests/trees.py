@@ -9,6 +9,7 @@ otherwise what lies in it tells of it.  What cannot be read is an error, never l
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["EMPTY", "Entry", "Link", "modes", "plant", "tree"]
+__all__ = ["EMPTY", "Entry", "Link", "lose_a_staged_file", "modes", "plant", "tree"]
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,10 @@ def _entry(entry: os.DirEntry[str]) -> Entry:
 def _is_empty(entry: os.DirEntry[str]) -> bool:
     with os.scandir(entry) as entries:
         return next(entries, None) is None
+
+
+def lose_a_staged_file(prefix: Path) -> None:
+    """Take away what a transaction that was killed was to place next: it cannot be finished."""
+    journal = json.loads((prefix / "var/tmp/sage/journal").read_bytes())
+    slots = [prefix / slot for kind, _, slot, *_ in journal["operations"] if kind == "place"]
+    next(slot for slot in slots if slot.exists()).rename(prefix.with_name("lost"))

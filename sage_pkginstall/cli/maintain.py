@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.cli.target import Talk, Target
     from sage_pkginstall.cli.terminal import Colours
+    from sage_pkginstall.engine.transaction import Recovery
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.operations.repair import Repair
     from sage_pkginstall.operations.verify import Verification
@@ -43,11 +44,10 @@ def recover(arguments: Sequence[str]) -> int:
     tree = target_of(given, talk).tree
     if given.discard:
         return _discard(tree, talk)
-    journal = tree.recover()
-    label = None if journal is None else journal.label
-    if label is not None:
-        _log(tree, "recover", label)
-    talk.result([_recovered(label)], {"recovered": label})
+    recovery = tree.recover()
+    if recovery is not None:
+        _log(tree, "recover", recovery.label)
+    talk.result([_recovered(recovery)], _document_of(recovery))
     return 0
 
 
@@ -63,8 +63,17 @@ def _log(tree: Tree, label: str, recovered: str | None) -> None:
     note(tree.prefix, label=label, recovered=recovered)
 
 
-def _recovered(label: str | None) -> str:
-    return "there was nothing to recover" if label is None else f"recovered: {shown(label)}"
+def _recovered(recovery: Recovery | None) -> str:
+    if recovery is None:
+        return "there was nothing to recover"
+    how = "undone, as it could not be finished" if recovery.undone else "recovered"
+    return f"{how}: {shown(recovery.label)}"
+
+
+def _document_of(recovery: Recovery | None) -> dict[str, object]:
+    if recovery is None:
+        return {"recovered": None, "undone": False}
+    return {"recovered": recovery.label, "undone": recovery.undone}
 
 
 def _discard(tree: Tree, talk: Talk) -> int:
@@ -77,9 +86,10 @@ def _discard(tree: Tree, talk: Talk) -> int:
         _log(tree, f"discard the journal: {done.reason}", None)
         lines = [f"moved to {shown(os.fspath(done.place))}; delete that when all is well"]
     elif done.recovered is not None:
-        _log(tree, "recover", done.recovered)
+        _log(tree, "recover", done.recovered.label)
     place = None if done.place is None else os.fspath(done.place)
-    talk.result(lines, {"recovered": done.recovered, "discarded": place, "reason": done.reason})
+    document = {**_document_of(done.recovered), "discarded": place, "reason": done.reason}
+    talk.result(lines, document)
     return 0
 
 

@@ -23,6 +23,7 @@ import sys
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.errors import JournalError, TransactionError
+from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +33,17 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.journal import Journal, JournalFile
     from sage_pkginstall.engine.plan import Operation
 
-__all__ = ["carry_out", "describe", "recover"]
+__all__ = ["Recovery", "carry_out", "describe", "recover"]
 
 _SECOND = 1_000_000_000
 _DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Recovery(NamedTuple):
+    """What a dead process had begun: it is finished now, or undone as that was impossible."""
+
+    label: str
+    undone: bool
 
 
 class _Applier:
@@ -279,21 +287,23 @@ def _finish(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None
     return journal
 
 
-def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None:
-    """Finish what a dead process began, or undo it; return its journal, if there was one.
+def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Recovery | None:
+    """Finish what a dead process began, or undo it; return which, if there was something.
 
-    It is undone if an operation fails.  The caller holds the lock of the tree.  Raises
-    `JournalError` if neither is possible.
+    It is undone if an operation fails, or failed in that process.  The caller holds the lock
+    of the tree.  Raises `JournalError` if neither is possible.
     """
     with _signals_deferred():
         try:
-            return _finish(prefix, file, durable=durable)
+            journal = _finish(prefix, file, durable=durable)
         except OSError as error:
             if file.is_undoing():
                 raise JournalError(file.path, _remedy(error)) from error
+        else:
+            return None if journal is None else Recovery(journal.label, journal.undoing)
         journal = file.read()
         _undo(prefix, file, durable=durable)
-    return journal
+    return None if journal is None else Recovery(journal.label, undone=True)
 
 
 def describe(error: OSError) -> str:

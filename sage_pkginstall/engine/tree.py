@@ -10,7 +10,7 @@ from sage_pkginstall.engine import files
 from sage_pkginstall.engine.holder import changed_since, last_holder
 from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
-from sage_pkginstall.engine.transaction import carry_out, describe, recover
+from sage_pkginstall.engine.transaction import Recovery, carry_out, describe, recover
 from sage_pkginstall.engine.workspace import StagingArea, Workspace
 from sage_pkginstall.errors import ConflictError, RecordError, TransactionError
 from sage_pkginstall.values import NamedTuple
@@ -180,15 +180,15 @@ class Tree:
         journal = _journal(workspace, label, plan)
         return carry_out(self.prefix, self.journal, journal, durable=self.settings.durable)
 
-    def recover(self) -> Journal | None:
-        """Finish what a dead process began, and delete what dead processes left.
+    def recover(self) -> Recovery | None:
+        """Finish what a dead process began, or undo it, and delete what dead processes left.
 
-        Returns the journal that was carried out, if there was one.
+        Returns which it was, None if there was nothing.
         """
         with TreeLock(self.lock_path, "recover", self.settings.lock).hold():
-            journal = recover(self.prefix, self.journal, durable=self.settings.durable)
+            recovery = recover(self.prefix, self.journal, durable=self.settings.durable)
         self.area.collect()
-        return journal
+        return recovery
 
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""

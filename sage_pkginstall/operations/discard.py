@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sage_pkginstall.engine.transaction import Recovery
     from sage_pkginstall.engine.tree import Tree
 
 __all__ = ["Discarded", "discard"]
@@ -28,11 +29,11 @@ __all__ = ["Discarded", "discard"]
 class Discarded(NamedTuple):
     """What became of a journal.
 
-    ``recovered`` is its label if it could be carried out after all; otherwise ``place`` is
-    where it was moved to, and ``reason`` why it could not.  All None: there was none.
+    ``recovered`` is what it was, if it could be carried out or undone after all; otherwise
+    ``place`` is where it was moved to, and ``reason`` why it could not.  All None: there was none.
     """
 
-    recovered: str | None = None
+    recovered: Recovery | None = None
     place: Path | None = None
     reason: str | None = None
 
@@ -44,11 +45,11 @@ def discard(tree: Tree) -> Discarded:
     """
     with TreeLock(tree.lock_path, "discard the journal", tree.settings.lock).hold():
         try:
-            journal = recover(tree.prefix, tree.journal, durable=tree.settings.durable)
+            recovery = recover(tree.prefix, tree.journal, durable=tree.settings.durable)
         except JournalError as error:
             return Discarded(place=_move_aside(tree), reason=error.reason)
     tree.area.collect()
-    return Discarded(recovered=None if journal is None else journal.label)
+    return Discarded(recovered=recovery)
 
 
 def _move_aside(tree: Tree) -> Path:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ROOT, START
 from tests.messages.desk import produces
-from tests.trees import plant
+from tests.trees import lose_a_staged_file, plant
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -75,6 +75,13 @@ def test_something_to_recover(desk: Desk) -> str:
     planned = desk.run("install", "--dry-run", make_wheel(desk.directory, "foo", "1"))
     assert "was begun by a process that died" in planned
     return desk.run("verify") + desk.run("recover")
+
+
+@produces("undone, as it could not be finished: {label}")
+def test_something_to_undo(desk: Desk) -> str:
+    desk.die_in_a_transaction()
+    lose_a_staged_file(desk.prefix)
+    return desk.run("recover")
 
 
 @produces(
