@@ -295,6 +295,17 @@ def test_why_rebuilt_tells_of_first_and_taken_builds(tmp_path: Path, builds: Bui
     assert "its entry in the cache was pruned" in builds.why("src")[0]
 
 
+def test_why_rebuilt_tells_sources_of_one_name_apart_by_their_paths(
+    tmp_path: Path, builds: Builds
+) -> None:
+    once, twice = (make_source(tmp_path / name / "src") for name in ("a", "b"))
+    builds(once)
+    builds(twice)
+    builds(twice)
+    assert "no build before that is known" in builds.why(str(once))[0]
+    assert "was taken from the cache" in builds.why(os.path.relpath(twice))[0]
+
+
 @pytest.mark.parametrize("damage", ["wheel", "about", "half"])
 def test_damaged_entry_is_reported_and_built_anew(
     tmp_path: Path, builds: Builds, damage: str

@@ -9,7 +9,9 @@ taken again from the same inputs only the newest is kept.
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 
 from sage_pkginstall.builds.inputs import Inputs, digest_of
 from sage_pkginstall.environment import read_cached, write_cached
@@ -18,7 +20,6 @@ from sage_pkginstall.values import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
 __all__ = ["LastBuild", "Subject", "known_builds", "last_builds", "remember_build"]
@@ -63,11 +64,22 @@ def last_builds(cache: Path, subject: Subject) -> tuple[LastBuild, ...]:
 
 
 def known_builds(cache: Path, name: str) -> dict[Subject, tuple[LastBuild, ...]]:
-    """Return all that is known of what is called ``name``, what was built last first."""
+    """Return all that is known of what is called ``name``, what was built last first.
+
+    That may be the path of a source, too.
+    """
+    start = ""
+    if os.sep in name or name in {".", ".."}:
+        source = Path(os.path.abspath(name))  # noqa: PTH100 -- ".." goes, links stay
+        name, start = source.name, f"{source} for "
     files = (cache / "last").glob(f"{_UNSAFE.sub('_', name)}-*.json")
     newest_first = sorted(files, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     found = (one for path in newest_first for one in _read(path))
-    return {subject: builds for subject, builds in found if subject.name == name and builds}
+    return {
+        subject: builds
+        for subject, builds in found
+        if subject.name == name and subject.place.startswith(start) and builds
+    }
 
 
 def _document(build: LastBuild) -> dict[str, object]:
