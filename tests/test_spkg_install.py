@@ -99,7 +99,8 @@ def test_keep_existing_leaves_files_of_the_older_version(world: SageWorld) -> No
         "1",
         {"spkg-install.in": 'sdh_install "$SAGE_ROOT/build/pkgs/foo/b" "$SAGE_SHARE"', "b": "1"},
     )
-    world.spkg("-k", "foo")
+    said = world.spkg("-k", "foo")
+    assert "overwritten" not in said.stdout + said.stderr  # its own stamp, say
     assert {"share/a", "share/b"} <= world.paths()
     world.clean("foo")
     assert not world.paths() & {"share/a", "share/b"}

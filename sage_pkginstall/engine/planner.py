@@ -55,7 +55,8 @@ class PlanRequest(NamedTuple):
     """What a transaction is to bring about, in terms of paths.
 
     Everything in the staged tree of the workspace comes to the prefix; of ``replaced``
-    (the files of old records) goes what nobody else owns and the staged tree lacks.
+    (the files of old records) goes what nobody else owns and the staged tree lacks; what is
+    ``kept`` stays then, and is no stranger's if the staged tree has it, too.
     ``rank`` orders the operations: low ranks are placed first and removed last.
     Directories in ``lasting`` are never moved, removed or exchanged as a whole.  ``through``
     tells of a link that leads out of the prefix whether what is ``replaced`` behind it goes.
@@ -67,6 +68,7 @@ class PlanRequest(NamedTuple):
     rank: Callable[[str], int] = lambda _path: 0
     through: Callable[[str], bool] = lambda _link: True
     conflicts: Conflicts = "warn"
+    kept: frozenset[str] = frozenset()
 
 
 def bytecode_source(path: str) -> str | None:
@@ -233,7 +235,7 @@ class _Planner:
 
     def _replace_file(self, entry: os.DirEntry[str], path: str) -> None:
         owners = self._owners(path)
-        if owners or path not in self.request.replaced:
+        if owners or not (path in self.request.replaced or path in self.request.kept):
             self._note_foreign(entry, path, owners)
         self._swap(entry, path)
 

@@ -45,12 +45,14 @@ class Change(NamedTuple):
     """What one transaction is to bring about, besides the staged tree's arrival.
 
     Older versions of the ``staged`` distributions go, and the distributions in
-    ``drop``, and the old records and files of the Sage package ``package`` (PKG_BASE).
+    ``drop``, and the old records and files of the Sage package ``package`` (PKG_BASE), unless
+    these are to be kept (``keep``).
     """
 
     staged: tuple[StagedDistribution, ...] = ()
     drop: tuple[str, ...] = ()
     package: str | None = None
+    keep: bool = False
     conflicts: Literal["warn", "error"] = "warn"
     outdated: Callable[[], tuple[str, ...]] = tuple
     """More to be dropped; asked whenever the change is planned, so under the lock, too."""
@@ -120,8 +122,10 @@ class _Preparer:
         names = self.change.distributions  # which others may change until the lock is had
         replaced, warnings = self._replaced(facts, names)
         packages = [self.change.package] if self.change.package else []
+        of_package = frozenset(p for name in packages for p in _package_paths(self.prefix, name))
         request = PlanRequest(
-            replaced=replaced,
+            replaced=replaced if self.change.keep else replaced | of_package,
+            kept=of_package if self.change.keep else frozenset(),
             ownership=facts.without(names, packages),
             lasting=lasting_directories(self.prefix, self.environment),
             rank=_Rank(self.environment),
@@ -176,8 +180,6 @@ class _Preparer:
             for name in distributions:
                 for installed in facts.named(name):
                     paths |= _distribution_paths(self.environment, installed, warnings)
-        if self.change.package:
-            paths.update(_package_paths(self.prefix, self.change.package))
         return frozenset(paths), tuple(warnings)
 
 

@@ -159,8 +159,7 @@ def _commit_package(
     request: CommitRequest, tree: Tree, environment: Environment | None
 ) -> Committed:
     """Change the tree of a package, and the distributions there if there is an environment."""
-    package = None if request.keep else request.package
-    return _commit(request, tree, environment, _stage, package)
+    return _commit(request, tree, environment, _stage, request.package)
 
 
 def _commit(
@@ -175,7 +174,7 @@ def _commit(
         staged = _Staged()
         if request.action == "install":
             staged = stage(request, workspace, environment)
-        change = _change(request, staged, environment)._replace(package=package)
+        change = _change(request, staged, environment)._replace(package=package, keep=request.keep)
         if package is None and not change.distributions and workspace.is_empty():
             return Committed((), (), ())
         if environment is not None:
