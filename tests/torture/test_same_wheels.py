@@ -2,8 +2,9 @@
 
 Each package of build/pkgs that is built from an sdist is unpacked and patched at one path,
 twice: once for us, once for pip, both with the same wheels as build requirements and no
-index.  Then the wheels are compared, file for file.  A file that pip itself makes differently
-each time (a random directory in debug information) is told by a second run of pip.
+index.  Then the wheels are compared: their names, and of each file the content and mode.  A
+file that pip itself makes differently each time (a random directory in debug information) is
+told by a second run of pip.
 """
 
 from __future__ import annotations
@@ -75,13 +76,17 @@ def unpacked(package: Package, directory: Path) -> Path:
     return source
 
 
-def content(wheel: Path) -> dict[str, bytes]:
+def content(wheel: Path) -> dict[str, tuple[int, bytes]]:
+    """Return mode and content of each file; the wheel's own name is one of no content."""
     with zipfile.ZipFile(wheel) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        files = {e.filename: (e.external_attr >> 16, archive.read(e)) for e in archive.infolist()}
+    return {**files, wheel.name: (0, b"")}
 
 
-def pip_wheel(source: Path, python: Path, store: Path, directory: Path) -> dict[str, bytes] | None:
-    """Return what pip makes; None if it fails."""
+def pip_wheel(
+    source: Path, python: Path, store: Path, directory: Path
+) -> dict[str, tuple[int, bytes]] | None:
+    """Return the content of the wheel that pip makes; None if it fails."""
     shutil.rmtree(directory, ignore_errors=True)
     ended = subprocess.run(
         [sys.executable, "-m", "pip", "--python", python, "wheel", "--quiet", "--no-deps",
