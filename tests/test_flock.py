@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -57,3 +58,20 @@ def test_command_ignores_the_signals_that_it_would_ignore_without_us(
         for words in (command, [*flock, *command])
     )
     assert below == alone
+
+
+def test_command_waits_for_who_works_below_a_sage_flock_that_is_gone(tmp_path: Path) -> None:
+    """It has the tree's lock then; but `pip`, say, would change what the other one changes."""
+    lock, nested = tmp_path / "lock", tmp_path / "lock.nested"
+    words = [sys.executable, "-c", FLOCK, str(lock), "echo", "ran"]
+    with nested.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            told = process.stderr.read(len("waiting for"))
+            fcntl.flock(file, fcntl.LOCK_UN)
+            told += process.stderr.read()
+            assert process.stdout.read() == "ran\n"
+    assert told == f"waiting for the lock {nested}, held by another program ... ok\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
-from sage_pkginstall.engine.lock import HELD_VARIABLE, open_lock
+from sage_pkginstall.engine.lock import HELD_VARIABLE, has_nested, nested_lock, open_lock
 from sage_pkginstall.errors import LockError, UsageError
 from sage_pkginstall.spkg.programs import exit_status
 
@@ -57,6 +57,7 @@ def flock(arguments: Sequence[str]) -> int:
     if kind_of_lock == fcntl.LOCK_EX and not is_inherited:
         holder = record_holder(path, " ".join(command) or "sage-flock")
         environment[HELD_VARIABLE] = f"{path}:{holder.token}"
+        _wait_for_others_commands(path)
     return _run(command, environment) if command else 0
 
 
@@ -82,6 +83,20 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
         if error.errno == errno.EBADF:
             raise UsageError(f"cannot lock descriptor {descriptor}: it is not open") from None
         raise LockError(path, error.strerror or str(error)) from error
+
+
+def _wait_for_others_commands(path: Path) -> None:
+    """Wait for who still works below another ``sage-flock``, which was killed or left it behind.
+
+    It is on record that we hold the lock: who begins later sees that, and takes ours itself.
+    """
+    if has_nested(path):
+        nested = nested_lock(path)
+        descriptor = open_lock(nested)
+        try:
+            _take(descriptor, nested, fcntl.LOCK_EX)
+        finally:
+            os.close(descriptor)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:

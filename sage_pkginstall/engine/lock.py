@@ -36,7 +36,9 @@ __all__ = [
     "Held",
     "LockSettings",
     "TreeLock",
+    "has_nested",
     "is_held",
+    "nested_lock",
     "open_lock",
 ]
 
@@ -131,22 +133,15 @@ class TreeLock:
         They have a lock and a record of their own: by its record the next one of them
         knows that ``sage-flock`` still holds the lock for it.
         """
-        return TreeLock(self._nested_path, self.label, self.settings).hold()
+        return TreeLock(nested_lock(self.path), self.label, self.settings).hold()
 
     def _alone(self) -> contextlib.AbstractContextManager[Held | None]:
         """Wait for who still works below a ``sage-flock`` that was killed, or left it behind.
 
         Called when it is on record that we hold the lock: who begins later sees that, and
-        does not take ``sage-flock`` for the holder any more.  What another user made, root say,
-        and we cannot open, is left alone.
+        does not take ``sage-flock`` for the holder any more.
         """
-        if not os.access(self._nested_path, os.R_OK):
-            return contextlib.nullcontext()
-        return self._nested()
-
-    @property
-    def _nested_path(self) -> Path:
-        return self.path.with_name(self.path.name + ".nested")
+        return self._nested() if has_nested(self.path) else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _waited(self, asked: float) -> Iterator[Held]:
@@ -253,6 +248,19 @@ def open_lock(path: Path) -> int:
         return open_trusted(path, os.O_RDONLY | os.O_CREAT, path.parent, _MODE)
     except OSError as error:
         raise LockError(path, error.strerror or str(error)) from error
+
+
+def nested_lock(lock: Path) -> Path:
+    """Return the lock of those who work below a ``sage-flock`` that holds ``lock`` for them."""
+    return lock.with_name(lock.name + ".nested")
+
+
+def has_nested(lock: Path) -> bool:
+    """Tell whether anybody ever worked below a ``sage-flock`` that held ``lock``.
+
+    What another user made, root say, and we cannot open, is left alone.
+    """
+    return os.access(nested_lock(lock), os.R_OK)
 
 
 def is_held_for_us(lock: Path) -> bool:
