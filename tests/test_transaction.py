@@ -272,6 +272,30 @@ def test_interrupt_waits_for_applying_though_another_thread_gets_it() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_interrupt_does_not_hide_another_signal_that_came_meanwhile() -> None:
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+    came: list[int] = []
+    former = signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
+
+    def apply() -> None:
+        with transaction._signals_deferred():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+                time.sleep(0.05)
+            assert came == []
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            apply()
+        assert came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, former)
+        over.set()
+        other.join()
+
+
 def test_plan_is_made_anew_after_the_first_holder_of_all_has_died(prefix: Path) -> None:
     (prefix / "var" / "lock" / "pip3.lock.holder").unlink()
     calls: list[frozenset[str] | None] = []

@@ -223,27 +223,29 @@ def _signals_deferred() -> Iterator[None]:
         yield
         return
     came: list[int] = []
+    handlers: dict[signal.Signals, Callable[..., object] | int] = {}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
-    handlers = _noted_in(came) if threading and threading.active_count() > 1 else {}
     try:
+        if threading and threading.active_count() > 1:
+            _note_in(came, handlers)
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for late in dict.fromkeys(came):
-            signal.raise_signal(late)
+        try:
+            for number, handler in reversed(handlers.items()):  # the last is Ctrl-C: that raises
+                signal.signal(number, handler)
+            for late in dict.fromkeys(came):
+                signal.raise_signal(late)  # blocked still: all of them come together
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _noted_in(came: list[int]) -> dict[signal.Signals, Callable[..., object] | int]:
-    """Have the deferred signals that are not ignored only noted; return their handlers."""
-    handlers: dict[signal.Signals, Callable[..., object] | int] = {}
+def _note_in(came: list[int], handlers: dict[signal.Signals, Callable[..., object] | int]) -> None:
+    """Have the deferred signals that are not ignored only noted; tell their handlers."""
     for number in _DEFERRED:
         handler = signal.getsignal(number)
         if handler not in {None, signal.SIG_IGN}:  # None: not one of Python's
-            signal.signal(number, lambda number, _frame: came.append(number))
             handlers[number] = handler
-    return handlers
+            signal.signal(number, lambda number, _frame: came.append(number))
 
 
 def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> str | None:
