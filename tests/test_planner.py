@@ -229,6 +229,29 @@ def test_one_name_for_what_two_links_lead_to_one_by_the_other(tmp_path: Path) ->
     assert tree(outside, ignore=STATE) == {"d/both": b"2", "other": b""}
 
 
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("doc", "share/d"),
+        ("share/doc", "d"),
+        ("lib/doc", "../outside/d"),
+        ("lib/out", "../outside"),
+    ],
+)
+def test_one_name_for_what_lies_behind_a_link_out_of_the_prefix(
+    tmp_path: Path, link: str, target: str
+) -> None:
+    """A file that comes by its name is not removed by the one that an old record has for it."""
+    prefix, outside = linked_out(tmp_path)
+    (tmp_path / "lib").mkdir()
+    (prefix / "lib").symlink_to("../lib")
+    (prefix / link).symlink_to(target)
+    before = tree(outside, ignore=STATE)
+    old = f"{link}/d/both" if target == "../outside" else f"{link}/both"
+    bring(prefix, {"share/d/both": b"2"}, PlanRequest(frozenset({old, "share/d/both"})))
+    assert tree(outside, ignore=STATE) == {**before, "d/both": b"2"}
+
+
 def test_nothing_is_removed_where_each_file_has_two_names(tmp_path: Path) -> None:
     prefix, outside = linked_out(tmp_path)
     (prefix / "share64").symlink_to(outside)
