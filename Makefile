@@ -26,7 +26,8 @@ ifneq ($(word 2,$(CURDIR)),)
 $(error cannot build in "$(CURDIR)": make cannot handle paths with blanks)
 endif
 hash := \#
-unfit := $(strip $(foreach character,$$ $(hash) : ',$(findstring $(character),$(value CURDIR))))
+characters := $$ $(hash) : ; = | * ? ' " ` \ & < > ( )
+unfit := $(strip $(foreach character,$(characters),$(findstring $(character),$(value CURDIR))))
 ifneq ($(unfit),)
 $(error cannot build in "$(value CURDIR)": make cannot handle paths with $(unfit))
 endif

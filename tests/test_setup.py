@@ -179,7 +179,7 @@ def test_tool_in_one_file_is_made_again_once_the_tool_has_changed(checkout: Path
     assert file.read_text() == "made\nmade\n"
 
 
-@pytest.mark.parametrize("character", "$#:'")
+@pytest.mark.parametrize("character", "$#:;=|*?'\"`\\&<>()")
 def test_checkout_in_a_path_that_make_cannot_handle_is_refused(
     tmp_path: Path, character: str
 ) -> None:
