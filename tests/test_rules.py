@@ -592,6 +592,16 @@ def test_what_runs_once_a_package_is_installed_is_run_until_it_succeeds(real: Di
     assert real.run("-q", "a").returncode == 0
 
 
+@pytest.mark.needs("make")
+def test_what_is_unfinished_stays_so_when_the_next_build_fails(real: Distribution) -> None:
+    broken = real.root / "broken"
+    real.add("a", spkg_install_in=f"[ ! -e '{broken}' ]", **{"spkg-postinst.in": "exit 1"})
+    assert real.run("a").returncode == 2
+    broken.touch()
+    assert real.run("a").returncode == 2
+    assert real.run("-q", "a").returncode == 1
+
+
 def wheel_packages(distribution: Distribution, names: str) -> None:
     for name in names.split():
         distribution.add(name, spkg_install_in=":", version_requirements_txt=name)

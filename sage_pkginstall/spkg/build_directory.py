@@ -61,10 +61,15 @@ def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> I
 
 
 def make_fresh(place: PackageVariables, run: Run) -> None:
-    """Make the build directory, empty, whatever was there before."""
+    """Make the build directory, empty but for the mark of what is unfinished.
+
+    This build may fail, and what was installed before it is then as unfinished as it was.
+    """
+    unfinished = (place.private_directory / _UNFINISHED).exists()
     erase(place, run)
     place.build_directory.mkdir(parents=True)
     place.private_directory.mkdir()
+    mark_unfinished(place, unfinished=unfinished)
     place.destdir.mkdir()
 
 
