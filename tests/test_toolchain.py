@@ -92,8 +92,9 @@ def test_interpreter_is_asked_again_when_its_settings_change(tmp_path: Path, ven
         assert interpreter(environment)["version"] == version
 
 
-def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("started_by", ["/missing/interpreter", "/etc/passwd/interpreter", "/etc"])
+def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path, started_by: str) -> None:
     broken = program(tmp_path / "bin/cc", "")
-    broken.write_text("#!/missing/interpreter\n")
+    broken.write_text(f"#!{started_by}\n")
     assert len(compiler_of(tmp_path / "bin")) == 64
     assert list((tmp_path / "cache/tools").iterdir())

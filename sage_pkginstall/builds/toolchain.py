@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
@@ -49,7 +50,19 @@ _SYSTEM_DIRECTORIES = frozenset(
 _DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/lib/apk/db/installed")
 _DPKG = Path("/var/lib/dpkg/status")
 _SECONDS = 60
-_NOT_TO_BE_RUN = frozenset((errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC))
+_OF_ANOTHER_MACHINE = (85, 86, 88) if sys.platform == "darwin" else ()
+"""EBADEXEC, EBADARCH ("Bad CPU type in executable") and EBADMACHO; `errno` does not name them."""
+_NOT_TO_BE_RUN = frozenset(
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOEXEC,
+        *_OF_ANOTHER_MACHINE,
+    )
+)
 """Of a file that is no program here; what else may fail, like a fork, works another time."""
 
 _INTERPRETER_SCRIPT = """
