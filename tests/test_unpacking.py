@@ -1,4 +1,4 @@
-"""The modes of what is unpacked; what is refused: test_spkg_unpack.py and test_damage.py."""
+"""Modes of what is unpacked, and odd tars; what is refused: test_spkg_unpack.py, test_damage.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.builds.unpacking import extract
+from sage_pkginstall.builds.unpacking import UnpackingError, extract
 from tests.trees import modes
 
 if TYPE_CHECKING:
@@ -35,6 +35,27 @@ def test_files_of_a_tar_have_the_modes_that_pip_gives_them(
     extract(tmp_path / "a-1.tar.gz", tmp_path / "new")
     expected = {f"{mode:o}": given for mode, given in MODES.items()}
     assert modes(tmp_path / "new/a-1") == expected
+
+
+def test_what_follows_the_checksum_of_a_tarball_is_passed_over(tmp_path: Path) -> None:
+    archive = tmp_path / "a-1.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("a-1"))
+    with archive.open("ab") as file:
+        file.write(b"appended by a download")
+    (tmp_path / "new").mkdir()
+    extract(archive, tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a-1"]
+
+
+def test_hard_link_to_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a-1.tar", "w") as tar:
+        link = tarfile.TarInfo("a-1/link")
+        link.type, link.linkname = tarfile.LNKTYPE, "a-1/missing"
+        tar.addfile(link)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(UnpackingError, match="a-1/missing' not found"):
+        extract(tmp_path / "a-1.tar", tmp_path / "new")
 
 
 def test_files_of_a_zip_have_the_modes_that_pip_gives_them(tmp_path: Path) -> None:

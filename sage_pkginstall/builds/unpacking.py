@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UnpackingError", "extract"]
 
-_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, *DAMAGE)
+# A KeyError is tarfile's for a hard link to a member that is not there.
+_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, KeyError, *DAMAGE)
 _BLOCK = 1 << 20
 
 
@@ -42,7 +43,8 @@ def extract(archive: Path, directory: Path) -> None:
         else:
             _extract_tar(archive, directory)
     except _DAMAGE as error:
-        raise UnpackingError(str(error).partition("\n")[0].removesuffix(":")) from error
+        why = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+        raise UnpackingError(why.partition("\n")[0].removesuffix(":")) from error
 
 
 def _extract_tar(archive: Path, directory: Path) -> None:
@@ -58,11 +60,16 @@ def _read_to_its_end(tar: tarfile.TarFile) -> None:
     """Raise one of `DAMAGE` if the checksum of a tar that gzip compressed is wrong.
 
     tarfile stops before that, at the end of the tar: what was damaged on the way would be
-    taken for the source.  (The others have checksums that are met before.)
+    taken for the source.  (The others have checksums that are met before.)  What follows that
+    is no part of it: gzip passes it over, and so does tarfile.
     """
     assert tar.fileobj is not None
-    while tar.fileobj.read(_BLOCK):
-        pass
+    try:
+        while tar.fileobj.read(_BLOCK):
+            pass
+    except OSError as error:  # gzip.BadGzipFile, also for the checksum
+        if not str(error).startswith("Not a gzipped file"):
+            raise
 
 
 def _checked(tar: tarfile.TarFile, directory: Path) -> Iterator[tarfile.TarInfo]:
