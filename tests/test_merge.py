@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine.holder import last_holder
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
@@ -96,6 +97,24 @@ def test_staged_tree_may_lie_in_the_prefix(venv: Path, run_cli: RunCli) -> None:
     staged = plant(venv / "var" / "tmp" / "staged", {"share/x": b"x"})
     run_cli("merge", "--prefix", venv, staged)
     assert (venv / "share" / "x").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("var", ["var", "opt"])
+def test_changed_stamp_is_told_to_who_planned_before(
+    tmp_path: Path, run_cli: RunCli, var: str
+) -> None:
+    """By its file name, also where ``var`` is a link; nobody would read it again otherwise."""
+    prefix = tmp_path / "prefix"
+    plant(prefix, {f"{var}/lib/sage/installed/bar-1": b""})
+    if var != "var":
+        (prefix / "var").symlink_to(var)
+    for version in ("1", "2"):
+        stamp = {f"var/lib/sage/installed/foo-{version}": b"", "share/a": version.encode()}
+        staged = plant(tmp_path / version, stamp)
+        run_cli("merge", "--prefix", prefix, "--package", "foo", staged)
+    holder = last_holder(prefix / "var" / "lock" / "pip3.lock")
+    assert holder is not None
+    assert holder.changes[-1][1] == frozenset({"foo-1", "foo-2"})
 
 
 @pytest.mark.parametrize("name", ["two-words", "../../../../share", ".", "", "a/b", "é"])

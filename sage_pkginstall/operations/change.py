@@ -111,6 +111,7 @@ class _Preparer:
         self.workspace = workspace
         self.environment = environment
         self.change = change
+        self.stamps = CanonicalPaths(self.prefix).directory(STAMPS)  # var may be a link
         self.exchange = not workspace.is_empty() and tree.can_exchange(workspace)
         self.warnings: tuple[str, ...] = ()
         self.facts: Survey | None = None
@@ -128,7 +129,7 @@ class _Preparer:
             kept=of_package if self.change.keep else frozenset(),
             ownership=facts.without(names, packages),
             lasting=lasting_directories(self.prefix, self.environment),
-            rank=_Rank(self.environment),
+            rank=_Rank(self.environment, self.stamps),
             through=_Through(self.environment),
             conflicts=self.change.conflicts,
         )
@@ -138,7 +139,7 @@ class _Preparer:
         except ConflictError as error:
             raise ConflictError(error.path, error.reason, self._bringer(error.path)) from error
         self.warnings = (*twice, *warnings)
-        changes = changed_records(operation.path for operation in plan.operations)
+        changes = changed_records((one.path for one in plan.operations), self.stamps)
         return Prepared(plan, facts.is_current, changes)
 
     def told(self, plan: Plan) -> Iterator[str]:
@@ -277,13 +278,15 @@ class _Through:
 class _Rank:
     """The order of operations: code, other files, ``.pth``, metadata, records."""
 
-    def __init__(self, environment: Environment | None) -> None:
+    def __init__(self, environment: Environment | None, stamps: str) -> None:
         self.sites = environment.site_directories if environment else ()
+        self.stamps = f"{stamps}/"
+        self.state = f"{stamps.rpartition('/')[0]}/"
 
     def __call__(self, path: str) -> int:
-        if f"{STAMPS}/".startswith(f"{path}/") or path.startswith(f"{STAMPS}/"):
+        if self.stamps.startswith(f"{path}/") or path.startswith(self.stamps):
             return 5
-        if path.startswith("var/lib/sage/"):
+        if path.startswith(self.state):
             return 4
         for site in self.sites:
             if path.startswith(f"{site}/"):

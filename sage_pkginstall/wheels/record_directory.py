@@ -52,15 +52,16 @@ _NONE = "none"
 _SECOND = 1_000_000_000
 
 
-def changed_records(paths: Iterable[str]) -> frozenset[str]:
+def changed_records(paths: Iterable[str], stamps: str = STAMPS) -> frozenset[str]:
     """Return the file names of the records that changes at ``paths`` of a prefix touch.
 
-    Records that come or go with a directory above them are not among them.
+    ``stamps`` is the one name of that directory, as ``var`` may be a link.  Records that come
+    or go with a directory above them are not among them.
     """
     names: set[str] = set()
     for path in paths:
-        if path.startswith(f"{STAMPS}/"):
-            names.add(path[len(STAMPS) + 1 :].partition("/")[0])
+        if path.startswith(f"{stamps}/"):
+            names.add(path[len(stamps) + 1 :].partition("/")[0])
         elif ".dist-info" in path or ".egg" in path:
             names.update(part for part in path.split("/") if is_info(part))
     return frozenset(names)
