@@ -1,10 +1,11 @@
-"""Mount points in a prefix: of another file system, or of the same one."""
+"""Mount points in a prefix, or behind a link of it: of another file system, or of the same one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,13 +16,46 @@ from tests.engine_tree import STATE, commit, write
 from tests.torture.mounts import bound
 from tests.trees import tree
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system tells")
-def test_what_is_mounted_below_is_told_relative_to_it(tmp_path: Path) -> None:
-    assert "proc" in mount_points(Path("/"))
-    assert mount_points(tmp_path) == frozenset()
+def test_what_is_mounted_is_told() -> None:
+    assert {"/", "/proc"} <= mount_points()
+
+
+@root
+def test_what_is_mounted_in_a_prefix_is_relative_to_it(tmp_path: Path) -> None:
+    prefix, source = tmp_path / "prefix", tmp_path / "source"
+    (prefix / "share" / "q q").mkdir(parents=True)
+    source.mkdir()
+    with bound(source, prefix / "share" / "q q"), Tree(prefix).workspace() as workspace:
+        assert workspace.mounts == {"share/q q"}
+
+
+@root
+@pytest.mark.parametrize("within", [False, True])
+def test_link_out_of_the_prefix_may_lead_to_another_mount_of_its_file_system(
+    tmp_path: Path, *, within: bool
+) -> None:
+    """Two volumes of a container are often directories of one disk."""
+    prefix, outside, source = (tmp_path / name for name in ("prefix", "outside", "source"))
+    for path in (prefix, outside, source):
+        path.mkdir()
+    (prefix / "share").symlink_to(outside)
+    request = PlanRequest(frozenset({"share/d/a"}))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(bound(source, outside))
+        if within:
+            stack.enter_context(bound(prefix, prefix))
+        for version in (b"1", b"2"):
+            commit(Tree(prefix), {"share/d/a": version}, request)
+            assert tree(source) == {"d/a": version}
+        commit(Tree(prefix), {}, request)
+        assert tree(source) == {}
 
 
 @root

@@ -1,4 +1,4 @@
-"""Mount points in a prefix: no rename crosses one, even between two of one file system.
+"""Mount points: no rename crosses one, even between two of one file system.
 
 A bind mount has the device of the file system that it comes from, so ``st_dev`` does not tell.
 And a directory can be renamed with a mount point below it, which goes along, out of the prefix.
@@ -9,25 +9,20 @@ from __future__ import annotations
 import os
 import re
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["mount_points"]
 
 _ESCAPED = re.compile(rb"\\([0-7]{3})")  # blanks, line breaks and backslashes: proc(5)
 
 
-def mount_points(prefix: Path) -> frozenset[str]:
-    """Return what is mounted below ``prefix``, relative to it; nothing where no system tells."""
+def mount_points() -> frozenset[str]:
+    """Return where something is mounted, absolute paths; nothing where no system tells."""
     try:
         with open("/proc/self/mountinfo", "rb") as file:
             lines = file.read().splitlines()
     except OSError:
         return frozenset()
-    below = os.fsencode(os.path.realpath(prefix)).rstrip(b"/") + b"/"
     places = (_ESCAPED.sub(_unescape, line.split(b" ")[4]) for line in lines)
-    return frozenset(os.fsdecode(p.removeprefix(below)) for p in places if p.startswith(below))
+    return frozenset(map(os.fsdecode, places))
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

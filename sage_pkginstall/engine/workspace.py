@@ -57,7 +57,11 @@ class Workspace:
         self.old = path / "old"
         self.scratch = path / "scratch"
         self.identity = identity_of(path)
-        self.mounts = mount_points(prefix)
+        self._mount_points = mount_points()
+        below = os.path.realpath(prefix).rstrip("/") + "/"
+        inside = (p.removeprefix(below) for p in self._mount_points if p.startswith(below))
+        self.mounts = frozenset(inside)  # relative to the prefix
+        self._mounted: dict[tuple[str, int, int], str] = {}
         self._volumes: dict[tuple[int, str], Path] = {self._mount_of(path): path}
         self._copies = 0
         self._unflushed: set[Path] = set()
@@ -84,19 +88,19 @@ class Workspace:
         return self._volumes[mount]
 
     def _mount_of(self, directory: Path) -> tuple[int, str]:
-        """Return the device of a directory, and what of the prefix is mounted at or above it.
+        """Return the device of a directory, and where what it lies in is mounted.
 
-        That is the prefix itself if nothing else is, and nothing if it is not looked for:
-        nothing is mounted in the prefix, or the directory lies elsewhere.
+        That is not looked for again while the directory is the same.
         """
-        device = os.stat(directory).st_dev
-        if not self.mounts:
-            return device, ""
-        real, root = os.path.realpath(directory), os.path.realpath(self.prefix)
-        below = root.rstrip("/") + "/"
-        while real.startswith(below) and real.removeprefix(below) not in self.mounts:
-            real = os.path.dirname(real)
-        return device, real if real == root or real.startswith(below) else ""
+        status = os.stat(directory)
+        key = (os.fspath(directory), status.st_dev, status.st_ino)
+        mount = self._mounted.get(key)
+        if mount is None:
+            mount = os.path.realpath(directory)
+            while mount not in self._mount_points and mount != os.path.dirname(mount):
+                mount = os.path.dirname(mount)
+            self._mounted[key] = mount
+        return status.st_dev, mount
 
     def _make_volume(self, directory: Path, device: int, mount: str) -> Path:
         root = directory.resolve()
