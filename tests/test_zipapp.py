@@ -41,6 +41,16 @@ def test_file_installs_verifies_and_uninstalls(tool: Path, venv: Path, tmp_path:
     assert run(tool, "uninstall", "--prefix", venv, "foo") == "uninstalled foo 1.0\n"
 
 
+def test_byte_code_is_used_in_any_time_zone(tool: Path) -> None:
+    code = "import sys, zipimport; importer = zipimport.zipimporter(sys.argv[1]);"
+    code += " print(importer.get_code('sage_pkginstall').co_filename)"
+    for zone in ("UTC", "EAST-9"):
+        command = [sys.executable, "-c", code, str(tool)]
+        environment = {**os.environ, "TZ": zone}
+        ended = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        assert not ended.stdout.startswith(f"{tool}/")  # as for what is compiled now
+
+
 @pytest.mark.needs("pypy3")
 def test_file_installs_for_another_python(tool: Path, tmp_path: Path) -> None:
     prefix = tmp_path / "pypy"
