@@ -161,11 +161,11 @@ pyz := dist/sage-pkginstall.pyz
 dist: $(pyz)
 	@:
 
-$(pyz): .tool/venv/ready build/setup/zipapp $(shell find sage_pkginstall -name '*.py' 2>/dev/null)
+$(pyz): .tool/venv/ready build/setup/zipapp $(shell find sage_pkginstall -type f ! -name '*.pyc' 2>/dev/null)
 	@build/setup/zipapp .tool/venv/bin/python $@
 
 # build/bin runs it once it is there: it must not stay what it was when the tool has changed.
-.packages $(checks) coverage torture: $(wildcard $(pyz))
+.packages $(checks) coverage torture timings bench: $(wildcard $(pyz))
 
 # ------------------------------------------------------------------------------- clean up
 

@@ -159,9 +159,12 @@ def test_packages_inherit_no_flag_that_changes_their_makefiles(checkout: Path) -
     assert words == ["made", "foo", "--no-print-directory"]
 
 
-def test_tool_in_one_file_is_made_again_once_the_tool_has_changed(checkout: Path) -> None:
+@pytest.mark.parametrize("name", ["values.py", "timings.js"])
+def test_tool_in_one_file_is_made_again_once_the_tool_has_changed(
+    checkout: Path, name: str
+) -> None:
     zipapp = script(checkout / "build/setup/zipapp", 'mkdir -p dist && echo made >>"$2"')
-    source = checkout / "sage_pkginstall" / "values.py"
+    source = checkout / "sage_pkginstall" / name
     source.parent.mkdir()
     source.touch()
     file = checkout / "dist" / "sage-pkginstall.pyz"
