@@ -27,9 +27,10 @@ $(error cannot build in "$(CURDIR)": make cannot handle paths with blanks)
 endif
 hash := \#
 characters := $$ $(hash) : ; = | * ? ' " ` \ & < > ( )
-unfit := $(strip $(foreach character,$(characters),$(findstring $(character),$(value CURDIR))))
+places := $(strip $(value CURDIR) $(SAGE_LOCAL) $(SAGE_VENV))
+unfit := $(strip $(foreach character,$(characters),$(findstring $(character),$(value places))))
 ifneq ($(unfit),)
-$(error cannot build in "$(value CURDIR)": make cannot handle paths with $(unfit))
+$(error cannot build in "$(value places)": make cannot handle paths with $(unfit))
 endif
 
 PYTHON ?= python3

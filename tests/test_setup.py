@@ -194,6 +194,16 @@ def test_checkout_in_a_path_that_make_cannot_handle_is_refused(
     assert f"make cannot handle paths with {character}." in ended.stderr
 
 
+@pytest.mark.parametrize("variable", ["SAGE_LOCAL", "SAGE_VENV"])
+def test_tree_in_a_path_that_make_cannot_handle_is_refused(
+    checkout: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "/trees/sage=10")
+    ended = make(checkout, "foo")
+    assert ended.returncode == 2
+    assert '/trees/sage=10": make cannot handle paths with =.' in ended.stderr
+
+
 def test_clean_keeps_what_is_installed_and_distclean_keeps_upstream(checkout: Path) -> None:
     building = "local/var/lib/sage/venv-python3.11/var/tmp/sage/build"
     made = ("build/make/packages.mk", "sage_pkginstall/cli/__pycache__/main.cpython-311.pyc")
