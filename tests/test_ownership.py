@@ -537,12 +537,25 @@ def test_damaged_index_is_made_anew(environment: Environment, cache: Path, damag
             "cut": good[: len(good) // 2],
             "flip": good.replace(b"foo.py", b"bar.py"),
             "empty": b"",
-            "version": good.replace(b"index 1", b"index 0"),
+            "version": good.replace(b"owner index ", b"owner index 1"),
         }
+        assert bad[damage] != good
         path.write_bytes(bad[damage])
     assert owners(environment, f"{s}/foo.py") == {"distribution foo 1"}
     assert path.read_bytes() == good
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_index_is_made_anew_once_a_directory_is_a_link(environment: Environment) -> None:
+    """``lib64``, say: what a record lists there has another name then, but is as much its own."""
+    prefix = environment.prefix
+    plant(prefix, {"lib64/x": b"", f"{STAMPS}/box-1": b'{"files": ["lib64/x"]}'})
+    settle()
+    assert owners(environment, "lib64/x") == {"package box-1"}
+    shutil.move(prefix / "lib64" / "x", prefix / "lib" / "x")
+    (prefix / "lib64").rmdir()
+    (prefix / "lib64").symlink_to("lib")
+    assert owners(environment, "lib/x") == {"package box-1"}
 
 
 def test_unwritable_cache_does_no_harm(

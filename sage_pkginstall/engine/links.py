@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-__all__ = ["followed"]
+__all__ = ["followed", "links_at_top"]
 
 
 def followed(root: str, link: str) -> str | None:
@@ -40,11 +41,17 @@ def _behind_another(real_root: str, link: str, real: str) -> str | None:
     Not where that leads to the same place as ``link`` beside it, nor to what the prefix lies in.
     """
     is_at_top = os.path.realpath(os.path.dirname(link)) == real_root
-    with os.scandir(real_root or "/") as entries:
-        others = [entry.path for entry in entries if entry.is_symlink()]
-    for place, other in sorted((os.path.realpath(other), other) for other in others):
+    for place, other in links_at_top(real_root):
         is_behind = f"{real}/".startswith(f"{place}/") and not (is_at_top and real == place)
         holds_prefix = f"{real_root}/".startswith(f"{place}/")
         if is_behind and not holds_prefix and _last_link(real_root, other) is None:
             return os.path.basename(other) + real[len(place) :]
     return None
+
+
+def links_at_top(root: str) -> list[tuple[str, str]]:
+    """Return where each link at the top of a prefix leads, and its own path; sorted."""
+    links: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(root or "/") as entries:  # it may be missing
+        links += (entry.path for entry in entries if entry.is_symlink())
+    return sorted((os.path.realpath(link), link) for link in links)

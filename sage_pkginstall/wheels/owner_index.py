@@ -4,7 +4,7 @@ Only a cache, in the user's cache directory (a prefix stays free of it, whoever 
 there).  It is believed owner by owner, each as long as the file that is its record keeps
 its inode and time of change; any other doubt means that it is made anew.  On disk:
 
-    owners/HASH.txt:  magic, checksum of the rest, the prefix it is about,
+    owners/HASH.txt:  magic, checksum of the rest, the prefix and the links it is about,
                       numbers of owners and claims, then one line each:
                       owners; their names; their identities; claims, sorted; numbers of
                       their owners
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnerClaims", "OwnerIndex", "claims_of"]
 
-_MAGIC = "sage-pkginstall owner index 2"
+_MAGIC = "sage-pkginstall owner index 3"
 _FILES = 32
 """So many files of one directory are claimed one by one."""
 _MODULE_DEPTH = 3

@@ -16,6 +16,7 @@ import json
 import os
 from zlib import crc32
 
+from sage_pkginstall.engine.links import links_at_top
 from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths, cache_directory
 from sage_pkginstall.errors import RecordError
@@ -266,6 +267,10 @@ class Survey:
         about = "\n".join((os.fspath(self.prefix), *self._sites))
         name = crc32(os.fsencode(about))
         path = cache_directory() / "owners" / f"{name:08x}.txt"
+        links = links_at_top(
+            os.fspath(self.prefix)
+        )  # once lib64 is one, its files have other names
+        about += "".join(f"\n{link} {place}" for place, link in links)
         base = OwnerIndex.load(path, about) if before is None else before.base
         now = self._identities
         known = dict(zip(base.owners, base.identities, strict=True))
