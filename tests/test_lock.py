@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import filelock
@@ -194,6 +195,15 @@ def test_child_that_outlives_the_holder_is_waited_for(
             pass
         child.close()
         with hold(path, timeout=0.0).hold():
+            pass
+
+
+def test_time_that_was_waited_for_the_first_lock_counts_for_the_nested_one(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with path.with_name("pip3.lock.nested").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lock = TreeLock(path, "install foo", LockSettings(3600.0))
+        with pytest.raises(LockTimeoutError), lock.hold(time.monotonic() - 3600.0):
             pass
 
 

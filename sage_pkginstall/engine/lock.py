@@ -90,17 +90,19 @@ class TreeLock:
         self.settings = settings
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[Held]:
+    def hold(self, asked: float | None = None) -> Iterator[Held]:
         """Hold the lock; the value tells who held it before.
+
+        ``asked`` is since when we wait (monotonic clock), if not only from now on.
 
         Raises `LockError` if the lock cannot be had at all, `LockTimeoutError` if
         somebody else kept it for longer than the settings allow.
         """
-        asked = time.monotonic()
+        asked = time.monotonic() if asked is None else asked
         descriptor = self._open()
         try:
-            if self._try_for_a_moment(descriptor) and self._is_current(descriptor):
-                with self._recorded() as held, self._alone():
+            if self._try_for_a_moment(descriptor, asked) and self._is_current(descriptor):
+                with self._recorded() as held, self._alone(asked):
                     yield held
                 return
         finally:
@@ -109,7 +111,7 @@ class TreeLock:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
         if is_held_for_us(self.path):
-            with self._nested() as held:
+            with self._nested(asked) as held:
                 if is_held_for_us(self.path):  # nor did it end while we waited for its others
                     yield held
                     return
@@ -127,25 +129,25 @@ class TreeLock:
             with contextlib.suppress(OSError, LockError):
                 record_end(self.path, holder, held.previous, held.changed)
 
-    def _nested(self) -> contextlib.AbstractContextManager[Held]:
+    def _nested(self, asked: float) -> contextlib.AbstractContextManager[Held]:
         """Work below a ``sage-flock`` that holds the lock for us; its children take turns.
 
         They have a lock and a record of their own: by its record the next one of them
         knows that ``sage-flock`` still holds the lock for it.
         """
-        return TreeLock(nested_lock(self.path), self.label, self.settings).hold()
+        return TreeLock(nested_lock(self.path), self.label, self.settings).hold(asked)
 
-    def _alone(self) -> contextlib.AbstractContextManager[Held | None]:
+    def _alone(self, asked: float) -> contextlib.AbstractContextManager[Held | None]:
         """Wait for who still works below a ``sage-flock`` that was killed, or left it behind.
 
         Called when it is on record that we hold the lock: who begins later sees that, and
         does not take ``sage-flock`` for the holder any more.
         """
-        return self._nested() if has_nested(self.path) else contextlib.nullcontext()
+        return self._nested(asked) if has_nested(self.path) else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _waited(self, asked: float) -> Iterator[Held]:
-        with self._wait(asked), self._recorded() as held, self._alone():
+        with self._wait(asked), self._recorded() as held, self._alone(asked):
             yield held
 
     def _is_current(self, descriptor: int) -> bool:
@@ -161,7 +163,7 @@ class TreeLock:
             raise LockError(self.path.parent, error.strerror or str(error)) from error
         return open_lock(self.path)
 
-    def _try_for_a_moment(self, descriptor: int) -> bool:
+    def _try_for_a_moment(self, descriptor: int, asked: float) -> bool:
         """Take the flock if that takes no longer than many commits of others.
 
         It nearly always does, and costs less than importing `filelock`: 80 ms of processor
@@ -172,7 +174,7 @@ class TreeLock:
         if is_held_for_us(self.path):
             return False
         timeout = self.settings.timeout
-        most = _MOMENT if timeout is None else min(_MOMENT, timeout)
+        most = _MOMENT if timeout is None else min(_MOMENT, _until(asked + timeout))
         start = time.monotonic()
         waited, told = 0.0, False
         while waited < most:
