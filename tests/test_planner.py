@@ -185,6 +185,26 @@ def test_link_to_the_prefix_itself_is_followed(tmp_path: Path) -> None:
     assert tree(tmp_path, ignore=STATE) == {"lib/new": b"2", "self": Link("."), "q": b""}
 
 
+@pytest.mark.parametrize("path", ["share/man/man1/x", "man/man1/x"])
+def test_directory_that_a_link_of_the_prefix_leads_to_stays_when_it_is_empty(
+    tmp_path: Path, path: str
+) -> None:
+    """Nothing could come by the link otherwise: it would lead nowhere."""
+    write(tmp_path, {"share/man/man1/x": b"1", "q": b""})
+    (tmp_path / "man").symlink_to("share/man")
+    bring(tmp_path, {}, PlanRequest(frozenset({"share/man/man1/x"})))
+    assert tree(tmp_path, ignore=STATE) == {"share/man": EMPTY, "man": Link("share/man"), "q": b""}
+    bring(tmp_path, {path: b"2"})
+    assert (tmp_path / "man" / "man1" / "x").read_bytes() == b"2"
+
+
+def test_directory_goes_with_the_link_that_leads_to_it(tmp_path: Path) -> None:
+    write(tmp_path, {"share/foo/x": b"1", "q": b""})
+    (tmp_path / "foo").symlink_to("share/foo")
+    bring(tmp_path, {}, PlanRequest(frozenset({"share/foo/x", "foo"})))
+    assert tree(tmp_path, ignore=STATE) == {"q": b""}
+
+
 def linked_out(tmp_path: Path) -> tuple[Path, Path]:
     """A prefix whose ``share`` leads out of it, to the second one."""
     prefix, outside = tmp_path / "prefix", tmp_path / "outside"

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from sage_pkginstall.engine import files
-from sage_pkginstall.engine.links import followed
+from sage_pkginstall.engine.links import followed, links_at_top
 from sage_pkginstall.engine.plan import Evidence, Notice, Operation, Plan
 from sage_pkginstall.errors import ConflictError
 from sage_pkginstall.values import NamedTuple, Protocol
@@ -152,6 +152,7 @@ class _Planner:
         self.notices: list[Notice] = []
         self.evidence: dict[str, Evidence] = {}
         self.led_to = set(led_to)
+        self.linked = self._linked()
         self.staged: set[str] = set()
         self.whole: set[str] = set()  # directories placed, swapped or removed as a whole
         self.beside: set[str] = set()  # directories on the file system of the staged tree
@@ -336,6 +337,7 @@ class _Planner:
     def _can_remove_whole(self, path: str) -> bool:
         return (
             not self._is_lasting(path)
+            and not any(_within(directory, path) for directory in self.linked)
             and self._is_ours(path)
             and files.can_move_directory(self._absolute(path), self._obstacle(path))
         )
@@ -403,9 +405,24 @@ class _Planner:
 
     def _stays(self, directory: str) -> bool:
         """Tell whether a directory is to be there even when it is empty: if staged so, say."""
-        return directory in self.staged or self._has_link(directory) or self._is_lasting(directory)
+        return (
+            directory in self.staged
+            or directory in self.linked
+            or self._has_link(directory)
+            or self._is_lasting(directory)
+        )
 
     # Facts
+
+    def _linked(self) -> frozenset[str]:
+        """Return to which directories links at the top of the prefix lead that do not go.
+
+        ``man -> share/man``: without that directory, nothing could come by the link any more.
+        """
+        links = (os.path.basename(link) for _, link in links_at_top(self.prefix))
+        return frozenset(
+            self._canonical(link) for link in links if link not in self.request.replaced
+        )
 
     def _is_lasting(self, directory: str) -> bool:
         """Tell whether a directory stays even when empty; another may have brought it so."""
