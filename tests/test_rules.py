@@ -593,12 +593,16 @@ def test_what_runs_once_a_package_is_installed_is_run_until_it_succeeds(real: Di
 
 
 @pytest.mark.needs("make")
-def test_what_is_unfinished_stays_so_when_the_next_build_fails(real: Distribution) -> None:
+def test_what_is_unfinished_stays_so_when_it_is_built_again_or_erased(real: Distribution) -> None:
     broken = real.root / "broken"
     real.add("a", spkg_install_in=f"[ ! -e '{broken}' ]", **{"spkg-postinst.in": "exit 1"})
     assert real.run("a").returncode == 2
     broken.touch()
     assert real.run("a").returncode == 2
+    assert real.run("-q", "a").returncode == 1
+    variables = {"SAGE_ROOT": str(real.root), "SAGE_PKGINSTALL_PYTHON": sys.executable}
+    erase = [f"{real.root}/build/bin/sage-spkg", "--erase-build-directory-only", "a"]
+    subprocess.run(erase, check=True, env={**os.environ, **variables})
     assert real.run("-q", "a").returncode == 1
 
 

@@ -61,24 +61,21 @@ def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> I
 
 
 def make_fresh(place: PackageVariables, run: Run) -> None:
-    """Make the build directory, empty but for the mark of what is unfinished.
-
-    This build may fail, and what was installed before it is then as unfinished as it was.
-    """
-    unfinished = (place.private_directory / _UNFINISHED).exists()
+    """Make the build directory, empty whatever was there before, but for the mark `erase` keeps."""
     erase(place, run)
-    place.build_directory.mkdir(parents=True)
-    place.private_directory.mkdir()
-    mark_unfinished(place, unfinished=unfinished)
+    place.private_directory.mkdir(parents=True, exist_ok=True)
     place.destdir.mkdir()
 
 
 def erase(place: PackageVariables, run: Run) -> None:
     """Delete the build directory, if there is one.  Raises PackageError if it cannot be.
 
-    What SAGE_SUDO left there is deleted by SAGE_SUDO.
+    What SAGE_SUDO left there is deleted by SAGE_SUDO.  The mark of an unfinished package stays:
+    the next build may fail, or be of its wheel only, and what is installed is as it was then.
     """
     path = place.build_directory
+    mark = place.private_directory / _UNFINISHED
+    unfinished = os.path.exists(mark)  # noqa: PTH110 -- False also where we may not look
     try:
         delete_tree(path)
     except OSError as error:
@@ -89,6 +86,9 @@ def erase(place: PackageVariables, run: Run) -> None:
         ):
             reason = f"its build directory {path} cannot be deleted: {error}"
             raise PackageError(place.name, reason) from error
+    if unfinished:
+        place.private_directory.mkdir(parents=True)
+        mark_unfinished(place, unfinished=True)
 
 
 def mark_staged(place: PackageVariables, *, staged: bool) -> None:

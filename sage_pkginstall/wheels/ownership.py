@@ -267,9 +267,8 @@ class Survey:
         about = "\n".join((os.fspath(self.prefix), *self._sites))
         name = crc32(os.fsencode(about))
         path = cache_directory() / "owners" / f"{name:08x}.txt"
-        links = links_at_top(
-            os.fspath(self.prefix)
-        )  # once lib64 is one, its files have other names
+        # Once lib64 is a link, its files have other names.
+        links = links_at_top(os.fspath(self.prefix))
         about += "".join(f"\n{link} {place}" for place, link in links)
         base = OwnerIndex.load(path, about) if before is None else before.base
         now = self._identities
