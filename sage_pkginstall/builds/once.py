@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to_rebuild"]
 
-_FORMAT = "2"
+_FORMAT = "3"
 
 
 class Once(NamedTuple):
