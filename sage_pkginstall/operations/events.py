@@ -7,8 +7,9 @@ a process works for; without both of them nothing is told.  On disk, where make 
                                           (a run begins by deleting all but some of them)
 
 Each line is a JSON object, appended by one write(2): so lines of many processes never mix (but
-on NFS, which appends in two steps), and nobody waits for them.  What cannot be written is not; no job fails for that.  Besides
-``format``, ``time`` (epoch seconds), ``job`` and ``event`` a line has, by its event:
+on NFS, which appends in two steps), and nobody waits for them.  What cannot be written is not;
+no job fails for that.  Besides ``format``, ``time`` (epoch seconds), ``job`` and ``event`` a line
+has, by its event:
 
     begins    package, version, tree, kind, mode, needs (packages), slots (of make -j), log, pid
     phase     name: the phase begins, the one before it is over

@@ -8,7 +8,8 @@ Never in the prefix, and never needed: what cannot be written is not.  On disk::
 
 PREFIX is a hash of the prefix's real path.  Each line is a JSON object, see `Transaction`,
 appended by one write after the lock was released; so lines of many processes never mix (but on
-NFS, which appends in two steps), and nobody waits for them.  A file that grew to `_LIMIT` bytes becomes the older one.
+NFS, which appends in two steps), and nobody waits for them.  A file that grew to `_LIMIT`
+bytes becomes the older one.
 """
 
 from __future__ import annotations
