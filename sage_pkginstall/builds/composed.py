@@ -69,8 +69,8 @@ def compose(
     variables = {**_variables(environ, prefix / "bin"), "VIRTUAL_ENV": str(prefix)}
     for_cmake = [os.fspath(e / modules) for e in entries if _has_cmake_package(e / modules)]
     if for_cmake:
-        before = [path for path in (environ.get("CMAKE_PREFIX_PATH"),) if path]
-        variables["CMAKE_PREFIX_PATH"] = os.pathsep.join((*for_cmake, *before))
+        paths = (*for_cmake, environ.get("CMAKE_PREFIX_PATH"))
+        variables["CMAKE_PREFIX_PATH"] = os.pathsep.join(filter(None, paths))
     return BuildEnvironment(prefix / "bin" / "python3", variables)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cached_property
 from pathlib import Path
 
 from sage_pkginstall.engine import files
@@ -152,7 +153,6 @@ class _Planner:
         self.notices: list[Notice] = []
         self.evidence: dict[str, Evidence] = {}
         self.led_to = set(led_to)
-        self.linked = self._linked()
         self.staged: set[str] = set()
         self.whole: set[str] = set()  # directories placed, swapped or removed as a whole
         self.beside: set[str] = set()  # directories on the file system of the staged tree
@@ -337,7 +337,7 @@ class _Planner:
     def _can_remove_whole(self, path: str) -> bool:
         return (
             not self._is_lasting(path)
-            and not any(_within(directory, path) for directory in self.linked)
+            and not any(_within(directory, path) for directory in self._linked)
             and self._is_ours(path)
             and files.can_move_directory(self._absolute(path), self._obstacle(path))
         )
@@ -407,15 +407,16 @@ class _Planner:
         """Tell whether a directory is to be there even when it is empty: if staged so, say."""
         return (
             directory in self.staged
-            or directory in self.linked
+            or directory in self._linked
             or self._has_link(directory)
             or self._is_lasting(directory)
         )
 
     # Facts
 
+    @cached_property
     def _linked(self) -> frozenset[str]:
-        """Return to which directories links at the top of the prefix lead that do not go.
+        """The directories to which links at the top of the prefix lead that do not go.
 
         ``man -> share/man``: without that directory, nothing could come by the link any more.
         """
