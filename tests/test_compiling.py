@@ -114,6 +114,29 @@ def test_signal_that_comes_while_a_process_is_forked_is_not_lost(
         os.waitpid(-1, os.WNOHANG)
 
 
+def test_interrupted_at_its_birth_a_process_ends_without_doing_what_its_parent_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent would clean up, and say that it was interrupted."""
+    fork, sources = os.fork, planted(tmp_path, 30)
+
+    def interrupted() -> int:
+        process = fork()
+        if not process:
+            signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    us = os.getpid()
+    try:
+        add_all(tmp_path, sources)
+    finally:
+        if os.getpid() != us:
+            (tmp_path / "unwound").touch()
+            os._exit(0)
+    assert not (tmp_path / "unwound").exists()
+
+
 def test_an_error_is_told_at_once(tmp_path: Path) -> None:
     """Long before the rest would have been compiled."""
     sources = planted(tmp_path, 60)

@@ -29,7 +29,7 @@ from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import NoReturn
 
 __all__ = ["Workers", "names_from"]
@@ -139,23 +139,17 @@ class _Worker:
         given, giving, told, telling = (*os.pipe(), *os.pipe())
         self.pipes = giving, told
         parent = os.getpid()
+        foreign = [descriptor for other in others for descriptor in other.pipes]
         os.set_blocking(told, False)
-        if hasattr(gc, "freeze"):
-            gc.freeze()  # the processes share what is there: nothing of it is written to
         try:
-            with _signals_held():
-                self._process = os.fork()
-            if not self._process:
-                self._work(given, telling, parent, [d for other in others for d in other.pipes])
+            with _forked(lambda: self._work(given, telling, parent, foreign)) as self._process:
+                pass
         finally:
             os.close(given)
             os.close(telling)
-            if hasattr(gc, "unfreeze"):
-                gc.unfreeze()
 
-    def _work(self, given: int, telling: int, parent: int, foreign: Sequence[int]) -> NoReturn:
+    def _work(self, given: int, telling: int, parent: int, foreign: Sequence[int]) -> int:
         """Be the process; without its ``parent`` it has nobody to do it for."""
-        status = 1
         try:
             for descriptor in foreign:
                 os.close(descriptor)
@@ -164,12 +158,11 @@ class _Worker:
                     if os.getppid() != parent:
                         break
                     os.write(telling, _WRITTEN if self._do(name) else _WITHOUT)
-            status = 0
         except OSError as error:
             said = f"{error.errno or 0}\0{error.strerror or error}\0{error.filename or ''}"
             os.write(telling, _FAILED + os.fsencode(said))
-        finally:
-            os._exit(status)
+            return 1
+        return 0
 
     def take(self, waiting: list[tuple[int, str]]) -> None:
         """Hand it some of the names, from the end of the list: so many that it has ``most``."""
@@ -244,23 +237,45 @@ class _Worker:
 
 
 def _has_threads() -> bool:
+    """Tell whether a fork would be without threads that may hold a lock."""
     threading = sys.modules.get("threading")  # without it there is the main thread only
     return threading is not None and threading.active_count() > 1
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Have no signal delivered until a process is forked and known.
+def _forked(child: Callable[[], int]) -> Iterator[int]:
+    """Give a new process, which does ``child`` and ends with that status.
 
-    What a handler raises within a fork, in Python's own hooks, is printed and lost.
+    The two share what memory there is, as none of it is looked through for rubbish.  No
+    signal is delivered here until the ``with`` is left, so that the process is known to who
+    must end it, and there until it does what it is for: what a handler raises within a fork,
+    in Python's own hooks, is printed and lost.
     """
     import signal  # noqa: PLC0415 -- not for small wheels
 
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        yield
+        process = os.fork()
+        if not process:
+            _be(child, before)
+        yield process
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if hasattr(gc, "unfreeze"):
+            gc.unfreeze()
+
+
+def _be(child: Callable[[], int], mask: Iterable[int]) -> NoReturn:
+    import signal  # noqa: PLC0415 -- not for small wheels
+
+    status = 1
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        status = child()
+    finally:
+        os._exit(status)
 
 
 def names_from(descriptor: int) -> Iterator[str]:
@@ -276,6 +291,7 @@ def names_from(descriptor: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _working() -> Iterator[None]:
+    """Have no rubbish looked for, and no warnings of compiled sources shown."""
     collecting = gc.isenabled()
     gc.disable()  # code objects are all reachable: looking for rubbish among them costs a fifth
     try:
