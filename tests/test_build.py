@@ -189,6 +189,17 @@ def test_editable_wheel_is_built(tmp_path: Path, build: Builder) -> None:
     assert report_of(build(make_source(tmp_path / "src"), editable=True))["kind"] == "editable"
 
 
+@pytest.mark.parametrize("way", ["sdist", "sdist first"])
+def test_editable_wheel_of_an_sdist_is_refused(tmp_path: Path, build: Builder, way: str) -> None:
+    """It would import from where the sdist was unpacked, which is gone then."""
+    source = make_source(tmp_path / "src")
+    if way == "sdist":
+        source = tmp_path / "tiny-1.0.tar.gz"
+        source.touch()
+    with pytest.raises(UsageError, match=r"cannot build an editable wheel of .* it would import"):
+        build(source, editable=True, sdist_first=way == "sdist first")
+
+
 def test_backend_without_editable_builds_is_an_error(tmp_path: Path, build: Builder) -> None:
     source = make_source(tmp_path / "src")
     text = (source / "backend.py").read_text()

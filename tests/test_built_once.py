@@ -487,3 +487,69 @@ def test_what_a_build_left_counts_if_the_source_or_it_has_changed(
 
 
 # ------------------------------------------------------------------------------- packages
+
+
+def make_venv(path: Path, *options: str) -> Path:
+    command = [sys.executable, "-m", "venv", "--without-pip", *options]
+    subprocess.run([*command, path], check=True)
+    return path
+
+
+@pytest.mark.parametrize("way", ["variable", "setting"])
+def test_prefix_that_the_build_is_told_of_counts(tmp_path: Path, builds: Builds, way: str) -> None:
+    """Its headers may be others: outside of Sage their content does not count."""
+    source = make_source(tmp_path / "src", code="report_of = 1")
+    make_quiet(source)
+
+    def build() -> bool:
+        flags = f"-I{builds.venv}/include"
+        if way == "variable":
+            return builds(source, CFLAGS=flags)[1]
+        return builds(source, f"-Cflags={flags}")[1]
+
+    assert not build()
+    assert build()
+    builds.venv = make_venv(tmp_path / "other")
+    assert not build()
+
+
+def test_program_of_an_activated_prefix_counts(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds.venv = make_venv(tmp_path / "own")
+    path = f"{builds.venv}/bin:{os.environ['PATH']}"
+    builds(source, PATH=path)
+    assert builds(source, PATH=path)[1]
+    plant(builds.venv / "bin", {"protoc": b"#!/bin/sh\n"}).joinpath("protoc").chmod(0o755)
+    assert not builds(source, PATH=path)[1]
+
+
+def test_source_that_changes_while_it_is_built_is_not_kept(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src", code='Path("extra.py").write_text("x = 2")')
+    plant(source, {"extra.py": b"x = 1"})
+    assert not builds(source)[1]
+    assert "is not kept: extra.py changed while it was built" in builds.said
+    plant(source, {"extra.py": b"x = 1"})
+    assert not builds(source)[1]
+
+
+@pytest.mark.parametrize("way", ["editable", "path", "base"])
+def test_what_lies_elsewhere_makes_a_build_without_isolation_unknown(
+    tmp_path: Path, builds: Builds, way: str
+) -> None:
+    source = make_source(tmp_path / "src")
+    builds.venv = make_venv(tmp_path / "own", *(["--system-site-packages"] * (way == "base")))
+    site = next(builds.venv.glob("lib/python*/site-packages"))
+    (tmp_path / "elsewhere").mkdir()
+    if way == "editable":
+        info = {
+            "RECORD": b"",
+            "direct_url.json": b'{"url": "file:///x", "dir_info": {"editable": true}}',
+        }
+        plant(site / "tools-1.0.dist-info", info)
+    elif way == "path":
+        plant(site, {"tools.pth": f"# a path\nimport sys\n{tmp_path}/elsewhere\n".encode()})
+    for _ in range(2):
+        assert not builds(source, "--no-build-isolation")[1]
+        assert "without looking into the cache" in builds.said
+    assert not builds(source)[1]  # isolated, it sees nothing of that
+    assert builds(source)[1]

@@ -159,3 +159,17 @@ def test_killed_build_leaves_nothing_that_is_trusted(
             break
         assert maker.returncode == -signal.SIGKILL
     assert step > 2  # or nothing was killed
+
+
+def test_entry_that_others_can_have_written_is_not_used(
+    tmp_path: Path, environment: Environment
+) -> None:
+    """What is in it is run by builds."""
+    wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
+    (entry,) = unpacked_wheels([wheel], environment, tmp_path / "cache")
+    for directory in (entry, entry.parent):
+        directory.chmod(0o777)
+        with pytest.raises(PermissionError, match="may have been written by others"):
+            unpacked_wheels([wheel], environment, tmp_path / "cache")
+        directory.chmod(0o755)
+    assert unpacked_wheels([wheel], environment, tmp_path / "cache") == (entry,)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from sage_pkginstall.cli.build import _with_settings
+from tests.sources import make_source
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 30.0
 
 
 @pytest.mark.parametrize(
@@ -29,3 +40,34 @@ from sage_pkginstall.cli.build import _with_settings
 )
 def test_settings_may_start_with_dashes(given: list[str], joined: list[str]) -> None:
     assert _with_settings(given) == joined
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_build_that_is_ended_ends_its_backend_and_leaves_nothing(
+    tmp_path: Path, venv: Path, number: signal.Signals
+) -> None:
+    told = tmp_path / "told"
+    wait = f"import time; Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    source = make_source(tmp_path / "src", code=wait)
+    (tmp_path / "tmp").mkdir()
+    places = {
+        "--prefix": venv,
+        "--store": tmp_path,
+        "-w": tmp_path / "dist",
+        "--log": tmp_path / "log",
+    }
+    options = [str(word) for pair in places.items() for word in pair]
+    with subprocess.Popen(
+        [sys.executable, "-m", "sage_pkginstall", "build", *options, source],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    ) as process:
+        end = time.monotonic() + PATIENCE
+        while not (told.exists() and told.read_text()):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
+    assert list((tmp_path / "tmp").iterdir()) == []

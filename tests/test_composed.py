@@ -237,3 +237,21 @@ def test_another_python_than_ours_builds_in_its_own(tmp_path: Path) -> None:
     )
     place = composed(tmp_path, environment, wheel)
     assert run(place, "foo") == f"pypy {tmp_path / 'build'}"
+
+
+def test_scripts_in_a_directory_of_bin_are_there(tmp_path: Path, environment: Environment) -> None:
+    script = "#!python\nprint('below')\n"
+    wheel = make_wheel(
+        tmp_path, "foo-1.0-py3-none-any.whl", {"foo-1.0.data/scripts/sub/tool": script}
+    )
+    place = composed(tmp_path, environment, wheel)
+    assert run(place, place.python.parent / "sub" / "tool") == "below"
+
+
+def test_cache_with_a_line_break_in_its_path(tmp_path: Path, environment: Environment) -> None:
+    wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
+    odd = tmp_path / "a\nb"
+    odd.mkdir()
+    entries = unpacked_wheels([wheel], environment, odd / "cache")
+    place = compose(entries, environment, tmp_path / "build", os.environ)
+    assert say(place, "foo.version", "foo") == "1.0"

@@ -362,9 +362,28 @@ def says_come_back_in_a_year(request: Liar) -> None:
     request.answer(b"", 503, Retry_After="31536000")
 
 
+def told(file: str, digest: str, size: float) -> bytes:
+    document = {"file": file, "sha256": digest, "size": size, "made": "", "inputs": INPUTS}
+    return json.dumps(document).encode()
+
+
+def has_no_wheel(request: Liar) -> None:
+    digest = hashlib.sha256(b"a tar").hexdigest()
+    request.answer(b"a tar" if "/cas/" in request.path else told("foo-1.0.tar", digest, 5))
+
+
+def has_no_end(request: Liar) -> None:
+    text = told("foo-1.0-py3-none-any.whl", "0" * 64, 1).replace(b'"size": 1', b'"size": 1e999')
+    request.answer(text)
+
+
+def nests(request: Liar) -> None:
+    request.answer(b"[" * 200_000)
+
+
 def leads_out(request: Liar) -> None:
-    document = {"wheel": "../../evil.whl", "sha256": "0" * 64, "size": 1, "made": "", "inputs": {}}
-    request.answer(json.dumps(document).encode())
+    digest = hashlib.sha256(b"evil").hexdigest()
+    request.answer(b"evil" if "/cas/" in request.path else told("../../evil.whl", digest, 4))
 
 
 def is_no_object(request: Liar) -> None:
@@ -374,11 +393,8 @@ def is_no_object(request: Liar) -> None:
 def has_another_wheel(request: Liar) -> None:
     data = b"another wheel"
     digest = hashlib.sha256(b"the wheel").hexdigest()
-    document = {
-        "wheel": "foo-1.0-py3-none-any.whl", "sha256": digest, "size": len(data), "made": "",
-        "inputs": INPUTS,
-    }  # fmt: skip
-    request.answer(data if "/cas/" in request.path else json.dumps(document).encode())
+    document = told("foo-1.0-py3-none-any.whl", digest, len(data))
+    request.answer(data if "/cas/" in request.path else document)
 
 
 def mixes_up_entries(request: Liar) -> None:
@@ -390,7 +406,7 @@ def mixes_up_entries(request: Liar) -> None:
 LIES = [
     fails, says_nothing, hangs_up, speaks_nonsense, sends_half, never_ends, drips,
     redirects_for_ever, says_come_back_in_a_year, leads_out, is_no_object, has_another_wheel,
-    mixes_up_entries,
+    mixes_up_entries, has_no_wheel, has_no_end, nests,
 ]  # fmt: skip
 
 
@@ -572,3 +588,53 @@ def test_missing_library_is_named(
     monkeypatch.setitem(sys.modules, "urllib3.exceptions", None)
     assert Remote("http://127.0.0.1:9/", warnings.append).get("ac/x") is None
     assert "install urllib3" in warnings[0]
+
+
+def test_library_that_is_too_old_is_named(
+    tmp_path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 2.0 and 2.1 of it are, which some systems have."""
+    monkeypatch.delattr("urllib3.response.HTTPResponse.read1")
+    monkeypatch.delattr("urllib3.response.BaseHTTPResponse.read1")
+    assert Remote("http://127.0.0.1:9/", warnings.append).get("ac/x") is None
+    assert "install urllib3 >= 2.2" in warnings[0]
+
+
+def test_end_of_a_line_is_no_part_of_a_token() -> None:
+    """It is there when the token comes from a file."""
+    environ = {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "secret\n"}
+    remote = remote_of(environ, print)
+    assert remote is not None
+    assert remote._headers == {"Authorization": "Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "secret\nword"},
+        {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "sécret"},
+        {"SAGE_PKGINSTALL_REMOTE": "http://me:secret@x/"},
+    ],
+)
+def test_secret_that_cannot_be_used_is_refused_and_not_told(environ: dict[str, str]) -> None:
+    with pytest.raises(UsageError) as failure:
+        remote_of(environ, print)
+    assert "cret" not in str(failure.value)
+
+
+def test_netrc_in_another_encoding_is_not_read(tmp_path: Path, warnings: list[str]) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_bytes(b"# caf\xe9\nmachine x login a password b\n")
+    environ = {"SAGE_PKGINSTALL_REMOTE": "http://x/", "NETRC": str(netrc)}
+    assert remote_of(environ, warnings.append) is not None
+    assert "without a password" in warnings[0]
+
+
+@pytest.mark.parametrize("text", ["???", "foo >=", "foo; no_such_marker == '1'"])
+def test_note_of_a_server_with_a_bad_requirement_is_not_used(
+    tmp_path: Path, warnings: list[str], text: str
+) -> None:
+    with liar(lambda request: request.answer(json.dumps({"requires": [text]}).encode())) as url:
+        assert shelf_of(tmp_path / "a", url, warnings).asked(KEY) is None
+    assert "is damaged" in warnings[0]
+    assert not (tmp_path / "a" / "asked").exists()

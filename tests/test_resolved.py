@@ -60,3 +60,16 @@ def test_damaged_note_does_not_matter(
     for text in (b"{", b"[]", b'{"wheels": ["gone.whl"]}', b'{"wheels": 1}'):
         plant(note.parent, {note.name: text})
         assert resolved(["foo"], tmp_path, environment) == (wheel,)
+
+
+def test_link_that_leads_nowhere_does_not_hide_the_other_wheels(
+    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
+    environment = target_environment(venv)
+    store = tmp_path / "store"
+    make_wheel(store, "foo-1.0-py3-none-any.whl")
+    (store / "gone-1.0-py3-none-any.whl").symlink_to("nowhere")
+    resolved(["foo"], store, environment)
+    new = make_wheel(store, "foo-1.1-py3-none-any.whl")
+    assert resolved(["foo"], store, environment) == (new,)

@@ -226,3 +226,37 @@ def test_job_slots_are_no_input_of_a_wheel(tmp_path: Path, venv: Path) -> None:
         for more in ({}, {"MAKELEVEL": "1", "MAKEFLAGS": "-j8"})
     ]  # fmt: skip
     assert ["Taken from the cache" in text for text in said] == [False, True]
+
+
+def provided(directory: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("MAKELEVEL", "1")
+    monkeypatch.setenv("MAKEFLAGS", "")
+    slots = job_slots(os.environ)
+    assert slots is not None
+    variables = provide(slots, directory, {"PATH": path})
+    said = subprocess.run(
+        ["ninja", "--version"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    assert said.stdout == "1.10 of python\n"
+
+
+def test_ninja_that_is_a_script_of_a_wheel_is_what_ours_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies where ours is put, and is no link."""
+    directory = plant(tmp_path / "bin", {"ninja": b"#!/bin/sh\necho 1.10 of python\n"})
+    (directory / "ninja").chmod(0o755)
+    provided(directory, monkeypatch, f"{directory}:/usr/bin:/bin")
+    assert "job slots of make" in (directory / "ninja").read_text()
+
+
+def test_ours_never_runs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = plant(tmp_path / "real", {"ninja": b"#!/bin/sh\necho 1.10 of python\n"})
+    (directory / "ninja").chmod(0o755)
+    for _ in range(2):
+        provided(tmp_path / "slots", monkeypatch, f"{directory}:/usr/bin:/bin")

@@ -95,6 +95,19 @@ def test_damaged_wheel_is_named(store: Path, environment: Environment, content: 
         best(store, "foo", environment)
 
 
+@pytest.mark.parametrize("header", ["", "Requires-Dist: bar (>=1.0.*)"])
+def test_bad_wheel_that_would_not_be_chosen_is_passed_over(
+    store: Path, environment: Environment, header: str
+) -> None:
+    make_wheel(store, "foo-2.0-py3-none-any.whl")
+    old = make_wheel(store, "foo-1.0-py3-none-any.whl", headers=[header] if header else ())
+    if not header:
+        old.write_bytes(b"cut")
+    assert best(store, "foo", environment) == "foo-2.0-py3-none-any.whl"
+    with pytest.raises(WheelError, match=r"foo-1\.0-py3-none-any\.whl"):
+        best(store, "foo <2", environment)
+
+
 def test_building_leaves_exactly_one_wheel(tmp_path: Path) -> None:
     source, dist = Path("src"), tmp_path / "dist"
     with pytest.raises(BuildError, match="no wheel found after building"):

@@ -98,3 +98,47 @@ def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path, started_by: str
     broken.write_text(f"#!{started_by}\n")
     assert len(compiler_of(tmp_path / "bin")) == 64
     assert list((tmp_path / "cache/tools").iterdir())
+
+
+@pytest.mark.parametrize("way", ["link", "hard link", "shim"])
+def test_program_behind_a_proxy_is_asked_each_time(tmp_path: Path, way: str) -> None:
+    """rustup, pyenv and others run another program when another one is chosen."""
+    chosen = tmp_path / "chosen"
+    chosen.write_text("cc 1.0\n")
+    proxy = program(tmp_path / "bin" / "rustup", f"cat {chosen}")
+    called = tmp_path / "bin" / "cc"
+    if way == "link":
+        called.symlink_to("rustup")
+    elif way == "hard link":
+        called.hardlink_to(proxy)
+    else:
+        called = program(tmp_path / "shims" / "cc", f"cat {chosen}")
+    assert compiler_of(called.parent).startswith("cc 1.0 ")
+    chosen.write_text("cc 2.0\n")
+    assert compiler_of(called.parent).startswith("cc 2.0 ")
+
+
+def programs_of(*directories: Path) -> dict[str, str]:
+    path = ":".join(map(str, directories))
+    return toolchain({"PATH": f"{path}:/usr/bin:/bin"}, ())["programs"]
+
+
+def test_our_own_commands_do_not_count_but_what_lies_beside_them(tmp_path: Path) -> None:
+    ours = tmp_path / "ours"
+    program(ours / "sage-pkginstall", "")
+    program(ours / "sage-flock", "")
+    before = programs_of(ours)
+    assert before == programs_of()
+    program(ours / "protoc", "echo 1")
+    with_one = programs_of(ours)
+    assert with_one != before
+    program(ours / "sage-flock", "echo newer")
+    assert programs_of(ours) == with_one
+
+
+def test_order_of_directories_counts(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        program(tmp_path / name / "protoc", f"echo {name}")
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert programs_of(a, b) != programs_of(b, a)
+    assert programs_of(a, b) == programs_of(a, tmp_path / "missing", b, a)

@@ -74,8 +74,13 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     first.  With ``once`` a wheel that was made from the same is taken instead of built, and
     the log says so.  Raises BuildError with the last lines of the log, RequirementError if
     the store lacks a build requirement and isolation is "yes", and UsageError if emptying
-    ``destination`` would delete the source, the store or the log.
+    ``destination`` would delete the source, the store or the log, or an editable wheel would
+    lead to a directory that is gone afterwards.
     """
+    if request.editable and (request.sdist_first or not request.source.is_dir()):
+        what = "an sdist" if request.sdist_first else os.fspath(request.source)
+        reason = f"it would import from {what}; give the source directory alone"
+        raise UsageError(f"cannot build an editable wheel of {request.source.name}: {reason}")
     _empty(destination, request.source, store, log.path)
     with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch, ExitStack() as held:
         left_out = (destination, log.path)
@@ -160,10 +165,9 @@ class _Build(NamedTuple):
         else:
             hooks_for_build = partial(self._of_target, backend)
 
-        def build() -> Path:
+        def build() -> tuple[Path, str]:
             wheel = self._build_with(hooks_for_build(), "wheel", self.products)
-            once.note_leftovers(inputs, source, self.left_out)
-            return wheel
+            return wheel, once.note_leftovers(inputs, source, self.left_out)
 
         once.make(inputs, self.products, self.log, build)
 
@@ -248,7 +252,7 @@ class _Build(NamedTuple):
 
     def _of_target(self, backend: Backend) -> Hooks:
         place = of_target(self.environment, os.environ)
-        return self._hooks(backend, place, self.scratch / "slots")
+        return self._hooks(backend, place, self._fresh("slots"))
 
     def _hooks(self, backend: Backend, place: BuildEnvironment, directory: Path) -> Hooks:
         """Return the hooks in ``place``, to which job slots are handed on in ``directory``."""

@@ -96,9 +96,21 @@ def _key(wheel: Path, environment: Environment) -> str:
 
 def _use(entry: Path) -> bool:
     try:
+        if not _is_trusted(entry):
+            return False
         mark_used(entry)
     except FileNotFoundError:
         return False
+    return True
+
+
+def _is_trusted(entry: Path) -> bool:
+    """Tell whether nobody else can have put something there: a build runs what it finds."""
+    for status in (os.lstat(entry.parent), os.lstat(entry)):
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {0, os.geteuid()}:
+            return False
+        if status.st_mode & 0o022:
+            return False
     return True
 
 
@@ -150,6 +162,9 @@ def _publish(root: Path, entry: Path) -> None:
     except OSError as error:
         if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
             raise
+        if not _is_trusted(entry):
+            reason = f"{entry} may have been written by others"
+            raise PermissionError(errno.EPERM, reason) from error
 
 
 def _unpack(wheel: Path, root: Path, entry: Path, target: Environment) -> None:

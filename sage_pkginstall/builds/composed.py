@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["BuildEnvironment", "compose", "of_target"]
+__all__ = ["BuildEnvironment", "compose", "of_target", "setting_of"]
 
 _SHEBANG = b"#!" + os.fsencode(SCRIPT_INTERPRETER) + b"\n"
 _LONGEST_SHEBANG = 127
@@ -82,7 +82,7 @@ def of_target(environment: Environment, environ: Mapping[str, str]) -> BuildEnvi
 
 def _make_interpreter(environment: Environment, prefix: Path) -> None:
     real = environment.interpreter.resolve()
-    home = _home(environment) or real.parent
+    home = setting_of(environment, "home") or real.parent  # of the base interpreter
     (prefix / "pyvenv.cfg").write_text(
         f"home = {home}\ninclude-system-site-packages = false\nversion = {environment.version}\n",
         encoding="utf-8",
@@ -93,15 +93,15 @@ def _make_interpreter(environment: Environment, prefix: Path) -> None:
         (prefix / "bin" / name).symlink_to("python3")
 
 
-def _home(environment: Environment) -> str | None:
-    """Return where the base interpreter of a virtual environment lies."""
+def setting_of(environment: Environment, name: str) -> str | None:
+    """Return a setting of a virtual environment's pyvenv.cfg; None if there is none."""
     try:
         text = (environment.prefix / "pyvenv.cfg").read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     for line in text.splitlines():
         key, _, value = line.partition("=")
-        if key.strip().lower() == "home":
+        if key.strip().lower() == name:
             return value.strip()
     return None
 
@@ -112,7 +112,7 @@ def _site_line(directory: Path) -> str:
     It is ASCII: Pythons differ in which encoding they read such a file with.
     """
     path = os.fspath(directory)
-    if not path.isascii() or any(directory.glob("*.pth")):
+    if not (path.isascii() and path.isprintable()) or any(directory.glob("*.pth")):
         return f"import site; site.addsitedir({path!a})"
     return path
 
@@ -120,10 +120,11 @@ def _site_line(directory: Path) -> str:
 def _add_scripts(scripts: Path, prefix: Path) -> None:
     if not scripts.is_dir():
         return
-    for script in sorted(scripts.iterdir()):
-        place = prefix / "bin" / script.name
-        if os.path.lexists(place):
+    for script in sorted(scripts.rglob("*")):
+        place = prefix / "bin" / script.relative_to(scripts)
+        if os.path.lexists(place) or script.is_dir():
             continue
+        place.parent.mkdir(parents=True, exist_ok=True)
         with script.open("rb") as file:
             start = file.read(len(_SHEBANG))
             if start == _SHEBANG:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["remember_leftovers", "without_leftovers"]
+__all__ = ["changed_files", "remember_leftovers", "without_leftovers"]
 
 
 def remember_leftovers(
@@ -35,6 +35,15 @@ def remember_leftovers(
     }
     if left:
         write_cached(_note(cache, source), json.dumps(left).encode())
+
+
+def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return the files of a source that are others, or gone, after it was built."""
+    return sorted(
+        path
+        for path, text in before.items()
+        if after.get(path) != text and not _is_leftover(_top(path))
+    )
 
 
 def without_leftovers(

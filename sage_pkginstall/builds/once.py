@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 from sage_pkginstall import __version__
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
-from sage_pkginstall.builds.leftovers import remember_leftovers, without_leftovers
+from sage_pkginstall.builds.leftovers import (
+    changed_files,
+    remember_leftovers,
+    without_leftovers,
+)
 from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.seen_variables import Places, seen_variables
 from sage_pkginstall.builds.shelf import About
@@ -78,19 +81,18 @@ class Once(NamedTuple):
         """
         around = self.surroundings
         places = Places({**around.places, **{f"dead {n}": p for n, p in enumerate(around.dead)}})
+        variables = seen_variables(self.environ, places)
+        asked = {name: places.without(text) for name, text in options.items()}
+        seen = around.seen or _named_prefix(around.places, (*variables.values(), *asked.values()))
         return Inputs(
             {
                 "source": hash_files(source, left_out),
                 "checkout": {} if around.in_package else checkout(source),
-                "build": {
-                    "format": _FORMAT,
-                    "tool": __version__,
-                    **{name: places.without(text) for name, text in options.items()},
-                },
+                "build": {"format": _FORMAT, "tool": __version__, **asked},
                 "interpreter": interpreter(environment),
-                "variables": seen_variables(self.environ, places),
-                **toolchain(self.environ, around.places.values()),
-                **around.seen,
+                "variables": variables,
+                **toolchain(self.environ, around.places.values() if around.seen else ()),
+                **seen,
             }
         )
 
@@ -105,11 +107,12 @@ class Once(NamedTuple):
         return inputs.with_group("target", group)
 
     def make(
-        self, inputs: Inputs, directory: Path, log: BuildLog, build: Callable[[], Path]
+        self, inputs: Inputs, directory: Path, log: BuildLog, build: Callable[[], tuple[Path, str]]
     ) -> Path:
         """Return the wheel of ``inputs`` in ``directory``: taken, or else made by ``build``.
 
-        The log says which.  Whoever builds the same meanwhile is waited for.
+        That returns the wheel, and why it is not to be kept, or "".  The log says what was
+        done.  Whoever builds the same meanwhile is waited for.
         """
         wait = lambda: log.write("Waiting for another process that builds the same wheel")  # noqa: E731
         keys = self._keys(inputs)
@@ -117,8 +120,10 @@ class Once(NamedTuple):
             taken = self._taken(inputs, keys, directory, log)
             if taken is not None:
                 return taken
-            wheel = build()
-            if self._keep(inputs, keys, wheel, log):
+            wheel, fault = build()
+            if fault:
+                log.write(f"{wheel.name} is not kept: {fault}")
+            elif self._keep(inputs, keys, wheel, log):
                 self.on_known(wheel.name, inputs)
         log.taken(False)  # noqa: FBT003 - what it is told
         self._remember(inputs, wheel.name, taken=False)
@@ -146,12 +151,21 @@ class Once(NamedTuple):
         files = without_leftovers(self.shelf.cache, source, inputs.groups["source"])
         return None if files is None else inputs.with_group("source", files)
 
-    def note_leftovers(self, inputs: Inputs, source: Path, left_out: Collection[Path]) -> None:
-        """Remember what a build left in ``source``, if that stays."""
-        if os.fspath(source) in self.surroundings.places.values():
-            with suppress(UnknownInputError):
-                after = hash_files(source, left_out)
-                remember_leftovers(self.shelf.cache, source, inputs.groups["source"], after)
+    def note_leftovers(self, inputs: Inputs, source: Path, left_out: Collection[Path]) -> str:
+        """Remember what a build left in ``source``, if that stays.
+
+        Returns why what was built is not of these inputs, "" if it is.
+        """
+        if os.fspath(source) not in self.surroundings.places.values():
+            return ""
+        before = inputs.groups["source"]
+        try:
+            after = hash_files(source, left_out)
+        except UnknownInputError:
+            return ""
+        remember_leftovers(self.shelf.cache, source, before, after)
+        changed = changed_files(before, after)
+        return f"{changed[0]} changed while it was built" if changed else ""
 
     def _keys(self, inputs: Inputs) -> tuple[str, str]:
         """Return the keys of a wheel that is right anywhere, and of one for these places only."""
@@ -186,6 +200,12 @@ class Once(NamedTuple):
     def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:
         build = LastBuild(now(), wheel, taken, self.rebuild, inputs)
         remember_build(self.shelf.cache, self.surroundings.subject, build)
+
+
+def _named_prefix(places: Mapping[str, str], texts: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the path of a prefix whose content does not count, if the build is told of it."""
+    named = any("{prefix}" in text for text in texts)
+    return {"prefix": {"path": places["prefix"]}} if named and "prefix" in places else {}
 
 
 def linked_with_foreign(what: str, found: Iterable[str], owners: Mapping[str, str]) -> str:

@@ -111,7 +111,9 @@ def _removed(path: Path, oldest: float, place: Path) -> bool:
 
 def _size(path: Path) -> int:
     if not path.is_dir():
-        return path.lstat().st_size
+        with contextlib.suppress(FileNotFoundError):
+            return path.lstat().st_size
+        return 0
     total = 0
     for directory, _, names in os.walk(path):
         for name in names:

@@ -48,7 +48,7 @@ _FOUND = 200
 _WRITTEN = frozenset((200, 201, 202, 204))
 _ABSENT = frozenset((404, 410))
 _TRY_AGAIN = (429, 500, 502, 503, 504)
-_HINT = "install urllib3 (the extra 'remote') for the Python that runs this tool"
+_HINT = "install urllib3 >= 2.2 (the extra 'remote') for the Python that runs this tool"
 
 
 class RemoteSettings(NamedTuple):
@@ -241,7 +241,10 @@ class Remote:
             return None
         try:
             from urllib3.exceptions import HTTPError  # noqa: PLC0415 -- only with a remote
-        except ImportError:
+            from urllib3.response import HTTPResponse  # noqa: PLC0415
+
+            HTTPResponse.read1  # noqa: B018 -- since 2.2
+        except (ImportError, AttributeError):
             self._give_up(_HINT)
             return None
         try:
@@ -305,6 +308,11 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
     if parts is None:
         reason = "it is no URL that begins with http:// or https://"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
+    if "@" in parts.netloc:
+        reason = (
+            "it holds a name or password, which is for ~/.netrc or SAGE_PKGINSTALL_REMOTE_TOKEN"
+        )
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: {reason}")
     mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
     if mode not in _MODES:
         neither = f"it is neither {' nor '.join(_MODES)}"
@@ -320,15 +328,17 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
 def _authorization(
     environ: Mapping[str, str], host: str, warn: Callable[[str], object]
 ) -> dict[str, str]:
-    token = environ.get("SAGE_PKGINSTALL_REMOTE_TOKEN")
+    token = environ.get("SAGE_PKGINSTALL_REMOTE_TOKEN", "").strip()
     if token:
+        if not (token.isascii() and token.isprintable()):
+            raise UsageError("cannot use SAGE_PKGINSTALL_REMOTE_TOKEN: it is no line of ASCII")
         return {"Authorization": f"Bearer {token}"}
     path = environ.get("NETRC") or Path(environ.get("HOME", "/"), ".netrc")
     try:
         known = netrc.netrc(path).authenticators(host)
     except FileNotFoundError:
         return {}
-    except (OSError, netrc.NetrcParseError) as error:
+    except (OSError, ValueError, netrc.NetrcParseError) as error:
         warn(f"{path} is not read: {error}; the remote cache is asked without a password")
         return {}
     if known is None:

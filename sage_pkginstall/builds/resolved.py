@@ -59,5 +59,8 @@ def _listing(store: Path) -> list[list[object]]:
 
 
 def _identity(entry: os.DirEntry[str]) -> list[object]:
-    status = entry.stat()
+    try:
+        status = entry.stat()
+    except FileNotFoundError:  # a link that leads nowhere, or a wheel that was just removed
+        return [entry.name]
     return [entry.name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

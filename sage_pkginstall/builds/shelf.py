@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from typing import Any
 
     from sage_pkginstall.builds.remote import Remote
 
@@ -62,7 +63,7 @@ class About(NamedTuple):
 
         Raises ValueError unless it all can be, and if it tells of other ``inputs``.
         """
-        document = json.loads(data)
+        document = _document(data)
         try:
             about = cls(
                 file=str(document["file"]),
@@ -71,7 +72,7 @@ class About(NamedTuple):
                 made=str(document["made"]),
                 inputs={str(name): str(text) for name, text in document["inputs"].items()},
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError("it lacks what is to be known of it") from error
         if not _FILE_NAME.fullmatch(about.file):
             raise ValueError(f"{about.file!r} is no name of a wheel or tar")
@@ -90,12 +91,14 @@ class Shelf(NamedTuple):
     """The files of one cache, and of the remote behind it.
 
     ``warn`` is told of entries that are damaged.  No failure to read or write them is one of
-    the build: what cannot be read is missing, what cannot be written is not kept.
+    the build: what cannot be read is missing, what cannot be written is not kept.  The names of
+    the files end with ``suffix``.
     """
 
     cache: Path
     remote: Remote | None
     warn: Callable[[str], object]
+    suffix: str = ".whl"
 
     def take(self, key: str, inputs: Mapping[str, str], directory: Path) -> About | None:
         """Copy the wheel of ``key`` into ``directory``; None if there is none.
@@ -126,6 +129,7 @@ class Shelf(NamedTuple):
             return None
         try:
             requires = _requires(data)
+            _check_requirements(requires)
         except ValueError as error:
             note = f"{self.remote.url}ac/{_key_of_note(key)}"
             self.warn(f"{note} is damaged ({error}): the backend is asked")
@@ -176,7 +180,7 @@ class Shelf(NamedTuple):
         entry = self.cache / "built" / key
         about = None
         try:
-            about = About.read(read_cached(entry / "about.json"), inputs)
+            about = self._about(read_cached(entry / "about.json"), inputs)
             place = directory / about.file
             shutil.copyfile(entry / about.file, place)
             if hash_file(place) == about.sha256:
@@ -197,6 +201,12 @@ class Shelf(NamedTuple):
         self.warn(f"{entry} is damaged ({reason}): the wheel is built anew")
         self._discard(entry)
         return None
+
+    def _about(self, data: bytes, inputs: Mapping[str, str]) -> About:
+        about = About.read(data, inputs)
+        if not about.file.endswith(self.suffix):
+            raise ValueError(f"{about.file!r} is no name of a *{self.suffix}")
+        return about
 
     def _discard(self, entry: Path) -> None:
         with (
@@ -241,7 +251,7 @@ class Shelf(NamedTuple):
         if data is None:
             return None
         try:
-            about = About.read(data, inputs)
+            about = self._about(data, inputs)
         except ValueError as error:
             self.warn(f"{remote.url}ac/{key} is damaged ({error}): the wheel is built")
             return None
@@ -266,12 +276,26 @@ def _key_of_note(key: str) -> str:
     return digest_of({"asked": key})
 
 
+def _document(data: bytes) -> Any:  # noqa: ANN401 -- JSON
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def _requires(data: bytes) -> tuple[str, ...]:
-    document = json.loads(data)
+    document = _document(data)
     requires = document.get("requires") if isinstance(document, dict) else None
     if not isinstance(requires, list) or not all(isinstance(one, str) for one in requires):
         raise ValueError("it is no list of requirements")
     return tuple(requires)
+
+
+def _check_requirements(requires: tuple[str, ...]) -> None:
+    from packaging.requirements import Requirement  # noqa: PLC0415 -- only with a remote
+
+    for one in requires:
+        Requirement(one)
 
 
 def _cause(error: OSError | TransactionError) -> str:

@@ -93,14 +93,14 @@ def job_slots(environ: Mapping[str, str]) -> Slots | None:
 def provide(slots: Slots, directory: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Put the scripts for a build into ``directory``; return its ``variables`` with them.
 
-    What lies there under their names, a link to the program of a wheel, is what they run.
+    What lies there under their names, the program of a wheel, is what they run.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = variables.get("PATH", os.defpath)
     for name in _NINJAS:
         program = shutil.which(name, path=f"{directory}:{path}")
         if program:
-            ninja = shlex.quote(_real(program))
+            ninja = shlex.quote(_real(program, directory))
             flags = shlex.quote(slots.flags)
             client = _CLIENT.format(flags=flags, ninja=ninja) if slots.flags else ":"
             _write(directory / name, _NINJA.format(ninja=ninja, client=client))
@@ -121,7 +121,7 @@ def _provide_makes(pipes: tuple[int, int], directory: Path, path: str) -> None:
         program = shutil.which(name, path=path)
         if program:
             text = _MAKE.format(
-                make=shlex.quote(program),
+                make=shlex.quote(_real(program, directory)),
                 reading=reading,
                 writing=writing,
                 source=f"{place}/{reading}",
@@ -130,9 +130,19 @@ def _provide_makes(pipes: tuple[int, int], directory: Path, path: str) -> None:
             _write(directory / name, text)
 
 
-def _real(program: str) -> str:
-    """Return what a link that we are about to replace leads to."""
-    return os.path.realpath(program) if os.path.islink(program) else program  # noqa: PTH114
+def _real(program: str, directory: Path) -> str:
+    """Return what runs the program when a script has taken its place in ``directory``.
+
+    A link there is followed; a file, as wheels of ninja in Python bring one, is moved away.
+    """
+    if os.path.islink(program):  # noqa: PTH114
+        return os.path.realpath(program)
+    path = directory / os.path.basename(program)  # noqa: PTH119
+    if os.fspath(path) != program:
+        return program
+    away = directory / ".real" / path.name
+    away.parent.mkdir(exist_ok=True)
+    return os.fspath(path.rename(away))
 
 
 def _write(path: Path, text: str) -> None:

@@ -85,27 +85,37 @@ def candidates(
     Final releases come before pre-releases, then the higher version, the better tag and
     the higher build number decide.  A requirement by URL (PEP 440 direct reference) is met
     by no wheel: the store cannot tell where its wheels come from.  ``needs`` is `wheel_needs`
-    or remembers what that returned.
+    or remembers what that returned.  Raises WheelError for a damaged wheel that is better than
+    all others; a worse one is passed over.
     """
     needs = needs or wheel_needs
     if requirement.url is not None:
         return ()
     name = canonicalize_name(requirement.name)
     rank = {tag: -place for place, tag in enumerate(environment.tags)}
-    fitting = [
+    named = [
         wheel
         for wheel in wheels
         if wheel.name == name
         and not wheel.tags.isdisjoint(rank)
         and requirement.specifier.contains(wheel.version, prereleases=True)
-        and needs(wheel).requires_python.contains(environment.version, prereleases=True)
     ]
 
     def quality(wheel: StoredWheel) -> tuple[bool, Version, int, tuple[int, str]]:
         tag = max(rank[tag] for tag in wheel.tags & rank.keys())
         return (not wheel.version.is_prerelease, wheel.version, tag, wheel.build or (-1, ""))
 
-    return tuple(sorted(fitting, key=quality, reverse=True))
+    fitting: list[StoredWheel] = []
+    for wheel in sorted(named, key=quality, reverse=True):
+        try:
+            python = needs(wheel).requires_python
+        except WheelError:
+            if not fitting:  # it might be the one
+                raise
+            continue
+        if python.contains(environment.version, prereleases=True):
+            fitting.append(wheel)
+    return tuple(fitting)
 
 
 def find_wheel(

@@ -6,6 +6,10 @@ they are (docs/decisions/0004-wheels-built-once.md has the reasons).
 
 from __future__ import annotations
 
+import json
+import os
+
+from sage_pkginstall.builds.composed import setting_of
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
 from sage_pkginstall.values import NamedTuple
 
@@ -42,14 +46,41 @@ class Surroundings(NamedTuple):
 def distributions_of(environment: Environment) -> dict[str, str]:
     """Return all distributions that a build without isolation sees, with their RECORD's hash.
 
-    Raises UnknownInputError for one without RECORD: what is it?
+    Raises UnknownInputError for what lies elsewhere: of one without RECORD, an editable one,
+    what a .pth file leads to, and the base's packages.
     """
+    seen = setting_of(environment, "include-system-site-packages") or ""
+    if seen.lower() == "true":
+        raise UnknownInputError(environment.prefix, "it sees the packages of its base, too")
     found: dict[str, str] = {}
     for site in environment.site_directories:
         directory = environment.prefix / site
         for info in sorted(directory.glob("*.*-info")) if directory.is_dir() else ():
             found[info.name] = _record_hash(directory, info)
+            _refuse_editable(directory, info)
+        for path in directory.glob("*.pth"):
+            _refuse_path_outside(directory, path)
     return found
+
+
+def _refuse_editable(directory: Path, info: Path) -> None:
+    try:
+        origin = json.loads((info / "direct_url.json").read_bytes())
+    except (OSError, ValueError):
+        return
+    facts = origin.get("dir_info") if isinstance(origin, dict) else None
+    if isinstance(facts, dict) and facts.get("editable"):
+        raise UnknownInputError(directory, f"{info.name} is editable: its files are elsewhere")
+
+
+def _refuse_path_outside(directory: Path, path: Path) -> None:
+    """Raise UnknownInputError if a .pth file adds a directory that is not in ``directory``."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.strip() or line.startswith(("#", "import ", "import\t")):
+            continue
+        added = os.path.realpath(directory / line.strip())
+        if os.path.isdir(added) and not f"{added}/".startswith(f"{os.path.realpath(directory)}/"):  # noqa: PTH112
+            raise UnknownInputError(directory, f"{path.name} leads to {line.strip()}")
 
 
 def _record_hash(directory: Path, info: Path) -> str:

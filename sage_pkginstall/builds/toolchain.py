@@ -146,25 +146,49 @@ def _program(path: str) -> str:
         said = _output([path, "--version"], with_errors=True).splitlines()
         return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
 
-    facts = _known(real, ask, called=path)
+    facts = _told(path, ask) if _is_proxy(path, real) else _known(real, ask, called=path)
     return f"{facts['version']} {facts['hash']}".strip()
 
 
+def _is_proxy(path: str, real: Path) -> bool:
+    """Tell whether this is a proxy of rustup, Xcode, pyenv …: what it runs changes, it does not."""
+    if real.name == "rustup" or real.parent.name == "shims":
+        return True
+    if sys.platform == "darwin" and path.startswith("/usr/bin/"):
+        return True
+    try:
+        return real.samefile(real.with_name("rustup"))
+    except OSError:
+        return False
+
+
 def _directories(path: list[str]) -> Iterator[tuple[str, str]]:
-    """Tell of all programs in the directories of PATH that are not the system's.
+    """Tell of all programs in the directories of PATH that are not the system's, and their order.
 
     Names, sizes and times only.  Our own commands do not count: our version does.
     """
+    order: list[str] = []
     for directory in dict.fromkeys(path):
-        own = os.path.join(directory, "sage-pkginstall")  # noqa: PTH118
-        if directory in _SYSTEM_DIRECTORIES or os.path.exists(own):  # noqa: PTH110
+        if directory in _SYSTEM_DIRECTORIES:
+            order.append("the system's")
             continue
-        try:
-            with os.scandir(directory) as entries:
-                found = sorted(_listed(entry) for entry in entries)
-        except OSError:
-            continue
-        yield directory, digest_of(found)
+        found = _listing(directory)
+        if found:
+            order.append(directory)
+            yield directory, digest_of(found)
+    yield "order", ":".join(dict.fromkeys(order))
+
+
+def _listing(directory: str) -> list[tuple[str, int, int]]:
+    try:
+        with os.scandir(directory) as entries:
+            found = {entry.name: _listed(entry) for entry in entries}
+    except OSError:
+        return []
+    ours = "sage-pkginstall" in found
+    return sorted(
+        one for name, one in found.items() if not (ours and (name + "-").startswith("sage-"))
+    )
 
 
 def _listed(entry: os.DirEntry[str]) -> tuple[str, int, int]:
@@ -240,11 +264,15 @@ def _known(
     others: Collection[str] = (),
 ) -> dict[str, str]:
     """Return what is `remembered`.  Raises UnknownInputError where it cannot be asked."""
+    return _told(called or os.fspath(path), lambda: remembered(path, ask, called, others))
+
+
+def _told(path: str, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
     try:
-        return remembered(path, ask, called, others)
+        return ask()
     except OSError as error:
-        reason = f"{called or path} cannot be asked: {error.strerror or error}"
-        raise UnknownInputError(path, reason) from error
+        reason = f"{path} cannot be asked: {error.strerror or error}"
+        raise UnknownInputError(Path(path), reason) from error
 
 
 def _output(command: list[str], *, with_errors: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from sage_pkginstall.errors import PkgInstallError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from sage_pkginstall.builds.inputs import Inputs
     from sage_pkginstall.builds.log import BuildLog
@@ -63,6 +65,7 @@ def build(arguments: Sequence[str]) -> int:
     store = store_of(given.store, target.tree.prefix)
     once = _once(request.source, environment, log, rebuild=given.rebuild)
     known: list[Inputs] = []
+    _unwind_when_ended()
     wheel = build_wheel(
         request,
         environment,
@@ -74,6 +77,17 @@ def build(arguments: Sequence[str]) -> int:
     _note(wheel, store, known[-1] if known else None)
     talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
     return 0
+
+
+def _unwind_when_ended() -> None:
+    """Have the backend ended with us, and what is temporary deleted, whoever ends us."""
+
+    def unwind(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, unwind)
 
 
 def _show(data: bytes) -> None:

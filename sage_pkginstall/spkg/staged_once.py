@@ -246,7 +246,7 @@ def staged_once(job: Job) -> StagedOnce | None:
     if not _is_wanted(job):
         return None
     began = file_time()
-    shelf = Shelf(cache_directory(), None, job.effects.warn)
+    shelf = Shelf(cache_directory(), None, job.effects.warn, ".tar")
     try:
         inputs = _inputs(job)
     except (PkgInstallError, OSError) as error:
