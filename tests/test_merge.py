@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.engine.holder import last_holder
-from tests.trees import plant, tree
+from tests.trees import Link, plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -61,6 +61,31 @@ def test_locks_and_staging_areas_of_an_image_stay_there(
     assert (lock.stat().st_ino, lock.read_bytes()) == (before, b"")
     assert list((venv / "var/tmp/sage").iterdir()) == []
     assert (venv / "share/data").exists()
+
+
+@pytest.mark.parametrize("link", ["var", "var/tmp", "var/lock"])
+def test_state_that_a_link_of_a_staged_tree_leads_to_is_left_alone(
+    venv: Path, tmp_path: Path, run_cli: RunCli, link: str
+) -> None:
+    """A copy of a prefix has its links: behind them, commands may be at work."""
+    (venv / "var" / "lock").mkdir(parents=True)
+    living = {"var/lock/pip3.lock": b"", "var/tmp/sage/T-1/journal": b""}
+    elsewhere = plant(tmp_path / "elsewhere", living)
+    staged = plant(tmp_path / "staged", {link: Link(str(elsewhere / link)), "share/x": b"x"})
+    said = run_cli("merge", "--prefix", venv, "--dry-run", staged, status=1).stderr
+    assert f"cannot install {link}: it is a directory of no known package" in said
+    assert tree(elsewhere) == living
+
+
+def test_state_within_a_staged_tree_is_left_out_by_a_link_too(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    for directory in (venv, tmp_path / "staged"):
+        plant(directory, {"opt/kept": b"", "var": Link("opt")})
+    staged = plant(tmp_path / "staged", {"opt/lock/pip3.lock": b"x", "opt/tmp/sage/T-1/a": b""})
+    run_cli("merge", "--prefix", venv, staged)
+    assert (venv / "var/lock/pip3.lock").read_bytes() == b""
+    assert list((venv / "var/tmp/sage").iterdir()) == []
 
 
 def test_staged_tree_is_moved_if_asked_for_and_copied_if_not(

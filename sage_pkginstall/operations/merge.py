@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.tree import Tree
@@ -12,8 +15,6 @@ from sage_pkginstall.wheels.ownership import is_package_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
 
@@ -73,9 +74,15 @@ def _lay_in(
 
 
 def _leave_out_engine_files(staged: Tree) -> None:
-    files.delete_tree(staged.area.path)
-    for lock in staged.lock_path.parent.glob(f"{staged.lock_path.name}*"):
-        lock.unlink()
+    """Take locks and staging area out of a staged tree, but not by a link that leads out of it.
+
+    An image that is a copy of a prefix has its links: behind them, commands may be at work.
+    """
+    root = os.path.realpath(staged.prefix)
+    locks = staged.lock_path.parent.glob(f"{staged.lock_path.name}*")
+    for path in (staged.area.path, *locks):
+        if Path(os.path.realpath(path.parent)).is_relative_to(root):
+            files.delete_tree(path)
 
 
 def _with_older_versions(staged: Path, environment: Environment | None, change: Change) -> Change:
