@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sage_pkginstall.cli.pip_options import split
+from tests.conftest import ROOT, START
 from tests.sources import make_source
-from tests.trees import tree
+from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -20,6 +25,20 @@ if TYPE_CHECKING:
     from tests.conftest import RunCli
 
     Pip = Callable[..., CompletedProcess[str]]
+
+# Takes half a second to clear away what it has done so far.
+SLOW_PIP = """import signal, sys, time
+
+def end(number, _frame):
+    time.sleep(0.5)
+    print("cleared away", flush=True)
+    raise SystemExit(7)
+
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, end)
+print("at work", flush=True)
+time.sleep(60)
+"""
 
 pytestmark = pytest.mark.slow  # each test starts pip several times
 
@@ -149,3 +168,24 @@ def test_requirements_file_says_where_build_requirements_are(
 def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip) -> None:
     pip("install", "--no-index", "--find-links", index, "lib")
     assert pip("list", "--format=freeze").stdout == "lib==2\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_lock_is_held_until_an_interrupted_pip_has_ended(
+    venv: Path, number: signal.Signals
+) -> None:
+    (site,) = venv.glob("lib/python3*/site-packages")
+    plant(site, {"pip/__init__.py": b"", "pip/__main__.py": SLOW_PIP.encode()})
+    words = [sys.executable, "-I", "-c", START, str(ROOT), "pip", "install", "-e", "x"]
+    environment = {**os.environ, "SAGE_VENV": str(venv)}
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does it
+        else:
+            process.send_signal(number)
+        assert process.stdout.readline() == "cleared away\n"
+        assert process.wait() == 7

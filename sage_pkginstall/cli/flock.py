@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,11 +17,12 @@ from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
 from sage_pkginstall.engine.lock import HELD_VARIABLE, has_nested, nested_lock, open_lock
 from sage_pkginstall.errors import LockError, UsageError
+from sage_pkginstall.operations.outlast import outlast
 from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["flock"]
 
@@ -100,38 +99,12 @@ def _wait_for_others_commands(path: Path) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
-    """Run ``command`` and wait for it; signals of the terminal reach it by themselves.
-
-    Whatever comes from here on does not end us, who hold the lock, before the command.
-    """
-    process: subprocess.Popen[bytes] | None = None
-    early: list[int] = []
-
-    def hand_on(number: int, _frame: object) -> None:
-        if process is None:
-            early.append(number)
-        else:
-            process.send_signal(number)
-
-    _handle(signal.SIGINT, lambda _number, _frame: None)
-    _handle(signal.SIGTERM, hand_on)
+    """Run ``command`` and wait for it: we hold the lock, and do not end before it."""
     try:
-        process = subprocess.Popen(command, env=environment)
+        return exit_status(outlast(command, environment))
     except FileNotFoundError:
         print(f"sage-flock: cannot run {command[0]}: there is no such command", file=sys.stderr)
         return _COMMAND_NOT_FOUND
     except PermissionError:
         print(f"sage-flock: cannot run {command[0]}: it is not executable", file=sys.stderr)
         return _NOT_EXECUTABLE
-    for number in early:
-        process.send_signal(number)
-    return exit_status(process.wait())
-
-
-def _handle(number: signal.Signals, handler: Callable[[int, object], None]) -> None:
-    """Handle a signal, unless it is ignored: the command shall ignore that one, too.
-
-    Of ours the command gets none: a handler does not outlive ``exec``.
-    """
-    if signal.getsignal(number) != signal.SIG_IGN:
-        signal.signal(number, handler)

@@ -18,6 +18,7 @@ from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.managed import refuse_managed
 from sage_pkginstall.operations.pip import REPORT, PipError, choose_wheels
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
+from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _become_pip(target: Target, words: Sequence[str]) -> int:
 def _under_lock(target: Target, words: Sequence[str]) -> int:
     run = pip_runner(target.python_environment())
     with logged_lock(target.tree, f"pip {' '.join(words)}"):
-        return run(words)
+        return exit_status(run(words))
 
 
 def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> int:
@@ -83,9 +84,8 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
 
     environment = target.python_environment()
     with target.tree.workspace() as workspace:
-        requests = choose_wheels(
-            taken.words, taken.for_wheel, pip_runner(environment), workspace.scratch
-        )
+        run = pip_runner(environment, changes=False)
+        requests = choose_wheels(taken.words, taken.for_wheel, run, workspace.scratch)
         if requests is None:
             return _under_lock(target, words)
         if taken.report is not None:

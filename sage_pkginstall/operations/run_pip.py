@@ -27,13 +27,18 @@ def pip_command(environment: Environment) -> list[str]:
     return [sys.executable, "-m", "pip", "--python", os.fspath(environment.interpreter), *options]
 
 
-def pip_runner(environment: Environment) -> Callable[[Sequence[str]], int]:
-    """Return a function that runs pip with arguments and returns its status."""
+def pip_runner(environment: Environment, *, changes: bool = True) -> Callable[[Sequence[str]], int]:
+    """Return a function that runs pip with arguments and returns its status, -N after signal N.
+
+    Where pip ``changes`` the tree, the lock is held for it, and we do not end before it.
+    """
 
     def run(arguments: Sequence[str]) -> int:
         import subprocess  # noqa: PLC0415 -- pip is seldom needed
 
+        from sage_pkginstall.operations.outlast import outlast  # noqa: PLC0415 -- likewise
+
         command = [*pip_command(environment), *arguments]
-        return subprocess.run(command, check=False).returncode
+        return outlast(command) if changes else subprocess.run(command, check=False).returncode
 
     return run
