@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import resource
 import shutil
@@ -320,6 +321,31 @@ def test_persistent_fault_keeps_the_journal_and_the_next_command_undoes(prefix: 
     assert "JournalError" in ended.stderr
     assert run("recover", prefix, {}).returncode == 0
     assert contents(prefix) in (BEFORE, AFTER)
+    assert_no_debris(prefix)
+
+
+def killed_at_the_commit_point(directory: Path, settings: dict[str, str]) -> Path:
+    for step in range(1, MOST_STEPS):
+        prefix = fresh(directory / str(step))
+        run("upgrade", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if (prefix / "var/tmp/sage/journal").exists():
+            return prefix
+    pytest.fail("no kill left a journal")
+
+
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+@pytest.mark.parametrize("which", [0, -1])
+def test_swap_is_undone_whose_staged_entry_is_gone(
+    tmp_path: Path, settings: dict[str, str], which: int
+) -> None:
+    """What was there before lies at its path still."""
+    prefix = killed_at_the_commit_point(tmp_path, settings)
+    operations = json.loads((prefix / "var/tmp/sage/journal").read_bytes())["operations"]
+    slots = [prefix / slot for kind, _, slot, *_ in operations if kind == "swap"]
+    slots[which].rename(tmp_path / "lost")
+    recovered = run("recover", prefix, settings)
+    assert recovered.returncode == 0, recovered.stderr
+    assert contents(prefix) == BEFORE
     assert_no_debris(prefix)
 
 

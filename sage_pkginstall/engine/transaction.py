@@ -127,7 +127,7 @@ class _Applier:
     def _swap(self, path: str, slot: str, aside: str, operation: Operation) -> None:
         """Exchange; the staged entry ends at ``path``, or at ``slot`` when undoing."""
         _complete_steps(path, slot, aside)
-        if self._is_swapped(path, slot, operation):
+        if self._is_swapped(path, slot, operation) or self._is_needless(path, slot, operation):
             return
         for entry in (slot, path):
             if files.lstat(entry) is None:
@@ -145,6 +145,15 @@ class _Applier:
             if found[0] != found[1]:
                 return found[0]
         raise _CopiedError(path)
+
+    def _is_needless(self, path: str, slot: str, operation: Operation) -> bool:
+        """Tell whether a swap to be undone was never made: its staged entry is gone, not the old.
+
+        A copy of the prefix does not tell which one is there.
+        """
+        if not self.undoing or self.copied or files.lstat(slot) is not None:
+            return False
+        return files.inode(path) not in {None, operation.inode}
 
 
 class _CopiedError(Exception):
