@@ -102,6 +102,21 @@ def test_waiter_says_for_whom_it_waits(path: Path) -> None:
     assert f"held by process {os.getpid()} (install foo), since " in told[0]
 
 
+def test_who_waits_is_not_told_of_a_holder_that_has_ended(path: Path) -> None:
+    """Its number may be that of any process by now, which had to be ended for nothing."""
+    with hold(path).hold():
+        pass
+    told: list[str] = []
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as programs do that say nothing
+        with (
+            pytest.raises(LockTimeoutError, match="held by another program; end"),
+            hold(path, timeout=0.0, told=told).hold(),
+        ):
+            pass
+    assert told == [f"waiting for the lock {path}, held by another program"]
+
+
 def test_lock_of_a_killed_holder_is_free(path: Path) -> None:
     code = (
         "import os, sys, pathlib; from sage_pkginstall.engine.lock import *\n"

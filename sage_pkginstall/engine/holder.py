@@ -102,8 +102,12 @@ def changed_since(before: Holder | None, now: Holder | None) -> Changed:
 
 
 def describe(holder: Holder | None) -> str:
-    """Return ``holder`` for a message: process, package, since when."""
-    if holder is None:
+    """Return who holds the lock, for a message, if ``holder`` is the last on record.
+
+    That is: process, package, since when.  If it has ended, somebody holds the lock who keeps
+    no record: ``sage-flock -s``, flock(1).
+    """
+    if holder is None or holder.ended:
         return "another program"
     since = time.strftime("%H:%M:%S", time.localtime(holder.since))
     seconds = max(0, round(time.time() - holder.since))
