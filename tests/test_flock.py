@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from sage_pkginstall.cli.flock import flock
+from sage_pkginstall.errors import LockError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +57,29 @@ def test_command_ignores_the_signals_that_it_would_ignore_without_us(
 ) -> None:
     start = ["sh", "-c", f"trap '' {ignored}; exec \"$@\"", "sh"] if ignored else []
     command = [sys.executable, "-c", HANDLED]
-    flock = [sys.executable, "-c", FLOCK, str(tmp_path / "lock")]
+    locked = [sys.executable, "-c", FLOCK, str(tmp_path / "lock")]
     alone, below = (
         subprocess.run([*start, *words], stdout=subprocess.PIPE, check=True).stdout
-        for words in (command, [*flock, *command])
+        for words in (command, [*locked, *command])
     )
     assert below == alone
+
+
+def test_file_that_gives_no_lock_is_not_told_to_be_a_closed_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(fcntl, "flock", fails)
+    with pytest.raises(LockError, match=f"cannot lock {tmp_path}/lock: Bad file descriptor"):
+        flock([str(tmp_path / "lock"), "true"])
+
+
+@pytest.mark.parametrize("number", ["99", "9" * 30])
+def test_descriptor_that_is_not_open_is_told(number: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot lock descriptor {number}: it is not open"):
+        flock([number, "true"])
 
 
 def test_command_waits_for_who_works_below_a_sage_flock_that_is_gone(tmp_path: Path) -> None:

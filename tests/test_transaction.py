@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -295,6 +297,26 @@ def test_interrupt_does_not_hide_another_signal_that_came_meanwhile() -> None:
         signal.signal(signal.SIGTERM, former)
         over.set()
         other.join()
+
+
+def test_locks_are_had_where_only_who_may_write_gets_exclusive_ones(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS: the lock of the tree, and those of workspaces, also of a dead process."""
+    run("upgrade", prefix, {"SAGE_PKGINSTALL_FAIL": "kill@2"})
+    assert list((prefix / "var" / "tmp" / "sage").iterdir()) != []
+    flock = fcntl.flock
+
+    def as_on_nfs(descriptor: int, operation: int) -> None:
+        access = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        if operation & fcntl.LOCK_EX and access == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    commit(Tree(prefix), NEW, engine_tree.request())
+    assert contents(prefix) == AFTER
+    assert_no_debris(prefix)
 
 
 def test_plan_is_made_anew_after_the_first_holder_of_all_has_died(prefix: Path) -> None:

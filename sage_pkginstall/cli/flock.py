@@ -7,7 +7,6 @@ can keep it, because the descriptor is not inherited (PEP 446).
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import sys
@@ -47,7 +46,7 @@ def flock(arguments: Sequence[str]) -> int:
     command: list[str] = given.command[1:] if given.command[:1] == ["--"] else given.command
     is_inherited = given.lock.isdecimal()
     if is_inherited:
-        descriptor, path = int(given.lock), Path(f"/dev/fd/{given.lock}")
+        descriptor, path = _inherited(given.lock), Path(f"/dev/fd/{given.lock}")
     else:
         path = Path(given.lock).absolute()
         descriptor = _open(path)
@@ -58,6 +57,14 @@ def flock(arguments: Sequence[str]) -> int:
         environment[HELD_VARIABLE] = f"{path}:{holder.token}"
         _wait_for_others_commands(path)
     return _run(command, environment) if command else 0
+
+
+def _inherited(number: str) -> int:
+    try:
+        os.fstat(int(number))
+    except (OSError, OverflowError):
+        raise UsageError(f"cannot lock descriptor {number}: it is not open") from None
+    return int(number)
 
 
 def _open(path: Path) -> int:
@@ -79,8 +86,6 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
         fcntl.flock(descriptor, kind)
         print("ok", file=sys.stderr)
     except OSError as error:
-        if error.errno == errno.EBADF:
-            raise UsageError(f"cannot lock descriptor {descriptor}: it is not open") from None
         raise LockError(path, error.strerror or str(error)) from error
 
 

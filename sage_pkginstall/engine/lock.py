@@ -244,10 +244,11 @@ def _until(end: float) -> float:
 def open_lock(path: Path) -> int:
     """Return a descriptor of a lock file, which is made at need.
 
-    Others cannot even open it: who can may keep it locked for ever.  Raises `LockError`.
+    Others cannot even open it: who can may keep it locked for ever.  It is opened for writing,
+    too: NFS gives no exclusive lock otherwise (flock(2)).  Raises `LockError`.
     """
     try:
-        return open_trusted(path, os.O_RDONLY | os.O_CREAT, path.parent, _MODE)
+        return open_trusted(path, os.O_RDWR | os.O_CREAT, path.parent, _MODE)
     except OSError as error:
         raise LockError(path, error.strerror or str(error)) from error
 
@@ -262,7 +263,7 @@ def has_nested(lock: Path) -> bool:
 
     What another user made, root say, and we cannot open, is left alone.
     """
-    return os.access(nested_lock(lock), os.R_OK)
+    return os.access(nested_lock(lock), os.R_OK | os.W_OK)
 
 
 def is_held_for_us(lock: Path) -> bool:

@@ -286,7 +286,7 @@ class StagingArea:
     def _taken(self, lock_path: Path) -> Iterator[bool]:
         """Hold the lock of a workspace, if nobody does; tell whether that is so."""
         try:
-            descriptor = open_trusted(lock_path, os.O_RDONLY, self.prefix)
+            descriptor = open_trusted(lock_path, os.O_RDWR, self.prefix)  # see open_lock
         except OSError:
             yield False
             return
