@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine import failpoints
+from sage_pkginstall.engine import failpoints, files
 from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_plan
 from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import ConflictError
@@ -318,6 +318,19 @@ def test_lasting_directories_are_kept_empty(tmp_path: Path) -> None:
     replaced = frozenset({"bin/a", "share/b/c"})
     bring(tmp_path, {}, PlanRequest(replaced, lasting=frozenset({"bin"})))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bin", "var"]
+
+
+def test_directory_that_may_not_be_removed_is_left_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prefix itself is root's, say, and what is in it ours."""
+    write(tmp_path, {"share/man/man1/a": b"", "q": b""})
+    access, share = os.access, str(tmp_path / "share")
+    monkeypatch.setattr(os, "access", lambda p, mode: p != str(tmp_path) and access(p, mode))
+    monkeypatch.setattr(files, "can_move_directory", lambda path, _: path != share)
+    done = bring(tmp_path, {}, PlanRequest(frozenset({"share/man/man1/a"})))
+    assert ("prune", "share") not in operations(done)
+    assert tree(tmp_path, ignore=STATE) == {"share": EMPTY, "q": b""}
 
 
 def test_ranks_order_what_comes_and_reverse_what_goes(tmp_path: Path) -> None:

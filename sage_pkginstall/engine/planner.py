@@ -404,12 +404,17 @@ class _Planner:
         yield from sorted(directories, key=lambda d: (-d.count("/"), d))
 
     def _stays(self, directory: str) -> bool:
-        """Tell whether a directory is to be there even when it is empty: if staged so, say."""
+        """Tell whether a directory is to be there even when it is empty: if staged so, say.
+
+        One that we may not remove stays, too: rmdir(2) fails there, empty or not.
+        """
+        above = self._absolute(os.path.dirname(directory))
         return (
             directory in self.staged
             or directory in self._linked
             or self._has_link(directory)
             or self._is_lasting(directory)
+            or not os.access(above, os.W_OK | os.X_OK)
         )
 
     # Facts
