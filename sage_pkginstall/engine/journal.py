@@ -118,6 +118,13 @@ class JournalFile:
         self.path = area / "journal"
         self.undo_path = area / "undo"
 
+    def exists(self) -> bool:
+        """Tell whether there is a journal, or seems to be: nothing is read.
+
+        Without the lock it may be that of another user at work, which we may not read.
+        """
+        return os.path.lexists(self.path) or os.path.lexists(self.undo_path)
+
     def is_undoing(self) -> bool:
         """Tell whether what the journal says is to be undone."""
         return self.undo_path.exists()

@@ -135,7 +135,7 @@ class Tree:
 
         What is refused then is refused for good only if nobody worked on the tree meanwhile.
         """
-        if self.journal.read():
+        if self.journal.exists():
             return None
         try:
             return self._prepare(workspace, label, prepare)

@@ -47,7 +47,7 @@ def uninstall(
     ``run_pip(arguments)`` runs the target's pip and returns its status.  Raises what
     `commit_change` raises, and `PkgInstallError` if pip failed.
     """
-    if not dry_run and tree.journal.read() is not None:
+    if not dry_run and tree.journal.exists():
         tree.recover()  # what is half gone would not be found, and half would stay
     found = {name: find_recorded(environment, name) for name in dict.fromkeys(names)}
     missing = tuple(name for name, installed in found.items() if not installed)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import venv as stdlib_venv
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,14 @@ from sage_pkginstall.engine.files import delete_tree
 from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.engine.plan import Operation
-from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.engine.planner import PlanRequest
+from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.engine.trust import others_who_write
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
+from sage_pkginstall.operations.uninstall import uninstall
+from tests.engine_tree import commit
 from tests.sageworld import SageWorld
 from tests.torture.others import SecondUser, copy_tool, may_write, public_directory
 from tests.trees import modes, plant, tree
@@ -264,6 +267,30 @@ def test_journal_of_somebody_else_is_not_obeyed(
     run_cli("recover", "--discard", "--prefix", public)
     run_cli("merge", "--prefix", public, staged)
     assert tree(public / "lib") == {"precious": b"1", "new": b"2"}
+
+
+@pytest.mark.parametrize("command", ["commit", "uninstall"])
+def test_journal_of_somebody_else_at_work_is_waited_for(
+    public: Path, other: SecondUser, command: str
+) -> None:
+    """As root's is for a user in whose prefix it works: under the lock, it is gone."""
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=False).create(public)
+    plant_journal(public, other)
+    work = ExitStack()
+    work.enter_context(TreeLock(public / LOCK, "at work", LockSettings()).hold())
+
+    def end() -> None:
+        (public / AREA / "journal").unlink()
+        work.close()
+
+    target = Tree(public, TreeSettings(LockSettings(10.0, waits=end), durable=False))
+    if command == "commit":
+        commit(target, {"lib/new": b"2"}, PlanRequest())
+        assert (public / "lib" / "new").read_bytes() == b"2"
+    else:
+        done = uninstall(target, target_environment(public), ["foo"], lambda _words: 1)
+        assert done.missing == ("foo",)
+    assert not (public / AREA / "journal").exists()
 
 
 def test_journal_that_is_a_link_is_not_followed(public: Path) -> None:
