@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine import transaction
+from sage_pkginstall.engine import files, transaction
 from sage_pkginstall.engine.holder import record_holder
 from sage_pkginstall.engine.plan import Plan
 from sage_pkginstall.engine.planner import PlanRequest
@@ -471,6 +471,29 @@ def test_killed_with_a_directory_on_another_file_system(tmp_path: Path, elsewher
     assert states == [before] * commit_point + [after] * (len(states) - commit_point)
     assert 1 < commit_point < len(states) - 1
     assert sorted(elsewhere.parent.glob(".T-*")) == []
+
+
+def test_directory_is_not_exchanged_where_another_file_system_cannot(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be absent between two renames, with all that is in it."""
+    prefix = linked(tmp_path / "deep" / "prefix", elsewhere / "lib")
+    rename = files._renamer()
+    if rename is None:
+        pytest.skip("no file system exchanges entries here")
+    there = os.fsencode(elsewhere.parent) + b"/"
+
+    def cannot_there(old: bytes, new: bytes, flags: int) -> int:
+        return errno.EINVAL if there in old + new else rename(old, new, flags)
+
+    monkeypatch.setattr(files, "_rename_with_flags", cannot_there)
+    done = commit(Tree(prefix), NEW, engine_tree.request())
+    swapped = {one.path for one in done.plan.operations if one.kind == "swap"}
+    assert "lib/foo" not in swapped
+    assert {"lib/foo/__init__.py", "lib/ns/x.py", "type"} <= swapped
+    assert {f"lib/{path}": data for path, data in tree(elsewhere / "lib").items()} == {
+        path: data for path, data in AFTER.items() if path.startswith("lib/")
+    }
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b"])

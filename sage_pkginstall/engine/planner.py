@@ -94,8 +94,8 @@ def join(directory: str, name: str) -> str:
 def make_plan(workspace: Workspace, request: PlanRequest, *, exchange: bool) -> Plan:
     """Plan how the staged tree of ``workspace`` comes into the prefix.
 
-    ``exchange`` tells whether the file system can exchange entries.  Raises
-    `ConflictError` for what is refused, `OSError` for what cannot be read.
+    ``exchange`` tells whether the file system of the prefix can exchange entries; others in
+    it are asked.  Raises `ConflictError` for what is refused, `OSError` for what cannot be read.
     """
     planner = _Planner(workspace, request, exchange=exchange)
     planner.merge(workspace.tree, "")
@@ -213,7 +213,8 @@ class _Planner:
             self.exchange
             and os.listdir(entry.path) != []
             and self._is_ours(path)
-            and files.can_move_directory(self._absolute(path), self._obstacle(path))
+            and self.workspace.can_exchange(self._above(path))
+            and self._can_move(path)
         )
 
     def _change_type(self, entry: os.DirEntry[str], path: str, existing: os.stat_result) -> None:
@@ -230,6 +231,9 @@ class _Planner:
             owners = ", ".join(sorted(self._owners(path))) or "no known package"
             reason = f"it is {kinds[0]} of {owners}, not {kinds[1]}; remove or rename one of them"
             raise ConflictError(path, reason)
+        if old_is_directory and not self._can_move(path):
+            what = "it is a directory that cannot be moved, as those of a container's image"
+            raise ConflictError(path, f"{what}; uninstall what has it, then repeat")
         self._swap(entry, path)
         if entry.is_dir(follow_symlinks=False) or old_is_directory:
             self.whole.add(path)
@@ -339,7 +343,7 @@ class _Planner:
             not self._is_lasting(path)
             and not any(_within(directory, path) for directory in self._linked)
             and self._is_ours(path)
-            and files.can_move_directory(self._absolute(path), self._obstacle(path))
+            and self._can_move(path)
         )
 
     def _remove_file(self, path: str) -> None:
@@ -469,8 +473,12 @@ class _Planner:
     def _owners(self, path: str) -> frozenset[str]:
         return self.request.ownership.owners(path)
 
-    def _obstacle(self, path: str) -> Path:
-        return self.workspace.obstacle(Path(os.path.dirname(self._absolute(path))))
+    def _can_move(self, directory: str) -> bool:
+        obstacle = self.workspace.obstacle(self._above(directory))
+        return files.can_move_directory(self._absolute(directory), obstacle)
+
+    def _above(self, path: str) -> Path:
+        return Path(os.path.dirname(self._absolute(path)))
 
     def _is_directory(self, path: str, status: os.stat_result) -> bool:
         if stat.S_ISLNK(status.st_mode):

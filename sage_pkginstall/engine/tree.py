@@ -192,7 +192,7 @@ class Tree:
 
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""
-        return files.can_exchange(workspace.scratch)
+        return workspace.can_exchange(workspace.path)
 
 
 def _nobody_worked(before: Holder | None, now: Holder | None) -> bool:

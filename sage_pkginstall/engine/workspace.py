@@ -63,6 +63,7 @@ class Workspace:
         self.mounts = frozenset(inside)  # relative to the prefix
         self._mounted: dict[tuple[str, int, int], str] = {}
         self._volumes: dict[tuple[int, str], Path] = {self._mount_of(path): path}
+        self._exchanging: dict[Path, bool] = {}
         self._copies = 0
         self._unflushed: set[Path] = set()
 
@@ -86,6 +87,13 @@ class Workspace:
         if mount not in self._volumes:
             self._volumes[mount] = self._make_volume(directory, *mount)
         return self._volumes[mount]
+
+    def can_exchange(self, directory: Path) -> bool:
+        """Tell whether two entries can be exchanged on the file system of ``directory``."""
+        volume = self.volume_of(directory)
+        if volume not in self._exchanging:
+            self._exchanging[volume] = files.can_exchange(volume)
+        return self._exchanging[volume]
 
     def _mount_of(self, directory: Path) -> tuple[int, str]:
         """Return the device of a directory, and where what it lies in is mounted.

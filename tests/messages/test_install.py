@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.api import install
+from sage_pkginstall.engine import files
 from sage_pkginstall.environment import target_environment
-from sage_pkginstall.errors import RecordError
+from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.records import recorded_files
 from tests.messages.desk import produces
@@ -190,3 +192,16 @@ def test_requirements_at_fault(desk: Desk) -> str:
     texts = [f"foo @ {place} --nonsense", f"!! @ {place}", f"foo @ {place} ; x", f"foo @ {place}"]
     texts.append(f"foo @ {place}#sha256=0")
     return "".join(desk.run("install", text, status=1) for text in texts)
+
+
+@produces(
+    "cannot install {path} of {bringer}: it is a directory that cannot be moved, as those of a"
+    " container's image; uninstall what has it, then repeat"
+)
+def test_directory_of_a_lower_layer(desk: Desk) -> str:
+    desk.install("foo", "1", **{"x/a": ""})
+    wheel = make_wheel(desk.directory, "foo", "2", {"x": ""})
+    desk.patch.setattr(files, "can_move_directory", lambda *_: False)
+    with pytest.raises(ConflictError) as caught:
+        install([wheel], target_environment(desk.prefix))
+    return str(caught.value)

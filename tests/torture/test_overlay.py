@@ -10,11 +10,13 @@ import pytest
 
 from sage_pkginstall.engine.planner import PlanRequest, make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree
+from sage_pkginstall.errors import ConflictError
+from tests.engine_tree import commit
 from tests.torture import scenes
 from tests.torture.mounts import mount, mounted, overlay, unmount
 from tests.torture.stage import Stage
 from tests.torture.sweep import Sweep, sweep_all
-from tests.trees import tree
+from tests.trees import plant, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,3 +108,20 @@ def install_by_number(prefix: Tree, low: Path) -> None:
             "by number",
             lambda _: Prepared(make_plan(workspace, request, exchange=exchange)),
         )
+
+
+@pytest.mark.slow
+def test_file_in_place_of_a_directory_of_a_lower_layer_is_refused_by_the_plan(
+    tmp_path: Path,
+) -> None:
+    """That directory cannot be moved away, but uninstalled."""
+    low = plant(tmp_path / "low", {"share/x/a": b"1", "share/y": b""})
+    with mounted(tmp_path / "top", "tmpfs", "size=4m") as top:
+        options = f"{overlay(low, top)},redirect_dir=off"
+        with mounted(tmp_path / "merged", "overlay", options) as prefix:
+            old = PlanRequest(frozenset({"share/x/a"}))
+            with pytest.raises(ConflictError, match="share/x: it is a directory that cannot be"):
+                commit(Tree(prefix), {"share/x": b"2"}, old)
+            commit(Tree(prefix), {}, old)
+            commit(Tree(prefix), {"share/x": b"2"}, PlanRequest())
+            assert tree(prefix, ignore=("var",)) == {"share/x": b"2", "share/y": b""}
