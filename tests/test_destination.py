@@ -18,7 +18,7 @@ from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.destination import StagedDestination
 from sage_pkginstall.wheels.staged_wheel import StagedWheel, WheelIdentity
 from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
-from tests.trees import modes, tree
+from tests.trees import EMPTY, Link, modes, plant, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
 
 if TYPE_CHECKING:
@@ -213,6 +213,43 @@ def test_refused_records_of_another_distribution(
     assert refusal(path, environment, root) == (
         f"'{ghost}' belongs to the records of another distribution"
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/LINK/bar-1.0.dist-info/RECORD",
+        "data/state/tmp/sage/journal",
+        "data/state/tmp",
+        "data/programs/python3",
+        "data/pyVENV.cfg",
+        "data/Var/Lock/pip3.lock",
+        "scripts/Python3",
+        "data/SITE/bar-1.0.Dist-Info/RECORD",
+        "data/SITE/Foo-1.0.dist-info/RECORD",
+    ],
+)
+def test_refused_by_any_name_that_it_has_in_the_prefix(
+    tmp_path: Path, root: Path, environment: Environment, name: str
+) -> None:
+    """Through links of the prefix, and on a file system that folds case."""
+    prefix, site = tmp_path / "prefix", environment.schemes["purelib"]
+    plant(
+        prefix,
+        {
+            "link": Link("lib"),
+            "state/tmp/sage": EMPTY,
+            "var": Link("state"),
+            "programs": Link("bin"),
+            "bin": EMPTY,
+            site: EMPTY,
+        },
+    )
+    places = {"LINK": site.replace("lib", "link", 1), "SITE": site.replace("lib", "LIB", 1)}
+    for word, place in places.items():
+        name = name.replace(word, place)
+    path = make_wheel(tmp_path, "foo", "1.0", data={name: "evil"})
+    assert "belongs to the " in refusal(path, environment.at(prefix), root)
 
 
 def test_refused_entry_point_in_place_of_the_interpreter(

@@ -15,6 +15,7 @@ import io
 import os
 import posixpath
 
+from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import ConflictError, WheelError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import same_code
@@ -73,6 +74,7 @@ class StagedWheel:
         self._wheel = wheel
         self._environment = environment
         self._interpreter = os.fspath(environment.interpreter)
+        self._reserved = _Reserved(wheel, environment)
         self._root = StagedRoot(root)
         self._written: dict[str, Content] = {}
         self._scripts: set[str] = set()
@@ -197,30 +199,11 @@ class StagedWheel:
         if scheme == "headers":
             base = posixpath.join(base, self._wheel.name)  # canonical: pip since 25
         target = posixpath.join(base, path)
-        if self._is_of_the_environment(target):
+        if self._reserved.is_of_the_environment(target):
             self._refuse(target, "belongs to the environment, not to a wheel")
-        if self._is_of_another_distribution(target):
+        if self._reserved.is_of_another_distribution(target):
             self._refuse(target, "belongs to the records of another distribution")
         return target
-
-    def _is_of_the_environment(self, target: str) -> bool:
-        below, above = f"{target}/", tuple(f"{path}/" for path in _OF_THE_ENVIRONMENT)
-        if below.startswith(above) or any(path.startswith(below) for path in above):
-            return True
-        directory, name = posixpath.split(target)
-        if directory != self._environment.schemes["scripts"]:
-            return False
-        major, minor, *_ = self._environment.version.split(".")
-        versions = ("", major, f"{major}.{minor}")
-        return name in {self._environment.interpreter.name, *(f"python{v}" for v in versions)}
-
-    def _is_of_another_distribution(self, target: str) -> bool:
-        for site in self._environment.site_directories:
-            if target.startswith(f"{site}/"):
-                top = target[len(site) + 1 :].partition("/")[0]
-                if top.endswith(".dist-info") and top != self._wheel.dist_info_dir:
-                    return True
-        return False
 
     def _write_wheel_script(self, path: str, stream: BinaryIO, mode: int) -> bool:
         """Write a script; where its first line is ``#!python…``, name the target there.
@@ -269,6 +252,47 @@ class StagedWheel:
 
     def _refuse(self, path: str, reason: str) -> NoReturn:
         raise WheelError(self._wheel.path, f"{path!r} {reason}")
+
+
+class _Reserved:
+    """What in a prefix is not for ``wheel`` to bring, by any name that it has there.
+
+    Links of the prefix are followed (``lib64``), and case does not count: not all file systems
+    tell it apart.
+    """
+
+    def __init__(self, wheel: WheelIdentity, environment: Environment) -> None:
+        self._names = CanonicalPaths(environment.prefix)
+        self._own = wheel.dist_info_dir
+        own_state = {*_OF_THE_ENVIRONMENT, *map(self._names.directory, _OF_THE_ENVIRONMENT)}
+        self._below = tuple(f"{path.casefold()}/" for path in own_state)
+        self._sites = tuple(f"{site.casefold()}/" for site in environment.site_directories)
+        major, minor, *_ = environment.version.split(".")
+        interpreters = {f"python{version}" for version in ("", major, f"{major}.{minor}")}
+        interpreters.add(environment.interpreter.name.casefold())
+        scripts = environment.schemes["scripts"].casefold()
+        self._interpreters = {posixpath.join(scripts, name) for name in interpreters}
+
+    def is_of_the_environment(self, path: str) -> bool:
+        """Tell whether it is the interpreter, our own state, or a file in place of one above."""
+        name = self._names.file(path).casefold()
+        below = f"{name}/"
+        return (
+            below.startswith(self._below)
+            or any(state.startswith(below) for state in self._below)
+            or name in self._interpreters
+        )
+
+    def is_of_another_distribution(self, path: str) -> bool:
+        """Tell whether it lies in a ``*.dist-info`` that is not this wheel's."""
+        name = self._names.file(path)
+        folded = name.casefold()
+        for site in self._sites:
+            if folded.startswith(site):
+                top = name.split("/")[site.count("/")]
+                if top.casefold().endswith(".dist-info") and top != self._own:
+                    return True
+        return False
 
 
 def _relative(path: str, start: str) -> str:
