@@ -268,6 +268,24 @@ def test_old_record_of_another_distribution_within_a_wheel_is_not_in_its_way(
     assert files(venv) == before
 
 
+@pytest.mark.parametrize("listing", ["other.egg-info", "other-0-py3.9.egg-info/deep", "o.egg"])
+def test_list_of_files_within_a_wheel_removes_nothing(
+    venv: Path, tmp_path: Path, run_cli: RunCli, listing: str
+) -> None:
+    """It could name any file of the prefix, and pass for an older version of a distribution."""
+    info = listing.partition("/")[0]
+    held = {f"{listing}/x": "", f"{info}/installed-files.txt": "../../../../mine\n"}
+    before = files(venv)
+    (venv / "mine").touch()
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1", held))
+    for name in ("other", "o"):
+        run_cli("uninstall", "--prefix", venv, name, status=1)
+        run_cli("install", "--prefix", venv, make_wheel(tmp_path, name, "1"))
+        run_cli("uninstall", "--prefix", venv, name)
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert files(venv).keys() - before.keys() == {"mine"}
+
+
 @pytest.mark.parametrize("command", ["uninstall", "upgrade"])
 def test_old_record_beside_the_wheel_is_a_distribution_of_its_own(
     venv: Path, tmp_path: Path, run_cli: RunCli, command: str

@@ -24,14 +24,7 @@ from sage_pkginstall.wheels.installed import installed_at, quick_name
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of
 from sage_pkginstall.wheels.record_directory import STAMPS, UNSETTLED, look_at
-from sage_pkginstall.wheels.records import (
-    Places,
-    brought_as,
-    can_be_path,
-    files_below,
-    is_brought,
-    listed_paths,
-)
+from sage_pkginstall.wheels.records import Places, can_be_path, files_below, listed_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,10 +178,10 @@ class Survey:
         old = [r for r in self._identities if r.endswith(_OLD_KINDS)]
         if not old:
             return frozenset()
-        named = (record for name in distributions for record in self._named(name))
-        own = (record for record in named if record.endswith(".dist-info"))
-        files = frozenset().union(*map(self.files_of, own))
-        return frozenset(record for record in old if is_brought(record, files))
+        own = {record for name in distributions for record in self._named(name)}
+        return frozenset(
+            record for record in old if not own.isdisjoint(self._wheels_holding(record))
+        )
 
     def named(self, name: str) -> tuple[Installed, ...]:
         """Return every installed distribution of that name, as `find_recorded` does."""
@@ -197,11 +190,13 @@ class Survey:
 
     def _is_brought(self, record: str) -> bool:
         """Tell whether a record is of an old kind, and a file of a wheel, whichever that is."""
-        if not record.endswith(_OLD_KINDS):
-            return False
+        return record.endswith(_OLD_KINDS) and any(self._wheels_holding(record))
+
+    def _wheels_holding(self, record: str) -> Iterator[str]:
+        """Yield the records of the wheels that hold a record of an old kind, or a file in it."""
         everybody = _Ownership(self, frozenset(), frozenset(), frozenset((record,)))
-        holders = (holder for path in brought_as(record) for holder in everybody.records(path))
-        return any(holder.endswith(".dist-info") for holder in holders)
+        holders = (*everybody.records(record), *everybody.records_within(record))
+        yield from (holder for holder in holders if holder.endswith(".dist-info"))
 
     def owned(self) -> frozenset[str]:
         """Return every path that a record lists; reads them all."""
@@ -346,12 +341,16 @@ class _Ownership:
 
     def others_within(self, directory: str) -> bool:
         """Tell whether somebody else owns a file below ``directory``."""
+        return any(self.records_within(directory))
+
+    def records_within(self, directory: str) -> Iterator[str]:
+        """Yield the records of those, some more than once."""
         directory = self._facts.canonical(directory)
         below = f"{directory}/" if directory else ""
-        if any(map(self._is_other, self._facts.holders_below(below))):
-            return True
-        above = self._over(directory.rpartition("/")[0]) if directory else ()
-        return any(self._is_other(record) and self._has_within(record, below) for record in above)
+        yield from filter(self._is_other, self._facts.holders_below(below))
+        for record in self._over(directory.rpartition("/")[0]) if directory else ():
+            if self._is_other(record) and self._has_within(record, below):
+                yield record
 
     def _has_within(self, record: str, below: str) -> bool:
         if below.startswith(f"{record}/"):

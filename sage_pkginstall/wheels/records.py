@@ -35,7 +35,6 @@ __all__ = [
     "Places",
     "RecordRow",
     "RecordedFiles",
-    "brought_as",
     "byte_code_of",
     "can_be_path",
     "files_below",
@@ -166,13 +165,12 @@ def _files_of_wheels(environment: Environment, names: Iterable[str]) -> frozense
 
 
 def is_brought(record: str, files: Collection[str]) -> bool:
-    """Tell whether a record of an old kind is one of ``files``: some wheels hold such."""
-    return any(path in files for path in brought_as(record))
+    """Tell whether a record of an old kind, or something in it, is one of ``files``.
 
-
-def brought_as(record: str) -> tuple[str, ...]:
-    """Return the files by one of which a wheel brings a record of an old kind."""
-    return record, f"{record}/PKG-INFO", f"{record}/EGG-INFO/PKG-INFO"
+    Some wheels hold such.  Whatever else lies in it then, a list of files say, counts for nothing.
+    """
+    below = f"{record}/"
+    return any(path == record or path.startswith(below) for path in files)
 
 
 def files_below(prefix: Path, directory: str) -> Iterator[str]:
