@@ -51,6 +51,25 @@ def test_both_in_one_call_adopt_one_file(venv: Path, pair: list[Path], run_cli: 
     run_cli("verify", "--prefix", venv)
 
 
+@pytest.mark.parametrize("comment", ["", "# two\n"])
+def test_both_in_one_call_adopt_the_file_of_a_third(
+    venv: Path, tmp_path: Path, run_cli: RunCli, comment: str
+) -> None:
+    before = tree(venv, ignore=STATE)
+    third = make_wheel(tmp_path, "b.three", "1", {"b/__init__.py": f"# three\n{CODE}"})
+    run_cli("install", "--prefix", venv, third)
+    files = {"b/__init__.py": comment + CODE}
+    both = [
+        make_wheel(tmp_path, name, "1", {**files, f"{name}.txt": ""}) for name in ("b.1", "b.2")
+    ]
+    assert run_cli("install", "--prefix", venv, *both).stderr == ""
+    run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, "b-three")
+    run_cli("verify", "--prefix", venv)
+    run_cli("uninstall", "--prefix", venv, "b-1", "b-2")
+    assert tree(venv, ignore=STATE) == before
+
+
 def test_sole_owner_is_upgraded_to_its_own_file(
     venv: Path, pair: list[Path], tmp_path: Path, run_cli: RunCli
 ) -> None:

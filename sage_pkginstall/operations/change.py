@@ -162,14 +162,14 @@ class _Preparer:
 
     def _fit_in(self, ownership: Ownership) -> None:
         """Fit the staged tree to what is in the prefix."""
-        adopted = [self._adopt_shared(staged, ownership) for staged in self.change.staged]
+        adopted = bool(self.change.staged) and self._adopt_shared(ownership)
         freshened = freshen(self.workspace.tree, self.prefix)
-        if freshened or any(adopted):
+        if freshened or adopted:
             self.workspace.note_change()
 
-    def _adopt_shared(self, staged: StagedDistribution, ownership: Ownership) -> bool:
+    def _adopt_shared(self, ownership: Ownership) -> bool:
         assert self.environment is not None  # who staged a wheel has one
-        root = self.workspace.tree
+        staged, root = self.change.staged, self.workspace.tree
         return adopt_shared(staged, root, self.environment, lambda p: bool(ownership.owners(p)))
 
     def _replaced(

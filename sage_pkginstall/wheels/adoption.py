@@ -4,7 +4,8 @@ Distributions that share a package through ``pkgutil`` or ``pkg_resources`` each
 ``__init__.py`` of the same code, but with comments of their own (backports is one).  One
 file can have one content only.  So a distribution that comes second adopts the file that
 is there: its RECORD, which is being written anyway, names that content.  Every RECORD
-fits the disk then, whoever came first and whoever goes first (pip #4689).
+fits the disk then, whoever came first and whoever goes first (pip #4689).  Those that are
+staged together have one file already, so they adopt together.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
@@ -38,24 +39,25 @@ def same_code(first: bytes, second: bytes) -> bool:
 
 
 def adopt_shared(
-    staged: StagedDistribution,
+    distributions: Sequence[StagedDistribution],
     root: Path,
     environment: Environment,
     is_shared: Callable[[str], bool],
 ) -> bool:
-    """Let ``staged`` adopt the ``__init__.py`` files of others that have the same code.
+    """Let what is staged adopt the ``__init__.py`` files of others that have the same code.
 
     ``is_shared(path)`` tells whether another distribution owns the file in the prefix.
     Changes the staged tree below ``root`` only; returns whether it did.
     """
     adopted = {}
-    for path in sorted(path for path in staged.paths if path.endswith(_INIT)):
+    inits = {path for staged in distributions for path in staged.paths if path.endswith(_INIT)}
+    for path in sorted(inits):
         if os.path.lexists(environment.prefix / path) and is_shared(path):
             content = _content_to_adopt(root / path, environment.prefix / path)
             if content is not None:
                 adopted[path] = content
     if adopted:
-        _take_over(staged, root, environment, adopted)
+        _take_over(distributions, root, environment, adopted)
     return bool(adopted)
 
 
@@ -67,15 +69,21 @@ def _content_to_adopt(staged: Path, existing: Path) -> bytes | None:
 
 
 def _take_over(
-    staged: StagedDistribution, root: Path, environment: Environment, adopted: dict[str, bytes]
+    distributions: Sequence[StagedDistribution],
+    root: Path,
+    environment: Environment,
+    adopted: dict[str, bytes],
 ) -> None:
     from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- seldom needed
 
     for path, content in adopted.items():
         (root / path).write_bytes(content)
-    compiled = [path for path in adopted if _has_bytecode(staged, path)]
+    compiled = [p for p in adopted if any(_has_bytecode(staged, p) for staged in distributions)]
     compile_staged(root, compiled, environment)
-    _update_record(root / staged.info / "RECORD", _rows(staged, adopted))
+    for staged in distributions:
+        rows = _rows(staged, adopted)
+        if rows:
+            _update_record(root / staged.info / "RECORD", rows)
 
 
 def _has_bytecode(staged: StagedDistribution, path: str) -> bool:
@@ -84,14 +92,14 @@ def _has_bytecode(staged: StagedDistribution, path: str) -> bool:
 
 
 def _rows(staged: StagedDistribution, adopted: dict[str, bytes]) -> dict[str, list[str]]:
-    """Return the new RECORD rows, by their first field."""
+    """Return the new RECORD rows of what ``staged`` has, by their first field."""
     import base64  # noqa: PLC0415 -- see `same_code`
     import hashlib  # noqa: PLC0415
 
     site = os.path.dirname(staged.info)  # noqa: PTH120 - relative to the prefix
     rows = {}
-    for path, content in adopted.items():
-        name = os.path.relpath(path, site)
+    for path in adopted.keys() & staged.paths:
+        name, content = os.path.relpath(path, site), adopted[path]
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=")
         rows[name] = [name, f"sha256={digest.decode('ascii')}", str(len(content))]
     return rows
