@@ -235,6 +235,12 @@ def test_marker_decides_whether_a_line_applies(pypy: Environment) -> None:
     assert not applies("/x/foo-1-py3-none-any.whl; sys_platform == 'win32'")
 
 
+@pytest.mark.parametrize("marker", ["sys_platform ~= 'linux'", "'x' in extras"])
+def test_marker_that_means_nothing_is_refused(pypy: Environment, marker: str) -> None:
+    with pytest.raises(RequirementError, match=r"cannot be (compared|read)"):
+        parse_requirement_line(f"foo; {marker}").applies(pypy)
+
+
 def test_hash_of_a_wheel_is_checked(tmp_path: Path) -> None:
     wheel = tmp_path / "foo-1-py3-none-any.whl"
     wheel.write_bytes(b"content")

@@ -51,6 +51,16 @@ def test_markers_are_those_of_the_target(store: Path, environment: Environment) 
     assert resolved(store, environment, "a", "no-such; os_name == 'nt'") == ["a-1", "c-1"]
 
 
+@pytest.mark.parametrize("marker", ["sys_platform ~= 'linux'", "os_name === 'posix'"])
+def test_marker_that_means_nothing_is_refused(
+    store: Path, environment: Environment, marker: str
+) -> None:
+    add(store, "a-1", f"b; {marker}")
+    for name in ("a", f"a; {marker}"):
+        with pytest.raises(RequirementError, match="its marker compares what cannot be compared"):
+            resolved(store, environment, name)
+
+
 def test_extras_are_followed_and_do_not_leak(store: Path, environment: Environment) -> None:
     add(store, "a-1", "b; extra == 'fast'", "c; extra == 'safe'", extras="fast safe")
     add(store, "b-1")

@@ -14,6 +14,7 @@ from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Res
 from sage_pkginstall.builds.store import StoredWheel, candidates, stored_wheels, wheel_needs
 from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.markers import marker_holds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,9 +130,7 @@ def _extras(requirement: Requirement) -> tuple[str, ...]:
 
 def _applies(requirement: Requirement, environment: Environment, extras: tuple[str, ...]) -> bool:
     marker = requirement.marker
-    if marker is None:
-        return True
-    return any(marker.evaluate({**environment.markers, "extra": extra}) for extra in extras)
+    return marker is None or marker_holds(str(requirement), marker, environment, extras)
 
 
 def _meets(wheel: StoredWheel, requirement: Requirement) -> bool:

@@ -56,12 +56,17 @@ class RequirementLine(NamedTuple):
         return _HASH.sub("", self.text).strip()
 
     def applies(self, environment: Environment) -> bool:
-        """Tell whether the marker, if there is one, holds in the target."""
+        """Tell whether the marker, if there is one, holds in the target.
+
+        Raises RequirementError if it means nothing.
+        """
         if self.marker is None:
             return True
         from packaging.markers import Marker  # noqa: PLC0415 -- slow
 
-        return Marker(self.marker).evaluate({**environment.markers, "extra": ""})
+        from sage_pkginstall.wheels.markers import marker_holds  # noqa: PLC0415 -- rarely needed
+
+        return marker_holds(self.text, Marker(self.marker), environment)
 
     def verified_wheel(self) -> Path:
         """Return the wheel, which has one of the line's hashes if it gives any.

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import re
 
+from sage_pkginstall.errors import RequirementError
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.markers import marker_holds
 from sage_pkginstall.wheels.names import canonical_name, is_name
 from sage_pkginstall.wheels.plain_versions import Comparison, allowed_by, plain_comparisons
 from sage_pkginstall.wheels.refusal import shown
@@ -21,8 +23,6 @@ from sage_pkginstall.wheels.refusal import shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from packaging.markers import Marker
 
     from sage_pkginstall.environment import Environment
 
@@ -89,7 +89,7 @@ def unmet(
 
     ``installed`` has versions by canonical names.  Markers are those of the target;
     requirements of extras count only for ``extras``.  Pre-releases meet a requirement.
-    What cannot be read is not met.
+    What cannot be read, or has a marker that means nothing, is not met.
     """
     wanted = tuple(extras)
     return tuple(line for line in requires if not _is_met(line, environment, installed, wanted))
@@ -111,10 +111,11 @@ def _packaging_says(
 
     try:
         requirement = Requirement(line)
-    except InvalidRequirement:
+        marker = requirement.marker
+        if marker and not marker_holds(line, marker, environment, ("", *extras)):
+            return True
+    except (InvalidRequirement, RequirementError):
         return False
-    if requirement.marker and not _holds(requirement.marker, environment, extras):
-        return True
     version = installed.get(canonical_name(requirement.name))
     if version is None:
         return False
@@ -124,11 +125,6 @@ def _packaging_says(
         return requirement.specifier.contains(version, prereleases=True)
     except InvalidVersion:
         return False
-
-
-def _holds(marker: Marker, environment: Environment, extras: tuple[str, ...]) -> bool:
-    facts = dict(environment.markers)
-    return any(marker.evaluate({**facts, "extra": extra}) for extra in ("", *extras))
 
 
 def _name(line: str) -> str | None:
