@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.cli.pip_options import split
+from sage_pkginstall.cli.pip_options import command_of, split
 from tests.conftest import ROOT, START
 from tests.sources import make_source
 from tests.trees import plant, tree
@@ -111,6 +111,49 @@ def test_uninstall_asks_and_no_answer_is_no(venv: Path, index: Path, pip: Pip) -
     ended = pip("uninstall", "lib")
     assert "Would uninstall: lib 2" in ended.stdout
     assert "lib-2.dist-info" in {p.name for p in venv.glob("lib/python3*/site-packages/*")}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--no-input", "uninstall", "-y", "b-one"],
+        ["--log", "LOG", "uninstall", "b-one", "-y"],
+        ["uninstall", "-yq", "--isolated", "--prox=x", "--require-virtualenv", "--", "b-one"],
+    ],
+    ids=" ".join,
+)
+def test_uninstall_is_ours_whichever_general_options_it_has(
+    venv: Path, tmp_path: Path, pip: Pip, run_cli: RunCli, words: list[str]
+) -> None:
+    for name in ("b.one", "b.two"):
+        wheel = make_wheel(tmp_path, name, "1", {"b/__init__.py": ""})
+        run_cli("install", "--prefix", venv, wheel)
+    ended = pip(*(word.replace("LOG", f"{tmp_path}/log") for word in words))
+    assert ended.stdout == ("" if "-yq" in words else "uninstalled b.one 1\n")
+    run_cli("verify", "--prefix", venv)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--python", "x", "a"], ["--no-input", "a"], ["--nonsense", "a"], ["-y"], ["-yz", "a"]],
+    ids=" ".join,
+)
+def test_uninstall_that_only_pip_can_do_is_left_to_it(words: list[str]) -> None:
+    assert split("uninstall", ["uninstall", *words], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["--log", "x", "list"], "list"),
+        (["--lo", "x", "-v", "--cert=y", "list", "z"], "list"),
+        (["--no-color", "list"], "list"),
+        (["--version"], None),
+        (["--log", "x"], None),
+    ],
+)
+def test_command_is_behind_the_general_options(words: list[str], command: str | None) -> None:
+    assert command_of(words) == command
 
 
 def test_what_cannot_be_taken_apart_is_left_to_pip(index: Path, tmp_path: Path, pip: Pip) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
-from sage_pkginstall.cli.pip_options import Split, split
+from sage_pkginstall.cli.pip_options import Split, command_of, split
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.managed import refuse_managed
@@ -41,7 +41,7 @@ def pip(arguments: Sequence[str]) -> int:
     words = list(arguments)
     talk = Talk("sage -pip")
     target = sage_target(talk)
-    command = next((word for word in words if not word.startswith("-")), None)
+    command = command_of(words)
     if command is None or command in _READS_ONLY or _only_tells(words):
         return _become_pip(target, words)
     if not _breaks_system_packages(words):
@@ -52,7 +52,9 @@ def pip(arguments: Sequence[str]) -> int:
             return _under_lock(target, words)
         if command == "install":
             return _install(target, words, taken, talk)
-        return _uninstall(target, taken, talk)
+        if taken.only_in_venv and not (target.tree.prefix / "pyvenv.cfg").exists():
+            return _under_lock(target, words)  # pip refuses that
+        return _uninstall(target, taken, talk._replace(quiet=taken.quiet))
     except PipError as error:
         return error.status  # pip said itself what is wrong
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn
 
-__all__ = ["Split", "split"]
+__all__ = ["Split", "command_of", "split"]
 
 # Options of `pip install` that change where or how files are put: pip does that itself.
 _OPAQUE_FLAGS = ("--user", "--dry-run")
@@ -27,16 +27,26 @@ _NO = ("", "0", "false", "no", "off", "n", "f")
 _OTHER_FLAGS = ("-U", "--upgrade", "-I", "--ignore-installed", "-v", "--verbose")
 _OTHER_VALUES = ("--root-user-action",)
 
+# Options of all commands; they may stand before the command, too.
+_GENERAL_FLAGS = (
+    "--debug", "--isolated", "--require-virtualenv", "--no-input", "--no-proxy-env",
+    "--no-cache-dir", "--disable-pip-version-check", "--no-color", "--no-python-version-warning",
+)  # fmt: skip
+_GENERAL_VALUES = (
+    "--python", "--log", "--log-file", "--local-log", "--keyring-provider", "--proxy", "--retries",
+    "--timeout", "--default-timeout", "--exists-action", "--trusted-host", "--cert",
+    "--client-cert", "--cache-dir", "--use-feature", "--use-deprecated", "--resume-retries",
+)  # fmt: skip
+
 # Options that `pip wheel` has as well and that matter for getting the chosen wheels.
 _SHARED_FLAGS = (
-    "--isolated", "--require-virtualenv", "--no-input", "--no-cache-dir", "--no-color",
+    *_GENERAL_FLAGS,
     "--no-index", "--prefer-binary", "--no-build-isolation", "--use-pep517", "--no-use-pep517",
     "--pre", "--no-clean", "--check-build-dependencies", "--no-verify-ssl",
 )  # fmt: skip
 _SHARED_VALUES = (
-    "--python", "--log", "--keyring-provider", "--proxy", "--retries", "--timeout",
-    "--exists-action", "--trusted-host", "--cert", "--client-cert", "--cache-dir",
-    "--use-feature", "--use-deprecated", "-i", "--index-url", "--pypi-url", "--extra-index-url",
+    *_GENERAL_VALUES,
+    "-i", "--index-url", "--pypi-url", "--extra-index-url",
     "-f", "--find-links", "--no-binary", "--only-binary", "-C", "--config-settings",
     "--config-setting", "--global-option", "--build-constraint", "--progress-bar",
 )  # fmt: skip
@@ -53,6 +63,7 @@ class Split(NamedTuple):
     for_wheel: tuple[str, ...] = ()
     no_compile: bool = False
     yes: bool = False
+    only_in_venv: bool = False
     quiet: bool = False
     report: str | None = None
     named: tuple[str, ...] = ()
@@ -89,6 +100,17 @@ class _Collect(argparse.Action):
         collected.append(str(option_string))
         if isinstance(values, str):
             collected.append(values)
+
+
+def command_of(words: Sequence[str]) -> str | None:
+    """Return the command in the words for pip, which general options may precede; or None."""
+    is_value = False
+    for word in words:
+        if not word.startswith("-") and not is_value:
+            return word
+        # pip takes abbreviations of options
+        is_value = len(word) > len("--") and any(o.startswith(word) for o in _GENERAL_VALUES)
+    return None
 
 
 def split(command: str, words: Sequence[str], variables: Mapping[str, str]) -> Split | None:
@@ -143,22 +165,28 @@ def _split_install(words: list[str]) -> Split:
 
 
 def _split_uninstall(words: list[str]) -> Split:
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("names", nargs="*")
+    parser = _Parser(add_help=False)  # pip takes abbreviations of options
+    for flag in _GENERAL_FLAGS:
+        parser.add_argument(flag, action="store_true")
+    for option in (*_GENERAL_VALUES, "--root-user-action"):
+        parser.add_argument(option)
     parser.add_argument("-r", "--requirement", action="append", default=[])
     parser.add_argument("-y", "--yes", action="store_true")
     parser.add_argument("-q", "--quiet", action="count", default=0)
     parser.add_argument("-v", "--verbose", action="count", default=0)
     parser.add_argument("--break-system-packages", action="store_true")
-    parser.add_argument("--root-user-action")
-    parser.add_argument("--disable-pip-version-check", action="store_true")
-    given = parser.parse_args(words)
-    if not given.names and not given.requirement:
+    given, others = parser.parse_known_args(words)
+    names = [word for word in others if word != "--"]
+    unknown = any(name.startswith("-") for name in names)
+    if unknown or given.python is not None or not (names or given.requirement):
         raise _CannotTakeApartError
+    if given.no_input and not given.yes:
+        raise _CannotTakeApartError  # pip says that it would have to ask
     return Split(
         tuple(words),
         yes=given.yes,
+        only_in_venv=given.require_virtualenv,
         quiet=given.quiet > 0,
-        named=tuple(given.names),
+        named=tuple(names),
         files=tuple(given.requirement),
     )
