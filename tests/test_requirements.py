@@ -96,6 +96,27 @@ def test_blanks_and_percent_signs_in_file_urls(tmp_path: Path) -> None:
     )
 
 
+def test_paths_and_urls_with_an_at_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Homes of joined accounts have one, and Homebrew's Pythons."""
+    monkeypatch.chdir(tmp_path)
+    path, wheel = tmp_path / "r.txt", "foo-1.0-py3-none-any.whl"
+    places = {
+        f"/home/u@d.org/{wheel}": Path(f"/home/u@d.org/{wheel}"),
+        f"file:///opt/python@3.11/{wheel}": Path(f"/opt/python@3.11/{wheel}"),
+        f"./a@b/{wheel} --hash=sha256:00": tmp_path / "a@b" / wheel,
+        f"wheels@2/{wheel}": tmp_path / "wheels@2" / wheel,
+        f"foo @ file:///opt/python@3.11/{wheel}": Path(f"/opt/python@3.11/{wheel}"),
+        f"foo@/opt/python@3.11/{wheel}": Path(f"/opt/python@3.11/{wheel}"),
+        f"foo [x]@file:/a@b/{wheel}": Path(f"/a@b/{wheel}"),
+    }
+    assert listing(path, "\n".join(places)) == tuple(("foo", place) for place in places.values())
+    assert names_only(path) == ("foo",)
+    assert unnamed_lines(path) == ()
+    path.write_text("git+ssh://git@example.org/a.git@v1#egg=a\ngit+ssh://git@example.org/b.git\n")
+    assert names_only(path) == ("a",)
+    assert unnamed_lines(path) == ("git+ssh://git@example.org/b.git",)
+
+
 def test_file_with_odd_bytes_and_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "r.txt"
     path.write_bytes(b"\xef\xbb\xbfa\r\n\r\nb @ file:///s/\xff/b-1-py3-none-any.whl\r\n\\\n")

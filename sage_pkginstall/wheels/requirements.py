@@ -34,8 +34,12 @@ __all__ = [
     "requirement_name",
 ]
 
-DIRECT = re.compile(r"(?P<name>[^@\[\s]+)\s*(?:\[[^\]]*\])?\s*@\s*(?P<url>.+)", re.DOTALL)
-"""``NAME [EXTRAS] @ URL``"""
+DIRECT = re.compile(
+    r"(?P<name>[^@\[\s/]+)\s*(?:\[[^\]]*\])?"
+    r"(?:\s+@\s*|@\s+|@(?=/|[A-Za-z][A-Za-z0-9+.-]*:))(?P<url>.+)",
+    re.DOTALL,
+)
+"""``NAME [EXTRAS] @ URL``; a path or a URL may have an ``@`` in it, too: ``wheels@2/WHEEL``."""
 _HASH = re.compile(r"\s--hash[=\s]([a-z0-9]+):([0-9a-fA-F]+)(?=\s|$)")
 _MARKER = re.compile(r"\s*;\s|\s;")
 _CHUNK = 1 << 18
