@@ -189,6 +189,11 @@ def test_metadata_that_is_missing_is_an_error(environment: Environment) -> None:
         read_metadata(environment, the_one(environment, "foo"))
 
 
+def test_egg_link_of_zeros_tells_no_version(environment: Environment) -> None:
+    in_site(environment, {"foo.egg-link": bytes(20)})
+    assert found(environment) == [("foo", "", "egg-link")]
+
+
 def test_egg_link_tells_the_version_of_its_source(environment: Environment, tmp_path: Path) -> None:
     source = plant(tmp_path / "src", {"foo_bar.egg-info/PKG-INFO": b"Name: foo-bar\nVersion: 7\n"})
     in_site(environment, {"foo-bar.egg-link": f"{source}\n../".encode()})

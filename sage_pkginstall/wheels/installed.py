@@ -197,7 +197,8 @@ def _linked_source(egg_link: Path) -> Path:
         lines = egg_link.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         lines = []
-    return egg_link.parent / (lines[0].strip() if lines else "")
+    source = lines[0].strip() if lines else ""
+    return egg_link.parent / ("" if "\0" in source else source)  # zeros: what a power cut leaves
 
 
 def _headers(path: Path) -> dict[str, list[str]] | None:
