@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.cli.pip_options import command_of, split
+from sage_pkginstall.cli.pip_options import command_of, goes_elsewhere, split
 from tests.conftest import ROOT, START
 from tests.sources import make_source
 from tests.trees import plant, tree
@@ -176,6 +176,13 @@ def test_what_goes_elsewhere_is_left_to_pip_however_it_is_written(words: list[st
 def test_what_goes_elsewhere_by_a_variable_is_left_to_pip(name: str) -> None:
     assert split("install", ["install", "lib"], {name: "1"}) is None
     assert split("install", ["install", "lib"], {name: "0"}) is not None
+
+
+def test_what_goes_elsewhere_changes_no_environment() -> None:
+    assert goes_elsewhere("install", ["install", "--targ=x", "lib"], {})
+    assert goes_elsewhere("install", ["install", "lib"], {"PIP_ROOT": "x"})
+    assert not goes_elsewhere("install", ["install", "--user", "-e", "lib"], {})
+    assert not goes_elsewhere("uninstall", ["uninstall", "lib"], {"PIP_ROOT": "x"})
 
 
 def test_report_is_written_where_it_is_asked_for(index: Path, tmp_path: Path, pip: Pip) -> None:

@@ -230,4 +230,7 @@ def test_managed_environment_may_be_planned_for_and_installed_elsewhere(
     wheel = make_wheel(tmp_path, "foo", "1")
     run_cli("install", "--dry-run", "--prefix", managed, wheel)
     run_cli("install", "--root", tmp_path / "D", "--prefix", managed, wheel)
+    target = tmp_path / "target"
+    run_cli("pip", "install", "--target", target, wheel, env={"SAGE_VENV": str(managed)})
+    assert (target / "foo.py").exists()
     assert not (site(managed) / "foo.py").exists()

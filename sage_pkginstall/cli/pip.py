@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
-from sage_pkginstall.cli.pip_options import Split, command_of, split
+from sage_pkginstall.cli.pip_options import Split, command_of, goes_elsewhere, split
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.managed import refuse_managed
@@ -44,7 +44,7 @@ def pip(arguments: Sequence[str]) -> int:
     command = command_of(words)
     if command is None or command in _READS_ONLY or _only_tells(words):
         return _become_pip(target, words)
-    if not _breaks_system_packages(words):
+    if not (_breaks_system_packages(words) or goes_elsewhere(command, words, os.environ)):
         refuse_managed(target.python_environment())
     taken = split(command, words, os.environ) if command in ("install", "uninstall") else None
     try:

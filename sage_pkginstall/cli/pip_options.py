@@ -9,17 +9,17 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import NoReturn
 
-__all__ = ["Split", "command_of", "split"]
+__all__ = ["Split", "command_of", "goes_elsewhere", "split"]
 
 # Options of `pip install` that change where or how files are put: pip does that itself.
 _OPAQUE_FLAGS = ("--user", "--dry-run")
-_OPAQUE_VALUES = ("-e", "--editable", "-t", "--target", "--prefix", "--root", "--src")
-_OPAQUE_VARIABLES = (
-    "PIP_USER", "PIP_DRY_RUN", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
-)  # fmt: skip
+_OPAQUE_VALUES = ("-e", "--editable", "--src")
+_ELSEWHERE_VALUES = ("-t", "--target", "--prefix", "--root")
+_ELSEWHERE_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+_OPAQUE_VARIABLES = ("PIP_USER", "PIP_DRY_RUN", *_ELSEWHERE_VARIABLES)
 _NO = ("", "0", "false", "no", "off", "n", "f")
 
 # Options that are passed on and change nothing here.  Those of one letter may be joined with
@@ -123,14 +123,29 @@ def split(command: str, words: Sequence[str], variables: Mapping[str, str]) -> S
     try:
         if command != "install":
             return _split_uninstall(rest)
-        if any(variables.get(name, "").lower() not in _NO for name in _OPAQUE_VARIABLES):
+        if _are_set(_OPAQUE_VARIABLES, variables):
             return None
         return _split_install(rest)
     except _CannotTakeApartError:
         return None
 
 
-def _split_install(words: list[str]) -> Split:
+def goes_elsewhere(command: str, words: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """Tell whether ``pip WORDS`` installs, and somewhere else than into its environment."""
+    if command != "install":
+        return False
+    try:
+        given, _others = _install_parser().parse_known_args(words)
+    except _CannotTakeApartError:
+        return False
+    return bool(given.elsewhere) or _are_set(_ELSEWHERE_VARIABLES, variables)
+
+
+def _are_set(names: Iterable[str], variables: Mapping[str, str]) -> bool:
+    return any(variables.get(name, "").lower() not in _NO for name in names)
+
+
+def _install_parser() -> _Parser:
     parser = _Parser(add_help=False)  # pip takes abbreviations of options
     parser.set_defaults(shared=[])
     for flag in _SHARED_FLAGS:
@@ -139,6 +154,8 @@ def _split_install(words: list[str]) -> Split:
         parser.add_argument(option, action=_Collect)
     for option in (*_OPAQUE_FLAGS, *_OPAQUE_VALUES):
         parser.add_argument(option, dest="opaque", nargs="?", const="", action="append")
+    for option in _ELSEWHERE_VALUES:
+        parser.add_argument(option, dest="elsewhere", nargs="?", const="", action="append")
     for flag in _OTHER_FLAGS:
         parser.add_argument(flag, dest="other", action="store_true")
     for option in _OTHER_VALUES:
@@ -149,8 +166,12 @@ def _split_install(words: list[str]) -> Split:
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--report")
     parser.add_argument("-q", "--quiet", action="count", default=0)
-    given, _others = parser.parse_known_args(words)
-    if given.opaque:
+    return parser
+
+
+def _split_install(words: list[str]) -> Split:
+    given, _others = _install_parser().parse_known_args(words)
+    if given.opaque or given.elsewhere:
         raise _CannotTakeApartError
     from sage_pkginstall.wheels.requirements_file import search_options  # noqa: PLC0415
 
