@@ -13,7 +13,7 @@ import pytest
 
 from sage_pkginstall.cli.pip_options import command_of, goes_elsewhere, split
 from tests.conftest import ROOT, START
-from tests.sources import make_source
+from tests.sources import make_sdist, make_source, source_files
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
@@ -213,6 +213,47 @@ def test_requirements_file_says_where_build_requirements_are(
     (tmp_path / "inner.txt").write_text(f"--no-index\n--find-links {index.name}\n")
     ended = pip("install", "-r", tmp_path / "outer.txt", PIP_INDEX_URL="http://127.0.0.1:1/")
     assert ended.stdout.splitlines()[-1:] == ["installed tiny 1.0"]
+
+
+def test_settings_are_for_what_the_words_name(
+    venv: Path, index: Path, tmp_path: Path, pip: Pip
+) -> None:
+    """Backends fail on settings that are not theirs."""
+    (index / "lib-2-py3-none-any.whl").unlink()
+    files = source_files("lib", "2.0")
+    sdist = {f"lib-2.0/{path}": text.encode() for path, text in files.items()}
+    make_sdist(index / "lib-2.0.tar.gz", sdist)
+    source = make_source(tmp_path / "source")
+    find = ("--no-index", "--find-links", index)
+    ended = pip("install", *find, "-C", "key=a value", "app", source)
+    installed = {f"installed {what}" for what in ("app 1", "lib 2.0", "tiny 1.0")}
+    assert set(ended.stdout.splitlines()[-3:]) == installed
+    assert settings(venv, "tiny") == {"key": "a value"}
+    assert not settings(venv, "lib")
+
+
+def test_settings_of_a_line_are_for_what_it_names(venv: Path, tmp_path: Path, pip: Pip) -> None:
+    source = make_source(tmp_path / "source")
+    (tmp_path / "outer.txt").write_text("-r inner.txt\n")
+    (tmp_path / "inner.txt").write_text(f"{source} --config-settings=key=value\n")
+    pip("install", "--no-index", "-r", tmp_path / "outer.txt")
+    assert settings(venv, "tiny") == {"key": "value"}
+
+
+def test_settings_beside_a_list_are_left_to_pip() -> None:
+    words = ["install", "-C", "a=b", "lib"]
+    assert split("install", words, {}) is not None
+    assert split("install", [*words, "-c", "x"], {}) is not None
+    for option in ("-r", "--group"):
+        assert split("install", [*words, option, "x"], {}) is None
+        assert split("install", ["install", option, "x"], {"PIP_CONFIG_SETTINGS": "a=b"}) is None
+
+
+def settings(venv: Path, name: str) -> dict[str, str] | None:
+    """What the backend of ``name`` was told; see `tests.sources`."""
+    (report,) = venv.glob(f"lib/python3*/site-packages/{name}.json")
+    told: dict[str, str] | None = json.loads(report.read_bytes())["settings"]
+    return told
 
 
 def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip) -> None:

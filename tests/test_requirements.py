@@ -18,6 +18,7 @@ from sage_pkginstall.wheels.requirements import (
     requirement_name,
 )
 from sage_pkginstall.wheels.requirements_file import (
+    has_line_options,
     names_only,
     parse_requirements_file,
     search_options,
@@ -204,6 +205,23 @@ def test_names_only_refuses_what_is_no_requirement(tmp_path: Path) -> None:
     path.write_text("a\ntwo words\n")
     with pytest.raises(RequirementError, match=r"cannot be read: .*requirements\.txt:2"):
         names_only(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("foo --config-settings=a=b", True),
+        ("foo==1 \\\n  -C a=b", True),
+        ("foo --hash=sha256:00 --config-settings a=b", True),
+        ("foo --hash=sha256:00 \\\n\t--hash sha256:01", False),
+        ("--find-links x -i y\nfoo-bar", False),
+        ("-r gone.txt\n-r r.txt", False),
+    ],
+)
+def test_lines_with_options_of_their_own(tmp_path: Path, text: str, has: bool) -> None:
+    (tmp_path / "r.txt").write_text("-r inner.txt\n")
+    (tmp_path / "inner.txt").write_text(f"{text}\n")
+    assert has_line_options(tmp_path / "r.txt") is has
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,15 @@ _SHARED_FLAGS = (
 _SHARED_VALUES = (
     *_GENERAL_VALUES,
     "-i", "--index-url", "--pypi-url", "--extra-index-url",
-    "-f", "--find-links", "--no-binary", "--only-binary", "-C", "--config-settings",
-    "--config-setting", "--global-option", "--build-constraint", "--progress-bar",
+    "-f", "--find-links", "--no-binary", "--only-binary", "--global-option",
+    "--build-constraint", "--progress-bar",
 )  # fmt: skip
+
+# Settings for the build of what the words name; not of what it needs, nor of what is listed.
+_SETTINGS = ("-C", "--config-settings", "--config-setting")
+_SETTINGS_VARIABLES = ("PIP_CONFIG_SETTINGS",)
+_LISTS = ("-r", "--requirement")
+_OTHER_LISTS = ("--group", "--requirements-from-script")
 
 
 class Split(NamedTuple):
@@ -96,6 +102,7 @@ class _Collect(argparse.Action):
         values: str | Sequence[str] | None,
         option_string: str | None = None,
     ) -> None:
+        setattr(namespace, self.dest, values)
         collected: list[str] = namespace.shared
         collected.append(str(option_string))
         if isinstance(values, str):
@@ -125,7 +132,7 @@ def split(command: str, words: Sequence[str], variables: Mapping[str, str]) -> S
             return _split_uninstall(rest)
         if _are_set(_OPAQUE_VARIABLES, variables):
             return None
-        return _split_install(rest)
+        return _split_install(rest, variables)
     except _CannotTakeApartError:
         return None
 
@@ -160,22 +167,32 @@ def _install_parser() -> _Parser:
         parser.add_argument(flag, dest="other", action="store_true")
     for option in _OTHER_VALUES:
         parser.add_argument(option, dest="other")
-    parser.set_defaults(files=[])
-    parser.add_argument("-r", "--requirement", dest="files", action="append")
-    parser.add_argument("-c", "--constraint", dest="files", action="append")
+    parser.add_argument(*_SETTINGS, action=_Collect, dest="settings")
+    parser.add_argument(*_LISTS, dest="files", action="append", default=[])
+    parser.add_argument(*_OTHER_LISTS, dest="lists", action="append", default=[])
+    parser.add_argument("-c", "--constraint", dest="constraints", action="append", default=[])
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--report")
     parser.add_argument("-q", "--quiet", action="count", default=0)
     return parser
 
 
-def _split_install(words: list[str]) -> Split:
+def _split_install(words: list[str], variables: Mapping[str, str]) -> Split:
+    from sage_pkginstall.wheels.requirements_file import (  # noqa: PLC0415
+        has_line_options,
+        search_options,
+    )
+
     given, _others = _install_parser().parse_known_args(words)
     if given.opaque or given.elsewhere:
         raise _CannotTakeApartError
-    from sage_pkginstall.wheels.requirements_file import search_options  # noqa: PLC0415
-
-    searching = [word for file in given.files for word in search_options(Path(file))]
+    has_settings = given.settings is not None or _are_set(_SETTINGS_VARIABLES, variables)
+    if has_settings and (given.files or given.lists):
+        raise _CannotTakeApartError
+    if any(has_line_options(Path(file)) for file in given.files):
+        raise _CannotTakeApartError
+    files = (*given.constraints, *given.files)  # in pip's order
+    searching = [word for file in files for word in search_options(Path(file))]
     return Split(
         tuple(words),
         (*given.shared, *searching),  # the last counts; a file's do with pip

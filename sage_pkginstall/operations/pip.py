@@ -17,7 +17,7 @@ from sage_pkginstall.wheels.staging import WheelRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["REPORT", "PipError", "choose_wheels"]
 
 REPORT = "report.json"
+_NEEDED = "needed.txt"
 
 
 class PipError(PkgInstallError):
@@ -101,10 +102,22 @@ def choose_wheels(
         return ()
     wheels = scratch / "wheels"
     wheels.mkdir()
-    requirements = [c.requirement for c in chosen]
     options = ["--no-deps", "--wheel-dir", os.fspath(wheels), *build_options]
-    _must(run_pip, ["wheel", "--quiet", *options, *requirements])
+    _must(run_pip, ["wheel", "--quiet", *options, *_wanted(chosen, scratch)])
     return tuple(_wheel_request(c, wheels) for c in chosen)
+
+
+def _wanted(chosen: Sequence[_Chosen], scratch: Path) -> Iterator[str]:
+    """Yield the words by which pip knows what was chosen.
+
+    What was not asked for stands in a file: settings for the build are for words only.
+    """
+    yield from (c.requirement for c in chosen if c.requested)
+    needed = [c.requirement for c in chosen if not c.requested]
+    if needed:
+        file = scratch / _NEEDED
+        file.write_text("".join(f"{requirement}\n" for requirement in needed), encoding="utf-8")
+        yield from ("--requirement", os.fspath(file))
 
 
 def _must(run_pip: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> None:

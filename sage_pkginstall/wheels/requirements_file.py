@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.requirements import RequirementLine
 
 __all__ = [
+    "has_line_options",
     "names_only",
     "parse_requirements_file",
     "search_options",
@@ -52,6 +53,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _EGG = re.compile(r"[#&]egg=(?P<name>[^&\[\s]+)")
 _EDITABLE = re.compile(r"(?:-e\s*|--editable[=\s]\s*)")
+_LINE_OPTION = re.compile(r"\s-(?!-hash[=\s])")
 _WHEEL = re.compile(r"(?:^|/)(?P<name>[^/-]+)-[^/]*\.whl(?=$|[#;\s])", re.IGNORECASE)
 _IGNORED = frozenset(
     {
@@ -160,10 +162,22 @@ def search_options(path: Path) -> tuple[str, ...]:
 
     So do the files that it includes.  What cannot be read (a URL, say) says nothing.
     """
-    return tuple(_search_options(path, set()))
+    lines = _readable_lines(path, set())
+    options = ((directory, line) for directory, line in lines if line.startswith("-"))
+    return tuple(word for directory, line in options for word in _search_words(line, directory))
 
 
-def _search_options(path: Path, seen: set[Path]) -> Iterator[str]:
+def has_line_options(path: Path) -> bool:
+    """Tell whether a requirement of a file has options of its own, such as settings for a build.
+
+    Hashes do not count.  What cannot be read has none, as in `search_options`.
+    """
+    lines = (line for _, line in _readable_lines(path, set()))
+    return any(_LINE_OPTION.search(line) for line in lines if not line.startswith("-"))
+
+
+def _readable_lines(path: Path, seen: set[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield (directory of the file, line) of a file, and those that it includes or names."""
     if path.resolve() in seen:
         return
     seen.add(path.resolve())
@@ -174,9 +188,9 @@ def _search_options(path: Path, seen: set[Path]) -> Iterator[str]:
     for _number, line in _logical_lines(text):
         nested = _nested(line, (*_NESTED, "--constraint", "-c"))
         if nested is not None:
-            yield from _search_options(path.parent / nested, seen)
-        elif line.startswith("-"):
-            yield from _search_words(line, path.parent)
+            yield from _readable_lines(path.parent / nested, seen)
+        else:
+            yield path.parent, line
 
 
 def _search_words(line: str, directory: Path) -> Iterator[str]:
