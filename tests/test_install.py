@@ -194,6 +194,14 @@ def test_result_as_json(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
     assert "foo needs absent>=2, which is not installed" in ended.stderr
 
 
+def test_what_is_named_twice_is_uninstalled_once(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1.0"))
+    ended = run_cli("uninstall", "--prefix", venv, "Foo", "foo", "FOO")
+    assert ended.stdout == "uninstalled foo 1.0\n"
+
+
 def test_uninstalling_what_is_not_there_fails_by_name(venv: Path, run_cli: RunCli) -> None:
     ended = run_cli("uninstall", "--prefix", venv, "nothing", status=1)
     assert ended.stderr.endswith(f"cannot find nothing in {venv}: it is not installed\n")

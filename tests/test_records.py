@@ -14,7 +14,7 @@ from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.checking import check
 from sage_pkginstall.wheels.installed import find_installed, installed_distributions, read_metadata
-from sage_pkginstall.wheels.records import RecordRow, byte_code_of, read_rows, recorded_files
+from sage_pkginstall.wheels.records import RecordRow, read_rows, recorded_files
 from tests.sitepackages import SITE, in_site, record, the_one
 from tests.trees import EMPTY, Link, plant
 from tests.wheelmaker import make_wheel
@@ -182,28 +182,6 @@ def test_old_lists_are_relative_to_their_directory(environment: Environment) -> 
         "bin/old",
     }
     assert files.outside == (f"{environment.prefix.parent}/out",)
-
-
-def test_byte_code_of_listed_sources_of_any_interpreter(environment: Environment) -> None:
-    in_site(
-        environment,
-        {
-            "foo/__pycache__/a.cpython-311.pyc": b"",
-            "foo/__pycache__/a.cpython-311.opt-2.pyc": b"",
-            "foo/__pycache__/a.pypy39.pyc": b"",
-            "foo/__pycache__/b.cpython-311.pyc": b"",
-            "foo/__pycache__/a.txt": b"",
-            "foo/a.pyc": b"",
-            "__pycache__/top.cpython-311.pyc": b"",
-        },
-    )
-    sources = {f"{SITE}/foo/a.py", f"{SITE}/top.py", f"{SITE}/nowhere/c.py", "bin/tool"}
-    assert byte_code_of(environment, sources) == {
-        f"{SITE}/foo/__pycache__/a.cpython-311.pyc",
-        f"{SITE}/foo/__pycache__/a.cpython-311.opt-2.pyc",
-        f"{SITE}/foo/__pycache__/a.pypy39.pyc",
-        f"{SITE}/__pycache__/top.cpython-311.pyc",
-    }
 
 
 def demo_wheel(directory: Path) -> Path:

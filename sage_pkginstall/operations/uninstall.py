@@ -51,7 +51,7 @@ def uninstall(
         tree.recover()  # what is half gone would not be found, and half would stay
     found = {name: find_recorded(environment, name) for name in dict.fromkeys(names)}
     missing = tuple(name for name, installed in found.items() if not installed)
-    installed = tuple(i for group in found.values() for i in group)
+    installed = tuple(dict.fromkeys(i for group in found.values() for i in group))
     for_pip = tuple(i for i in installed if not is_recorded(environment, i))
     ours = tuple(i for i in installed if i not in for_pip)
     if for_pip and not dry_run:

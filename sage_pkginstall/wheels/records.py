@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import os
 
-from sage_pkginstall.engine.planner import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
@@ -35,7 +34,6 @@ __all__ = [
     "Places",
     "RecordRow",
     "RecordedFiles",
-    "byte_code_of",
     "can_be_path",
     "files_below",
     "find_recorded",
@@ -76,8 +74,8 @@ class RecordedFiles(NamedTuple):
 def recorded_files(environment: Environment, installed: Installed) -> RecordedFiles:
     """Return all files of a distribution: those of its record, and of its own directory.
 
-    Byte-code that the record does not list is left out; see `byte_code_of`.  Raises
-    RecordError if there is no record.
+    Byte-code that the record does not list is left out.  Raises RecordError if there is no
+    record.
     """
     names = CanonicalPaths(environment.prefix)
     listed = _placed_paths(environment, installed, names)
@@ -120,23 +118,6 @@ def listed_paths(
     """Return the files in the prefix that the record lists; RecordError if there is none."""
     listed = _placed_paths(environment, installed, paths)
     return frozenset(path for path in listed if not path.startswith("/"))
-
-
-def byte_code_of(environment: Environment, paths: Collection[str]) -> frozenset[str]:
-    """Return the byte-code on disk, of any interpreter, of the sources among ``paths``."""
-    sources = {path for path in paths if path.endswith(".py")}
-    directories = {path.rpartition("/")[0] for path in sources}
-    found: set[str] = set()
-    for directory in directories:
-        cache = f"{directory}/__pycache__" if directory else "__pycache__"
-        try:
-            with os.scandir(environment.prefix / cache) as entries:
-                found.update(f"{cache}/{entry.name}" for entry in entries)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise RecordError(environment.prefix / cache, str(error)) from error
-    return frozenset(path for path in found if bytecode_source(path) in sources)
 
 
 def find_recorded(environment: Environment, name: str) -> tuple[Installed, ...]:

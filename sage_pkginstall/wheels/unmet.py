@@ -79,40 +79,30 @@ def unmet_by(
 
 
 def unmet(
-    requires: Iterable[str],
-    environment: Environment,
-    installed: Mapping[str, str],
-    *,
-    extras: Iterable[str] = (),
+    requires: Iterable[str], environment: Environment, installed: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return the lines of ``requires`` that are not met, as they stand there.
 
     ``installed`` has versions by canonical names.  Markers are those of the target;
-    requirements of extras count only for ``extras``.  Pre-releases meet a requirement.
+    requirements of extras do not count.  Pre-releases meet a requirement.
     What cannot be read, or has a marker that means nothing, is not met.
     """
-    wanted = tuple(extras)
-    return tuple(line for line in requires if not _is_met(line, environment, installed, wanted))
+    return tuple(line for line in requires if not _is_met(line, environment, installed))
 
 
-def _is_met(
-    line: str, environment: Environment, installed: Mapping[str, str], extras: tuple[str, ...]
-) -> bool:
-    answer = None if extras else plainly_met(line, environment.markers, installed)
-    return _packaging_says(line, environment, installed, extras) if answer is None else answer
+def _is_met(line: str, environment: Environment, installed: Mapping[str, str]) -> bool:
+    answer = plainly_met(line, environment.markers, installed)
+    return _packaging_says(line, environment, installed) if answer is None else answer
 
 
-def _packaging_says(
-    line: str, environment: Environment, installed: Mapping[str, str], extras: tuple[str, ...]
-) -> bool:
+def _packaging_says(line: str, environment: Environment, installed: Mapping[str, str]) -> bool:
     """Tell what ``packaging`` says, which understands all requirements."""
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 -- slow
     from packaging.version import InvalidVersion  # noqa: PLC0415 -- slow
 
     try:
         requirement = Requirement(line)
-        marker = requirement.marker
-        if marker and not marker_holds(line, marker, environment, ("", *extras)):
+        if requirement.marker and not marker_holds(line, requirement.marker, environment):
             return True
     except (InvalidRequirement, RequirementError):
         return False
@@ -144,7 +134,7 @@ def _name(line: str) -> str | None:
 
 
 def plainly_met(line: str, markers: Mapping[str, str], installed: Mapping[str, str]) -> bool | None:
-    """Tell whether a requirement is met where no extras are wanted; None if it is not plain."""
+    """Tell whether a requirement is met; None if it is not plain."""
     requirement = _Requirement.parse(line)
     if requirement is None:
         return None
@@ -212,7 +202,7 @@ class _Clause(NamedTuple):
         return None
 
     def holds(self, markers: Mapping[str, str]) -> bool | None:
-        """Tell whether it holds where no extras are wanted; None if the target is not plain."""
+        """Tell whether it holds without extras; None if the target is not plain."""
         value = "" if self.variable == "extra" else markers.get(self.variable)
         if value is None:
             return None
