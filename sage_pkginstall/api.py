@@ -24,7 +24,7 @@ from sage_pkginstall.builds.log import BuildLog
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.transaction import Recovery
 from sage_pkginstall.engine.tree import Tree, TreeSettings
-from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.environment import Environment, environment_of, target_environment
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.operations import install as installing
 from sage_pkginstall.operations import merge as merging
@@ -124,8 +124,7 @@ def merge(
     """
     how = options or InstallOptions()
     root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given
-    has_python = (root / "bin" / "python3").exists()
-    environment = target_environment(root) if has_python else None
+    environment = environment_of(root)
     change = Change(package=package, conflicts=how.conflicts)
     act = merging.plan_merge if how.dry_run else merging.merge
     return act(Tree(root, settings), environment, staged, change)

@@ -40,6 +40,7 @@ __all__ = [
     "Environment",
     "cache_directory",
     "canonical_directory",
+    "environment_of",
     "find_interpreter",
     "mark_used",
     "read_cached",
@@ -96,6 +97,12 @@ class Environment(NamedTuple):
         """
         return self._replace(prefix=prefix)
 
+    def is_of(self, prefix: Path) -> bool:
+        """Tell whether this is the environment of ``prefix``, however that is spelt."""
+        with contextlib.suppress(OSError):
+            return os.path.samefile(self.prefix, prefix)  # noqa: PTH121 -- either may be missing
+        return False
+
 
 def target_environment(python: Path, *, run: Runner | None = None) -> Environment:
     """Return the facts about ``python``, an interpreter or the prefix that holds one.
@@ -115,6 +122,18 @@ def target_environment(python: Path, *, run: Runner | None = None) -> Environmen
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"it does not tell its facts ({type(error).__name__}: {error})"
         raise EnvironmentFactsError(interpreter, reason) from error
+
+
+def environment_of(prefix: Path) -> Environment | None:
+    """Return the environment of ``prefix``, spelt that way; None if no interpreter is its own.
+
+    Its ``bin/python3`` may only start the one of another prefix, to which all that is installed
+    for that goes.  Raises EnvironmentFactsError.
+    """
+    if not (prefix / "bin" / "python3").exists():
+        return None
+    environment = target_environment(prefix)
+    return environment.at(prefix) if environment.is_of(prefix) else None
 
 
 def find_interpreter(python: Path) -> Path:

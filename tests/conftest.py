@@ -94,6 +94,21 @@ def venv(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def borrower(venv: Path, tmp_path: Path) -> Path:
+    """A prefix whose ``bin/python3`` starts that of the virtual environment."""
+    return start_from(tmp_path / "borrower", venv / "bin" / "python3")
+
+
+def start_from(prefix: Path, python: Path) -> Path:
+    """Have ``bin/python3`` of a prefix start another one; return the prefix."""
+    (prefix / "bin").mkdir(parents=True, exist_ok=True)
+    script = prefix / "bin" / "python3"
+    script.write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
+    script.chmod(0o755)
+    return prefix
+
+
+@pytest.fixture
 def run_cli() -> RunCli:
     """How tests run the command line; see `RunCli`."""
     return _run_cli

@@ -112,6 +112,16 @@ def test_merge_brings_in_a_staged_tree(venv: Path, tmp_path: Path) -> None:
     assert (venv / "share/foo/data").read_bytes() == b"1"
 
 
+def test_merge_into_a_prefix_with_the_python_of_another_one(
+    venv: Path, borrower: Path, tmp_path: Path
+) -> None:
+    before = tree(venv)
+    plant(tmp_path / "staged", {"share/foo/data": b"1"})
+    merge(tmp_path / "staged", borrower)
+    assert (borrower / "share/foo/data").read_bytes() == b"1"
+    assert tree(venv) == before
+
+
 def test_build_leaves_the_wheel_and_no_log(
     venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trees import tree
+from tests.conftest import start_from
+from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -344,4 +345,46 @@ def test_sage_pip_install_takes_the_target_that_sage_spkg_takes(
     assert run_cli("pip-install", wheel, env=env).stdout == "installed foo 1.0\n"
     assert (site(venv) / "foo.py").exists()
     run_cli("pip-uninstall", "foo", env=env)
+    assert not (site(venv) / "foo.py").exists()
+
+
+def test_prefix_with_the_python_of_another_one_takes_no_wheels(
+    venv: Path, borrower: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""})
+    before = tree(venv), tree(borrower)
+    fault = f"cannot install wheels into {borrower}: its bin/python3 is that of {venv}"
+    assert fault in run_cli("install", "--prefix", borrower, wheel, status=2).stderr
+    assert fault in run_cli("uninstall", "--prefix", borrower, "foo", status=2).stderr
+    for variable in ("SAGE_VENV", "SAGE_LOCAL"):
+        ended = run_cli("pip-install", wheel, env={variable: str(borrower)}, status=3)
+        assert fault in ended.stderr
+    assert (tree(venv), tree(borrower)) == before
+
+
+def test_what_needs_no_python_does_without_its_own(
+    venv: Path, borrower: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    staged = tmp_path / "staged"
+    plant(staged, {"share/a": b"a"})
+    before = tree(venv)
+    run_cli("merge", "--prefix", borrower, staged)
+    for command in ("verify", "status", "list"):
+        run_cli(command, "--prefix", borrower)
+    assert "share/a" in run_cli("owner", "--prefix", borrower, "share/a", status=1).stdout
+    assert (borrower / "share/a").read_bytes() == b"a"
+    assert tree(venv) == before
+
+
+def test_prefix_is_known_by_another_name_than_its_python_gives(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    (venv / "bin/python3").rename(venv / "bin/own")
+    start_from(venv, venv / "bin/own")
+    link = tmp_path / "link"
+    link.symlink_to(venv)
+    run_cli("install", "--prefix", link, make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""}))
+    assert (site(venv) / "foo.py").exists()
+    assert run_cli("verify", "--prefix", link).stdout.startswith("1 verified")
+    run_cli("uninstall", "--prefix", link, "foo")
     assert not (site(venv) / "foo.py").exists()

@@ -12,7 +12,7 @@ from sage_pkginstall.cli.main import os_reason
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, tree_settings
-from sage_pkginstall.environment import target_environment
+from sage_pkginstall.environment import environment_of
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job
 from sage_pkginstall.spkg.install import describe, run_job
@@ -192,12 +192,15 @@ def _target(place: PackageVariables) -> tuple[PackageVariables, Environment | No
     if os.path.realpath(place.tree) == os.path.realpath(place.common.local):
         prefixes = (place.common.venv, place.tree)
     for prefix in prefixes:
-        if (prefix / "bin" / "python3").exists():
-            place = place._replace(common=place.common._replace(venv=prefix))
-            try:
-                return place, target_environment(prefix)
-            except EnvironmentFactsError as error:  # the package may be what mends it
-                print(f"Warning: {error}", file=sys.stderr, flush=True)
+        with_target = place._replace(common=place.common._replace(venv=prefix))
+        try:
+            environment = environment_of(prefix)
+        except EnvironmentFactsError as error:  # the package may be what mends it
+            print(f"Warning: {error}", file=sys.stderr, flush=True)
+            place = with_target
+            continue
+        if environment is not None:
+            return with_target, environment
     return place, None
 
 

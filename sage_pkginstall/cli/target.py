@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
-from sage_pkginstall.environment import Environment, target_environment
+from sage_pkginstall.environment import Environment, environment_of, target_environment
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.values import NamedTuple
 
@@ -77,17 +77,26 @@ class Talk(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The prefix that a command works on; ``environment`` is None without interpreter."""
+    """The prefix that a command works on; ``environment`` is None without one of its own."""
 
     tree: Tree
     environment: Environment | None
 
     def python_environment(self) -> Environment:
-        """Return the environment; raise `UsageError` if the prefix has no interpreter."""
+        """Return the environment; raise `UsageError` if the prefix has none."""
         if self.environment is None:
-            reason = "it has no bin/python3; give --python, or make it a virtual environment"
-            raise UsageError(f"cannot install wheels into {self.tree.prefix}: {reason}")
+            prefix = self.tree.prefix
+            reason = f"{_lacks(prefix)}, or make it a virtual environment"
+            raise UsageError(f"cannot install wheels into {prefix}: {reason}")
         return self.environment
+
+
+def _lacks(prefix: Path) -> str:
+    """Return why a prefix has no environment, and what could be meant."""
+    if not (prefix / "bin" / "python3").exists():
+        return "it has no bin/python3; give --python"
+    other = target_environment(prefix).prefix
+    return f"its bin/python3 is that of {other}; give --python if that is meant"
 
 
 def talk_of(program: str, arguments: argparse.Namespace) -> Talk:
@@ -129,16 +138,14 @@ def target_of(arguments: argparse.Namespace, talk: Talk) -> Target:
     prefix = arguments.prefix or (None if arguments.python else _default_prefix())
     if arguments.python:
         environment = target_environment(Path(arguments.python))
-        if prefix is not None and not Path(prefix).samefile(environment.prefix):
+        if prefix is not None and not environment.is_of(Path(prefix)):
             reason = f"the prefix of {arguments.python} is {environment.prefix}"
             raise UsageError(f"cannot use --prefix {prefix}: {reason}")
         return Target(Tree(environment.prefix, settings), environment)
     path = Path(os.path.abspath(prefix or ""))  # noqa: PTH100 - links stay as given
     if not path.is_dir():
         raise UsageError(f"cannot use prefix {path}: it is not a directory")
-    has_python = (path / "bin" / "python3").exists()
-    environment_of_path = target_environment(path) if has_python else None
-    return Target(Tree(path, settings), environment_of_path)
+    return Target(Tree(path, settings), environment_of(path))
 
 
 def _default_prefix() -> str:
@@ -156,6 +163,10 @@ def sage_target(talk: Talk) -> Target:
     if not prefix:
         raise UsageError("cannot tell the target: SAGE_VENV is not set; run 'sage --buildsh'?")
     environment = target_environment(Path(prefix))
+    if not environment.is_of(Path(prefix)):
+        reason = f"its bin/python3 is that of {environment.prefix}"
+        remedy = "make it a virtual environment, or set SAGE_VENV to one"
+        raise UsageError(f"cannot install wheels into {prefix}: {reason}; {remedy}")
     return Target(Tree(environment.prefix, tree_settings(talk)), environment)
 
 

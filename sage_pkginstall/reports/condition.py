@@ -18,6 +18,7 @@ from sage_pkginstall.wheels.installed import installed_distributions
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sage_pkginstall.engine.holder import Holder
     from sage_pkginstall.environment import Environment
@@ -133,11 +134,19 @@ def interpreter(examination: Examination) -> Iterator[Finding]:
     """Look whether wheels can be installed at all."""
     environment = examination.environment
     if environment is None:
-        text = f"{examination.tree.prefix} has no bin/python3: wheels cannot be installed"
-        yield warning(text, "make it a virtual environment, if they should be")
+        lacking = _lacking(examination.tree.prefix)
+        remedy = "make it a virtual environment, if they should be"
+        yield warning(f"{lacking}: wheels cannot be installed", remedy)
     elif environment.externally_managed is not None:
         text = f"{environment.prefix} is managed by the system (PEP 668): it is not changed"
         yield warning(text, "use a virtual environment")
+
+
+def _lacking(prefix: Path) -> str:
+    """Return why a prefix has no environment."""
+    if (prefix / "bin" / "python3").exists():
+        return f"{prefix}/bin/python3 is that of another prefix"
+    return f"{prefix} has no bin/python3"
 
 
 def log(examination: Examination) -> Iterator[Finding]:

@@ -350,5 +350,5 @@ def _require_target(request: CommitRequest) -> None:
         return
     if queued_wheels(Path(request.private)):
         remedy = "make a virtual environment there ('python3 -m venv --without-pip DIRECTORY')"
-        reason = f"its wheels have no target: neither {request.tree} nor SAGE_VENV has a python3"
-        raise PackageError(request.package, f"{reason}; {remedy}")
+        where = f"neither {request.tree} nor SAGE_VENV has a python3 of its own"
+        raise PackageError(request.package, f"its wheels have no target: {where}; {remedy}")

@@ -16,6 +16,7 @@ from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.reports.doctor import examine
 from sage_pkginstall.reports.finding import Examination
+from tests.conftest import start_from
 from tests.messages.desk import produces
 from tests.trees import plant
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 def test_doctor_of_a_prefix_without_python(desk: Desk) -> str:
     (desk.directory / "plain").mkdir()
     return desk.cli("doctor", "--prefix", desk.directory / "plain").stdout
+
+
+@produces("{prefix}/bin/python3 is that of another prefix: wheels cannot be installed")
+def test_doctor_of_a_prefix_with_the_python_of_another_one(desk: Desk) -> str:
+    borrower = start_from(desk.directory / "borrower", desk.prefix / "bin/python3")
+    return desk.cli("doctor", "--prefix", borrower).stdout
 
 
 @produces("{prefix} is managed by the system (PEP 668): it is not changed")

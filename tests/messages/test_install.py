@@ -14,6 +14,7 @@ from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.records import recorded_files
+from tests.conftest import start_from
 from tests.messages.desk import produces
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
@@ -30,6 +31,19 @@ def test_prefix_without_python(desk: Desk) -> str:
     (desk.directory / "plain").mkdir()
     wheel = make_wheel(desk.directory, "foo", "1")
     return desk.cli("install", "--prefix", desk.directory / "plain", wheel, status=2).stderr
+
+
+@produces(
+    "cannot install wheels into {prefix}: its bin/python3 is that of {other}; give --python if that"
+    " is meant, or make it a virtual environment",
+    "cannot install wheels into {prefix}: its bin/python3 is that of {other}; make it a virtual"
+    " environment, or set SAGE_VENV to one",
+)
+def test_prefix_with_the_python_of_another_one(desk: Desk) -> str:
+    borrower = start_from(desk.directory / "borrower", desk.prefix / "bin/python3")
+    wheel = make_wheel(desk.directory, "foo", "1")
+    said = desk.cli("install", "--prefix", borrower, wheel, status=2).stderr
+    return said + desk.cli("pip-install", wheel, env={"SAGE_VENV": str(borrower)}, status=3).stderr
 
 
 @produces(

@@ -180,7 +180,8 @@ def test_dependency_that_is_not_named(desk: Desk) -> str:
     "cannot handle package {name}: {text} is no version",
     "cannot handle package {name}: it has no script spkg-install; write spkg-install.in",
     "cannot handle package {name}: its wheels have no target: neither {tree} nor SAGE_VENV has a"
-    " python3; make a virtual environment there ('python3 -m venv --without-pip DIRECTORY')",
+    " python3 of its own; make a virtual environment there ('python3 -m venv --without-pip"
+    " DIRECTORY')",
     "cannot read record {path}: it has a line that is none of ours: {line}",
     "Warning: {directory} is kept: an editable distribution is there",
 )
