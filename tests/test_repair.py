@@ -132,6 +132,7 @@ def test_fix_removes_debris_and_keeps_what_somebody_made(
     document = json.loads(ended.stdout)
     assert document["repaired"]["removed"] == [
         f"{base}/__pycache__/nothing.cpython-311.pyc",
+        f"{base}/gone-2.dist-info",
         f"{base}/gone-2.dist-info/INSTALLER",
         f"{base}/~oo-1.dist-info/RECORD",
         f"{base}/~oo/a.py",
@@ -139,6 +140,50 @@ def test_fix_removes_debris_and_keeps_what_somebody_made(
     assert document["unowned"] == [f"{base}/mine.txt"]
     assert content(venv) == {**before, f"{base}/mine.txt": b"mine"}
     assert "remove debris" in run_cli("log", "--prefix", venv).stdout
+
+
+def test_fix_removes_every_record_without_metadata(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """Empty, of directories only, two of one name, or beside a version that is sound."""
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2", {"foo.py": ""}))
+    before = content(venv)
+    for name in ("empty-1", "hollow-1", "twice-1", "twice-2", "foo-1"):
+        (site(venv) / f"{name}.dist-info").mkdir()
+    (site(venv) / "hollow-1.dist-info/licenses/old").mkdir(parents=True)
+    for name in ("twice-1", "twice-2", "foo-1"):
+        (site(venv) / f"{name}.dist-info/INSTALLER").write_text("pip")
+    run_cli("verify", "--prefix", venv, status=1)
+    ended = run_cli("verify", "--fix", "--prefix", venv)
+    base = site(venv).relative_to(venv).as_posix()
+    assert f"removed: {base}/empty-1.dist-info\n" in ended.stdout
+    assert ended.stderr == ""
+    assert content(venv) == before
+
+
+def test_fix_installs_again_what_has_a_record_without_metadata_beside_it(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2", {"foo.py": ""}))
+    before = content(venv)
+    (site(venv) / "foo.py").write_text("damaged")
+    (site(venv) / "foo-1.dist-info").mkdir()
+    assert "installed again: foo 2" in run_cli("verify", "--fix", "--prefix", venv).stdout
+    assert content(venv) == before
+
+
+@pytest.mark.parametrize("below", ["", "licenses/old"])
+def test_empty_record_goes_with_its_name(
+    venv: Path, tmp_path: Path, run_cli: RunCli, below: str
+) -> None:
+    ghost = site(venv) / "foo-1.dist-info"
+    (ghost / below).mkdir(parents=True)
+    run_cli("uninstall", "--prefix", venv, "foo")
+    assert not ghost.exists()
+    (ghost / below).mkdir(parents=True)
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2"))
+    assert not ghost.exists()
+    assert run_cli("list", "--prefix", venv).stdout.split() == ["foo", "2"]
 
 
 def test_fix_leaves_several_versions_of_one_distribution_to_the_user(

@@ -18,7 +18,7 @@ from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import adopt_shared
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS, changed_records
-from sage_pkginstall.wheels.records import files_below, recorded_files
+from sage_pkginstall.wheels.records import entries_of, files_below, recorded_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _distribution_paths(
             f"{installed.info} has no readable RECORD: only that directory is removed,"
             f" other files of {installed.name} {installed.version} may stay"
         )
-        return frozenset(files_below(environment.prefix, installed.info))
+        return frozenset(entries_of(environment.prefix, installed.info))
     warnings.extend(
         f"{installed.name} {installed.version} lists {path!r}, which is outside of the prefix"
         " and stays"

@@ -26,12 +26,12 @@ from sage_pkginstall.operations.install import InstallOptions, install
 from sage_pkginstall.operations.requests import direct_url
 from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.ownership import survey
-from sage_pkginstall.wheels.records import files_below, find_recorded
+from sage_pkginstall.wheels.records import entries_of, find_recorded
 from sage_pkginstall.wheels.staging import WheelRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from sage_pkginstall.engine.holder import Changed
     from sage_pkginstall.engine.tree import Tree
@@ -78,12 +78,11 @@ def repair(tree: Tree, environment: Environment, found: Verification, store: Pat
     reinstalled: list[str] = []
     left: list[tuple[str, str]] = []
     warnings: list[str] = []
-    ghosts: dict[str, tuple[str, ...]] = {}
+    ghosts: set[str] = set()
     for patient in _patients(environment, problems):
         problems.pop(patient.title, None)
-        if _is_ghost(environment, patient.installed):
-            info = patient.installed.info
-            ghosts[patient.installed.canonical] = tuple(files_below(environment.prefix, info))
+        if _is_ghost(environment, patient.installed.info):
+            ghosts.add(patient.installed.info)
             continue
         try:
             warnings += _reinstall(tree, environment, patient, store)
@@ -91,7 +90,8 @@ def repair(tree: Tree, environment: Environment, found: Verification, store: Pat
         except _CannotRepairError as error:
             left.append((patient.title, str(error)))
     left += [(title, _OF_PACKAGE) for title in problems]
-    debris = frozenset(_debris(environment, found.unowned)).union(*ghosts.values())
+    left_by_the_dead = (entries_of(environment.prefix, info) for info in ghosts)
+    debris = frozenset(_debris(environment, found.unowned)).union(*left_by_the_dead)
     removed = _remove(tree, environment, debris, ghosts) if debris else ()
     return Repair(tuple(reinstalled), removed, tuple(left), tuple(warnings))
 
@@ -107,10 +107,10 @@ def _patients(environment: Environment, problems: dict[str, list[Problem]]) -> t
     )
 
 
-def _is_ghost(environment: Environment, installed: Installed) -> bool:
-    info = environment.prefix / installed.info
+def _is_ghost(environment: Environment, info: str) -> bool:
     names = ("RECORD", "METADATA")
-    return installed.kind == "dist-info" and not any((info / name).exists() for name in names)
+    there = (environment.prefix / info / name for name in names)
+    return info.endswith(".dist-info") and not any(path.exists() for path in there)
 
 
 # Install again
@@ -121,7 +121,8 @@ def _reinstall(
 ) -> tuple[str, ...]:
     """Install a distribution again; return warnings, raise `_CannotRepairError`."""
     installed = patient.installed
-    if len(find_recorded(environment, installed.name)) > 1:
+    versions = [one.info for one in find_recorded(environment, installed.name)]
+    if len([info for info in versions if not _is_ghost(environment, info)]) > 1:
         reason = "several versions of it are installed"
         raise _CannotRepairError(f"{reason}; uninstall it, then install the one you want")
     _refuse_shared(environment, patient)
@@ -202,18 +203,17 @@ def _debris(environment: Environment, unowned: Iterable[str]) -> Iterator[str]:
 
 
 def _remove(
-    tree: Tree, environment: Environment, unwanted: frozenset[str], ghosts: Iterable[str]
+    tree: Tree, environment: Environment, unwanted: frozenset[str], ghosts: Collection[str]
 ) -> tuple[str, ...]:
     """Remove files in one transaction; what anybody but the ghosts owns stays."""
-    ghosts = tuple(ghosts)
     with tree.workspace() as workspace:
 
         def prepare(_changed: Changed) -> Prepared:
             facts = survey(tree.prefix, environment)
-            dead = [g for g in ghosts if all(_is_ghost(environment, i) for i in facts.named(g))]
+            dead = [info for info in ghosts if _is_ghost(environment, info)]
             request = PlanRequest(
                 replaced=unwanted,
-                ownership=facts.without(dead, ()),  # one may have been installed since
+                ownership=facts.without((), (), dead),  # one may have been installed since
                 lasting=lasting_directories(tree.prefix, environment),
             )
             return Prepared(make_plan(workspace, request, exchange=False), facts.is_current)

@@ -164,10 +164,19 @@ class Survey:
         """Tell whether certainly no record came or went since; costs a stat or three."""
         return all(look.is_same() for look in self.looks.values())
 
-    def without(self, distributions: Collection[str], packages: Collection[str]) -> _Ownership:
-        """Return the ownership of everybody but these distributions and packages."""
+    def without(
+        self,
+        distributions: Collection[str],
+        packages: Collection[str],
+        records: Collection[str] = (),
+    ) -> _Ownership:
+        """Return the ownership of everybody but these distributions and packages.
+
+        Nor does what has one of these ``records`` own anything.
+        """
         names = frozenset(map(canonical_name, distributions))
-        return _Ownership(self, names, frozenset(packages), self._brought_by(names))
+        left_out = self._brought_by(names).union(records)
+        return _Ownership(self, names, frozenset(packages), left_out)
 
     def _brought_by(self, distributions: Iterable[str]) -> frozenset[str]:
         """Return the records of old kinds that are files of these distributions.
@@ -317,10 +326,10 @@ class _Ownership:
         facts: Survey,
         distributions: frozenset[str],
         packages: frozenset[str],
-        brought: frozenset[str],
+        left_out: frozenset[str],
     ) -> None:
         self._facts = facts
-        self._brought = brought
+        self._left_out = left_out
         self._distributions = distributions
         self._packages = packages
         self._covering: dict[str, tuple[str, ...]] = {}
@@ -372,7 +381,7 @@ class _Ownership:
         stamp = self._facts.package_of(record)
         if stamp is not None:
             return package_name(stamp) not in self._packages
-        if record in self._brought:
+        if record in self._left_out:
             return False
         return self._facts.installed(record).canonical not in self._distributions
 

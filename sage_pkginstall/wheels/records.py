@@ -35,6 +35,7 @@ __all__ = [
     "RecordRow",
     "RecordedFiles",
     "can_be_path",
+    "entries_of",
     "files_below",
     "find_recorded",
     "is_brought",
@@ -156,6 +157,17 @@ def is_brought(record: str, files: Collection[str]) -> bool:
 
 def files_below(prefix: Path, directory: str) -> Iterator[str]:
     """Yield all files and links below a directory; errors are errors."""
+    return (path for path, is_directory in _below(prefix, directory) if not is_directory)
+
+
+def entries_of(prefix: Path, directory: str) -> Iterator[str]:
+    """Yield a directory and all that lies below it, empty directories too; errors are errors."""
+    yield directory
+    yield from (path for path, _ in _below(prefix, directory))
+
+
+def _below(prefix: Path, directory: str) -> Iterator[tuple[str, bool]]:
+    """Yield each path below a directory, and whether it is a directory."""
     pending = [directory]
     while pending:
         name = pending.pop()
@@ -163,10 +175,10 @@ def files_below(prefix: Path, directory: str) -> Iterator[str]:
             with os.scandir(prefix / name) as entries:
                 for entry in entries:
                     path = f"{name}/{entry.name}"
-                    if entry.is_dir(follow_symlinks=False):
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if is_directory:
                         pending.append(path)
-                    else:
-                        yield path
+                    yield path, is_directory
         except FileNotFoundError:
             continue
         except OSError as error:
