@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from tests.conftest import RunCli
 
 STATE = ("var/lock", "var/tmp")
+OLD_RECORDS = {
+    "foo.egg-info/PKG-INFO": "Name: foo\nVersion: 1\n",
+    "bundled-1.0.egg-info/PKG-INFO": "Name: bundled\nVersion: 1.0\n",
+    "bundled-1.0.egg-info/top_level.txt": "",
+    "file-1.0.egg-info": "Name: file\n",
+    "linked.egg-link": "/nowhere\n",
+    "egg-1.0.egg/EGG-INFO/PKG-INFO": "Name: egg\n",
+}
 
 
 def files(venv: Path) -> dict[str, object]:
@@ -236,20 +244,48 @@ def test_old_records_within_a_wheel_come_and_go_with_it(
 ) -> None:
     """Some wheels hold an egg-info, their own or that of something bundled."""
     before = files(venv)
-    old = {
-        "foo.egg-info/PKG-INFO": "Name: foo\nVersion: 1\n",
-        "bundled-1.0.egg-info/PKG-INFO": "Name: bundled\nVersion: 1.0\n",
-        "bundled-1.0.egg-info/top_level.txt": "",
-        "file-1.0.egg-info": "Name: file\n",
-        "linked.egg-link": "/nowhere\n",
-        "egg-1.0.egg/EGG-INFO/PKG-INFO": "Name: egg\n",
-    }
     for version in "12":
-        wheel = make_wheel(tmp_path, "foo", version, {**old, "foo.py": version})
+        wheel = make_wheel(tmp_path, "foo", version, {**OLD_RECORDS, "foo.py": version})
         assert run_cli("install", "--prefix", venv, wheel).stderr == ""
         run_cli("verify", "--prefix", venv)
     run_cli("uninstall", "--prefix", venv, "foo")
     assert files(venv) == before
+
+
+def test_old_records_within_a_wheel_are_told_by_nobody(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2", OLD_RECORDS))
+    assert run_cli("list", "--prefix", venv).stdout.split() == ["foo", "2"]
+    assert "records       every record lists" in run_cli("doctor", "--prefix", venv).stdout
+    assert run_cli("status", "--prefix", venv).stdout == "nothing changed behind our back\n"
+    assert "foo 2" in run_cli("show", "--prefix", venv, "foo").stdout
+    for command in ("show", "uninstall", "verify"):
+        ended = run_cli(command, "--prefix", venv, "bundled", status=1)
+        assert "it is not installed" in ended.stderr
+
+
+@pytest.mark.parametrize("requirement", ["bundled", "foo>=2"])
+def test_old_record_within_a_wheel_meets_no_requirement(
+    venv: Path, tmp_path: Path, run_cli: RunCli, requirement: str
+) -> None:
+    """Nor does it hide the version that is really there."""
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "2", OLD_RECORDS))
+    bar = make_wheel(tmp_path, "bar", "1", metadata=[f"Requires-Dist: {requirement}"])
+    told = run_cli("install", "--prefix", venv, bar).stderr
+    assert ("bar needs bundled, which is not installed" in told) is (requirement == "bundled")
+    assert "version" not in told
+
+
+def test_old_record_within_a_merged_wheel_leaves_that_distribution_alone(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "bundled", "3"))
+    image = tmp_path / "image"
+    wheel = make_wheel(tmp_path, "foo", "2", OLD_RECORDS)
+    run_cli("install", "--prefix", venv, "--root", image, wheel)
+    run_cli("merge", "--prefix", venv, f"{image}{venv}")
+    assert run_cli("list", "--prefix", venv).stdout.split() == ["bundled", "3", "foo", "2"]
 
 
 @pytest.mark.parametrize(

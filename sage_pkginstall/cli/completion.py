@@ -69,13 +69,13 @@ def _package_names() -> Iterator[str]:
 
 def _installed_names(words: Sequence[str]) -> Iterator[str]:
     from sage_pkginstall.cli.target import Talk, target_of  # noqa: PLC0415 - with the others
-    from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import all_recorded  # noqa: PLC0415
 
     given = argparse.Namespace(
         prefix=_value("--prefix", words), python=_value("--python", words), lock_timeout=None
     )
     target = target_of(given, Talk("sage-pkginstall completion"))
-    found = () if target.environment is None else installed_distributions(target.environment)
+    found = () if target.environment is None else all_recorded(target.environment)
     yield from sorted({one.name for one in found})
 
 

@@ -177,12 +177,12 @@ def list_installed(arguments: Sequence[str]) -> int:
     options = parser("sage-pkginstall list", list_installed.__doc__ or "")
     add_options(options, changes=False)
     given = options.parse_args(arguments)
-    from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import all_recorded  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall list", given)
     target = target_of(given, talk)
     environment = target.environment
-    found = () if environment is None else installed_distributions(environment)
+    found = () if environment is None else all_recorded(environment)
     installed = sorted(found, key=lambda i: i.canonical)
     rows = [{"name": i.name, "version": i.version, "kind": i.kind} for i in installed]
     talk.result(aligned([(i.name, i.version) for i in installed]), {"distributions": rows})

@@ -7,8 +7,8 @@ from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.bytecode import staged_compiler
-from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.names import canonical_name
+from sage_pkginstall.wheels.records import all_recorded
 from sage_pkginstall.wheels.staging import stage_wheels
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ def _unmet(environment: Environment, staged: tuple[StagedDistribution, ...]) -> 
         return ()
     from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415 - not without any
 
-    installed = {i.canonical: i.version for i in installed_distributions(environment)}
+    installed = {i.canonical: i.version for i in all_recorded(environment)}
     installed.update((s.name, s.version) for s in staged)
     return tuple(
         unmet for s in staged for unmet in unmet_by(s.name, s.requires, environment, installed)

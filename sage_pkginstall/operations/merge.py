@@ -10,8 +10,8 @@ from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
-from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.ownership import is_package_name
+from sage_pkginstall.wheels.records import all_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +89,6 @@ def _with_older_versions(staged: Path, environment: Environment | None, change: 
     """Return ``change``, which also drops the distributions that ``staged`` has."""
     if environment is None:
         return change
-    found = installed_distributions(environment.at(staged))
+    found = all_recorded(environment.at(staged))
     names = (*change.drop, *(one.canonical for one in found))
     return change._replace(drop=tuple(dict.fromkeys(names)))

@@ -10,10 +10,10 @@ from sage_pkginstall.engine.quiet import looks
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import NotInstalledError
 from sage_pkginstall.wheels.checking import Problem, check
-from sage_pkginstall.wheels.installed import installed_distributions
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey, unowned_files
 from sage_pkginstall.wheels.record_directory import STAMPS
+from sage_pkginstall.wheels.records import all_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class _Check:
 def _distribution_checks(environment: Environment | None) -> Iterator[_Check]:
     if environment is None:
         return
-    for one in installed_distributions(environment):
+    for one in all_recorded(environment):
         run = partial(check, environment, one)
         yield _Check(one.canonical, f"{one.name} {one.version}", run)
 

@@ -13,7 +13,7 @@ from sage_pkginstall.errors import JournalError
 from sage_pkginstall.operations.history import log_files
 from sage_pkginstall.reports.finding import error, warning
 from sage_pkginstall.reports.subjects import packages
-from sage_pkginstall.wheels.installed import installed_distributions
+from sage_pkginstall.wheels.records import all_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def records(examination: Examination) -> Iterator[Finding]:
 
 
 def _distribution_records(environment: Environment) -> Iterator[Finding]:
-    installed = installed_distributions(environment)
+    installed = all_recorded(environment)
     old = [one.name for one in installed if one.kind in {"egg-link", "distutils"}]
     if old:
         yield warning(

@@ -14,7 +14,8 @@ from sage_pkginstall.reports.subjects import (
     packages,
 )
 from sage_pkginstall.spkg.package import read_package
-from sage_pkginstall.wheels.installed import find_installed, read_metadata
+from sage_pkginstall.wheels.installed import read_metadata
+from sage_pkginstall.wheels.records import find_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def owned_files(
         owners.update(dict.fromkeys(package_files(prefix, package), package.title))
         if environment is not None:
             names = (wheel.name for wheel in package.wheels)
-            distributions += [i for name in names for i in find_installed(environment, name)]
+            distributions += [i for name in names for i in find_recorded(environment, name)]
     for one in distributions:
         assert environment is not None  # it has distributions
         title = f"distribution {one.name} {one.version}".rstrip()
@@ -240,7 +241,7 @@ def _described(directory: Path | None) -> tuple[str, tuple[str, ...]]:
 
 
 def _found(environment: Environment | None, distribution: str) -> str:
-    found = () if environment is None else find_installed(environment, distribution)
+    found = () if environment is None else find_recorded(environment, distribution)
     if not found:
         return f"{distribution} (not installed)"
     return ", ".join(f"{one.name} {one.version}" for one in found)

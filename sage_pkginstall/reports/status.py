@@ -15,10 +15,9 @@ from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.reports.subjects import installer_of, package_files, packages
 from sage_pkginstall.wheels.checking import check
-from sage_pkginstall.wheels.installed import find_installed, installed_distributions
 from sage_pkginstall.wheels.ownership import survey, unowned_files
 from sage_pkginstall.wheels.record_directory import STAMPS
-from sage_pkginstall.wheels.records import read_rows
+from sage_pkginstall.wheels.records import all_recorded, find_recorded, read_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _look(prefix: Path, environment: Environment | None) -> Status:
         return Status((), (), tuple(files), ())
     changed = (c for p in known for wheel in p.wheels for c in _of_wheel(environment, p, wheel))
     strangers = []
-    for one in installed_distributions(environment):
+    for one in all_recorded(environment):
         files += _of_distribution(environment, one)
         by = installer_of(environment, one)
         if by != OURS and not any(package.brought(one.canonical) for package in known):
@@ -117,7 +116,7 @@ def _look(prefix: Path, environment: Environment | None) -> Status:
 def _of_wheel(
     environment: Environment, package: PackageRecord, wheel: BroughtWheel
 ) -> Iterator[ForeignChange]:
-    found = find_installed(environment, wheel.name)
+    found = find_recorded(environment, wheel.name)
     if not found:
         yield ForeignChange(package.stamp.file_name, wheel.name, wheel.version, None, "")
     for one in found:

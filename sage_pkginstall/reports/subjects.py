@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from sage_pkginstall.errors import NotInstalledError, RecordError, RequirementError
 from sage_pkginstall.spkg.stamp import Stamp, read_stamp
-from sage_pkginstall.wheels.installed import find_installed
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.ownership import manifest
 from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMPS
-from sage_pkginstall.wheels.records import files_below, recorded_files
+from sage_pkginstall.wheels.records import files_below, find_recorded, recorded_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def find_subjects(prefix: Path, environment: Environment | None, name: str) -> S
         for one in packages(prefix)
         if canonical_name(one.name) == wanted or one.stamp.file_name == name
     )
-    distributions = () if environment is None else find_installed(environment, name)
+    distributions = () if environment is None else find_recorded(environment, name)
     if not called and not distributions:
         raise NotInstalledError(name, prefix)
     return Subjects(distributions, called)

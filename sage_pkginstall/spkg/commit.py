@@ -126,10 +126,10 @@ def _is_installed(environment: Environment | None, name: str, stored: Mapping[st
     """Tell whether the environment has a distribution in the version of its stored wheel."""
     if environment is None or name not in stored:
         return False
-    from sage_pkginstall.wheels.installed import find_installed  # noqa: PLC0415 -- rare
     from sage_pkginstall.wheels.names import same_version  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import find_recorded  # noqa: PLC0415 -- rare
 
-    found = find_installed(environment, name)
+    found = find_recorded(environment, name)
     return any(same_version(stored[name], one.version) for one in found)
 
 
@@ -316,10 +316,10 @@ def _unmet(
     """Yield a warning for each requirement of the wheels that the environment does not meet."""
     if environment is None or not any(one.requires for one in distributions):
         return
-    from sage_pkginstall.wheels.installed import installed_distributions  # noqa: PLC0415
+    from sage_pkginstall.wheels.records import all_recorded  # noqa: PLC0415
     from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415
 
-    versions = {one.canonical: one.version for one in installed_distributions(environment)}
+    versions = {one.canonical: one.version for one in all_recorded(environment)}
     for one in distributions:
         for unmet in unmet_by(one.name, one.requires, environment, versions):
             if unmet.found is None:

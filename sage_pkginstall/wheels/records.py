@@ -34,6 +34,7 @@ __all__ = [
     "Places",
     "RecordRow",
     "RecordedFiles",
+    "all_recorded",
     "can_be_path",
     "entries_of",
     "files_below",
@@ -126,7 +127,17 @@ def find_recorded(environment: Environment, name: str) -> tuple[Installed, ...]:
 
     Some wheels hold an ``*.egg-info``, their own or that of what is bundled with them.
     """
-    found = find_installed(environment, name)
+    return _without_brought(environment, find_installed(environment, name))
+
+
+def all_recorded(environment: Environment) -> tuple[Installed, ...]:
+    """Return every installed distribution, but for what is a file of a wheel, by name."""
+    return _without_brought(environment, installed_distributions(environment))
+
+
+def _without_brought(
+    environment: Environment, found: tuple[Installed, ...]
+) -> tuple[Installed, ...]:
     old = [one for one in found if one.kind != "dist-info"]
     if not old:
         return found
