@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.requests import requests_of_arguments, requests_of_lines
 from sage_pkginstall.wheels.requirements import parse_requirement_line
 from tests.sources import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pytest
+    from collections.abc import Callable, Iterator
 
 
 def test_store_is_listed_once_for_all_names(
@@ -35,3 +36,26 @@ def test_store_is_listed_once_for_all_names(
     found = requests_of_lines(lines, environment, tmp_path)
     assert [request.path for request in found] == wheels[::-1]
     assert listed == [tmp_path, tmp_path]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_name_is_no_path_where_something_is_called_like_it(
+    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+) -> None:
+    wheel = make_wheel(tmp_path, "one-1.0-py3-none-any.whl")
+    make(tmp_path / "one")
+    monkeypatch.chdir(tmp_path)
+    environment = target_environment(venv)
+    (found,) = requests_of_arguments(["one"], environment, tmp_path)
+    assert found.path == wheel
+    with pytest.raises(WheelError, match="it is not a wheel"):
+        requests_of_arguments(["./one"], environment, tmp_path)
+
+
+def test_source_archive_is_told_to_be_no_wheel(
+    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one-1.0.tar.gz").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WheelError, match="build it first"):
+        requests_of_arguments(["one-1.0.tar.gz"], target_environment(venv), tmp_path)

@@ -40,7 +40,7 @@ def _requests_of_argument(argument: str, stored: _Store) -> tuple[WheelRequest, 
     path = Path(argument)
     if argument.endswith(".whl") and " @ " not in argument and "://" not in argument:
         return (_of_file(path),)
-    if " @ " not in argument and path.exists():
+    if " @ " not in argument and _is_path(argument) and path.exists():
         remedy = "build it first, with 'sage-pkginstall build'"
         raise WheelError(path, f"it is not a wheel (NAME-VERSION-TAGS.whl); {remedy}")
     from sage_pkginstall.wheels.requirements import (  # noqa: PLC0415 - costs 30 ms
@@ -48,6 +48,11 @@ def _requests_of_argument(argument: str, stored: _Store) -> tuple[WheelRequest, 
     )
 
     return stored.requests([parse_requirement_line(argument)])
+
+
+def _is_path(word: str) -> bool:
+    """Tell whether a word is meant as a path; what has a name may have a directory here, too."""
+    return "/" in word or word.startswith(".") or word.endswith((".gz", ".zip"))
 
 
 def requests_of_lines(
