@@ -227,6 +227,32 @@ def test_fix_of_what_was_left_half_done_finishes_that_first(
     assert list(site(venv).glob("foo-1.dist-info")) == []
 
 
+def overtaken(command: str, venv: Path, wheel: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that looks at ``foo`` 1; a wheel is installed when it comes to that."""
+    start = [sys.executable, "-I", "-c"]
+    install = [*start, START, str(ROOT), "install", "--prefix", str(venv), str(wheel)]
+    return subprocess.run(
+        [*start, OVERTAKEN, *install, "--", command, "--prefix", venv],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["verify", "status"])
+def test_damage_that_comes_while_it_is_looked_at_is_told_beside_what_was_there(
+    venv: Path, tmp_path: Path, run_cli: RunCli, command: str
+) -> None:
+    """The other distribution was looked at before; it is found the second time."""
+    for name in ("a", "foo"):
+        wheel = make_wheel(tmp_path, name, "1", {f"{name}.py": "x = 1"})
+        run_cli("install", "--prefix", venv, wheel)
+    (site(venv) / "mine.txt").write_text("mine")
+    ended = overtaken(command, venv, make_wheel(tmp_path, "b", "1", {"a.py": "x = 'other'"}))
+    assert "mine.txt" in ended.stdout
+    assert "a.py" in ended.stdout
+
+
 @pytest.mark.parametrize("command", ["verify", "status"])
 def test_upgrade_while_it_is_looked_at_is_no_damage(
     venv: Path, tmp_path: Path, run_cli: RunCli, command: str
@@ -234,23 +260,7 @@ def test_upgrade_while_it_is_looked_at_is_no_damage(
     """The upgrade comes between listing what is installed and reading its records."""
     one, two = (make_wheel(tmp_path, "foo", v, {"foo.py": f"x = {v}"}) for v in "12")
     run_cli("install", "--prefix", venv, one)
-    upgrade = [sys.executable, "-I", "-c", START, str(ROOT), "install", "--prefix", venv, two]
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-c",
-            OVERTAKEN,
-            *map(str, upgrade),
-            "--",
-            command,
-            "--prefix",
-            venv,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = overtaken(command, venv, two)
     assert (site(venv) / "foo.py").read_text() == "x = 2"
     assert ended.stderr == ""
     assert ended.stdout == CLEAN[command]

@@ -29,15 +29,19 @@ __all__ = ["begun_by_the_dead", "looks", "unfinished"]
 _LOOKS = 10
 
 
-def looks(lock: Path, look: Callable[[], _Seen]) -> Iterator[_Seen]:
+def looks(lock: Path, look: Callable[[], _Seen]) -> Iterator[tuple[_Seen, bool]]:
     """Yield what ``look`` finds, again and again, until nobody changed the tree meanwhile.
 
-    After some times it ends all the same: a busy tree never rests.
+    Beside it stands whether that was so; then it is the last.  After some times it ends all the
+    same: a busy tree never rests.
     """
     for _ in range(_LOOKS):
         before = last_holder(lock)
-        yield look()
-        if last_holder(lock) == before and (before is None or before.ended or not is_held(lock)):
+        seen = look()
+        at_rest = before is None or before.ended or not is_held(lock)
+        undisturbed = last_holder(lock) == before and at_rest
+        yield seen, undisturbed
+        if undisturbed:
             return
 
 

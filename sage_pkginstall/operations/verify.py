@@ -37,15 +37,19 @@ class Verification:
 def verify(prefix: Path, environment: Environment | None, names: Sequence[str]) -> Verification:
     """Check what is called ``names``, or everything, and then also for unowned files.
 
-    What others change meanwhile is no damage: that is what is found again and again (see
-    engine/quiet.py).  A name is that of a distribution or of a Sage package.  Raises
-    `NotInstalledError` for a name that is neither.
+    What others change meanwhile is no damage: that is what a look finds that nobody disturbed, or
+    what two looks in turn find, if there is always somebody (see engine/quiet.py).  A name is
+    that of a distribution or of a Sage package.  Raises `NotInstalledError` for a name that is
+    neither.
     """
     found: Verification | None = None
-    for seen in looks(Tree(prefix).lock_path, partial(_look, prefix, environment, names)):
-        found = seen if found is None else _in_both(found, seen)
-        if not found.problems and not found.unowned:
+    before: Verification | None = None
+    look = partial(_look, prefix, environment, names)
+    for seen, undisturbed in looks(Tree(prefix).lock_path, look):
+        found = seen if before is None or undisturbed else _in_both(before, seen)
+        if not seen.problems and not seen.unowned:
             break
+        before = seen
     assert found is not None  # it looks at least once
     return found
 

@@ -92,7 +92,7 @@ def status(prefix: Path, environment: Environment | None) -> Status:
 
     It is looked at again if it was changed by us meanwhile.
     """
-    for found in looks(Tree(prefix).lock_path, partial(_look, prefix, environment)):  # noqa: B007
+    for found, _ in looks(Tree(prefix).lock_path, partial(_look, prefix, environment)):  # noqa: B007
         pass
     return found
 
