@@ -15,17 +15,19 @@ other threads it is compiled in this one process: a fork would keep their locks 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from sage_pkginstall.builds.build import BuildRequest, build_wheel
 from sage_pkginstall.builds.log import BuildLog
 from sage_pkginstall.engine.lock import LockSettings
-from sage_pkginstall.engine.transaction import Recovery
+from sage_pkginstall.engine.transaction import Recovery, describe
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, environment_of, target_environment
-from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.errors import BuildError, JournalError, PkgInstallError, TransactionError
 from sage_pkginstall.operations import install as installing
 from sage_pkginstall.operations import merge as merging
 from sage_pkginstall.operations import uninstall as uninstalling
@@ -38,7 +40,7 @@ from sage_pkginstall.operations.uninstall import Uninstallation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "BuildRequest",
@@ -84,8 +86,9 @@ def install(
     if not how.dry_run:
         refuse_managed(environment)
     place = environment.prefix / _STORE if store is None else store
-    requests = requests_of_arguments([os.fspath(w) for w in wheels], environment, place)
-    return installing.install(Tree(environment.prefix, settings), environment, requests, how)
+    with _told(partial(TransactionError, environment.prefix)):
+        requests = requests_of_arguments([os.fspath(w) for w in wheels], environment, place)
+        return installing.install(Tree(environment.prefix, settings), environment, requests, how)
 
 
 def uninstall(
@@ -104,7 +107,8 @@ def uninstall(
         refuse_managed(environment)
     tree = Tree(environment.prefix, settings)
     run_pip = pip_runner(environment)  # for what has no list of its files (egg-link)
-    return uninstalling.uninstall(tree, environment, list(names), run_pip, dry_run=dry_run)
+    with _told(partial(TransactionError, environment.prefix)):
+        return uninstalling.uninstall(tree, environment, list(names), run_pip, dry_run=dry_run)
 
 
 def merge(
@@ -124,10 +128,11 @@ def merge(
     """
     how = options or InstallOptions()
     root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given
-    environment = environment_of(root)
     change = Change(package=package, conflicts=how.conflicts)
     act = merging.plan_merge if how.dry_run else merging.merge
-    return act(Tree(root, settings), environment, staged, change)
+    with _told(partial(TransactionError, root)):
+        environment = environment_of(root)
+        return act(Tree(root, settings), environment, staged, change)
 
 
 def build(
@@ -147,11 +152,12 @@ def build(
     """
     request = source if isinstance(source, BuildRequest) else BuildRequest(source.absolute())
     place = environment.prefix / _STORE if store is None else store
-    file = _temporary_log() if log is None else log.absolute()
-    goal = destination.absolute()
-    wheel = build_wheel(request, environment, place, goal, log=BuildLog(file))
-    if log is None:
-        file.unlink(missing_ok=True)
+    with _told(partial(BuildError, request.source)):
+        file = _temporary_log() if log is None else log.absolute()
+        goal = destination.absolute()
+        wheel = build_wheel(request, environment, place, goal, log=BuildLog(file))
+        if log is None:
+            file.unlink(missing_ok=True)
     return wheel
 
 
@@ -162,7 +168,18 @@ def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery |
     because it could not be finished.  Whoever takes the lock does the same.
     Raises `LockError`, `JournalError`.
     """
-    return Tree(Path(os.path.abspath(prefix)), settings).recover()  # noqa: PTH100 - as above
+    tree = Tree(Path(os.path.abspath(prefix)), settings)  # noqa: PTH100 - as above
+    with _told(partial(JournalError, tree.journal.path)):
+        return tree.recover()
+
+
+@contextlib.contextmanager
+def _told(error_for: Callable[[str], PkgInstallError]) -> Iterator[None]:
+    """Raise what the machine causes, a full disk, say, as the error for that reason."""
+    try:
+        yield
+    except OSError as error:
+        raise error_for(describe(error)) from error
 
 
 def _temporary_log() -> Path:

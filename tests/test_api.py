@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -20,10 +21,16 @@ from sage_pkginstall import (
     target_environment,
     uninstall,
 )
-from sage_pkginstall.errors import ManagedEnvironmentError
+from sage_pkginstall.errors import (
+    BuildError,
+    JournalError,
+    ManagedEnvironmentError,
+    TransactionError,
+)
 from tests.conftest import ROOT
 from tests.examples import python
 from tests.sources import make_source
+from tests.test_files import full_disk
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
@@ -154,3 +161,34 @@ def test_managed_environment_is_left_alone(venv: Path, tmp_path: Path) -> None:
     with pytest.raises(ManagedEnvironmentError):
         uninstall(["foo"], environment)
     assert tree(venv) == before
+
+
+def test_what_the_machine_causes_is_an_error_of_ours(venv: Path, tmp_path: Path) -> None:
+    large = os.urandom(10_000)
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo/data": large})
+    plant(tmp_path / "staged", {"share/foo/data": large})
+    environment = target_environment(venv)
+    with full_disk(4096), pytest.raises(TransactionError, match="File too large"):
+        install([wheel], environment)
+    with full_disk(4096), pytest.raises(TransactionError, match="File too large"):
+        merge(tmp_path / "staged", venv)
+
+
+def test_place_that_a_wheel_cannot_be_built_into_is_an_error_of_ours(
+    venv: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    source = make_source(tmp_path / "source", "foo")
+    with pytest.raises(BuildError, match="Not a directory at"):
+        build(source, target_environment(venv), tmp_path / "file" / "dist", store=tmp_path)
+
+
+def test_staging_area_that_cannot_be_listed_is_an_error_of_ours(venv: Path) -> None:
+    if not os.geteuid():
+        pytest.skip("root may look everywhere")
+    recover(venv)
+    area = venv / "var/tmp/sage"
+    area.mkdir(parents=True, exist_ok=True)
+    area.chmod(0o300)
+    with pytest.raises(JournalError, match="Permission denied at"):
+        recover(venv)

@@ -105,6 +105,18 @@ def test_fix_says_what_it_cannot_repair(venv: Path, tmp_path: Path, run_cli: Run
     assert "foo.py: missing (not there)" in ended.stdout
 
 
+def test_fix_goes_on_with_the_next_one_when_the_machine_fails(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    for name in ("bar", "foo"):
+        run_cli("install", "--prefix", venv, make_wheel(tmp_path, name, "1"))
+        (site(venv) / f"{name}.py").write_text("damaged")
+    full = {"SAGE_PKGINSTALL_FAIL": "ENOSPC@1"}
+    ended = run_cli("verify", "--fix", "--prefix", venv, status=1, env=full)
+    assert "Warning: cannot repair bar 1: No space left on device at '" in ended.stderr
+    assert ended.stdout.startswith("installed again: foo 1\n")
+
+
 def test_fix_does_not_pass_a_conflict_on_to_the_other_owner(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

@@ -320,7 +320,7 @@ def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Recovery | Non
 def describe(error: OSError) -> str:
     """Return an operating system's error for a message: reason and path."""
     if error.filename is None:
-        return str(error)
+        return error.strerror or str(error)
     return f"{error.strerror} at {os.fspath(error.filename)!r}"
 
 

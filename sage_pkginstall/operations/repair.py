@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_plan
+from sage_pkginstall.engine.transaction import describe
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import JournalError, LockError, PkgInstallError
 from sage_pkginstall.operations.change import Change, lasting_directories
@@ -70,7 +71,8 @@ class _CannotRepairError(Exception):
 def repair(tree: Tree, environment: Environment, found: Verification, store: Path) -> Repair:
     """Repair what ``found`` tells of; each distribution is one transaction.
 
-    Raises `LockError` and `JournalError`; any other failure is told in ``left``.
+    What cannot be installed again is told in ``left``, but for `LockError` and `JournalError`,
+    which hold for all.  Raises these, and what removing debris raises.
     """
     problems: dict[str, list[Problem]] = defaultdict(list)
     for title, problem in found.problems:
@@ -138,6 +140,8 @@ def _reinstall(
         raise
     except PkgInstallError as error:
         raise _CannotRepairError(str(error)) from error
+    except OSError as error:
+        raise _CannotRepairError(describe(error)) from error
 
 
 def _refuse_shared(environment: Environment, patient: _Patient) -> None:
