@@ -6,13 +6,15 @@ import errno
 import os
 import resource
 import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.files import flush, naming, write_new
+from sage_pkginstall.engine.files import current_umask, flush, naming, write_new
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.errors import TransactionError
@@ -80,3 +82,20 @@ def test_staging_area_without_locks_is_refused_and_left_clean(
         pass
     assert tree(tmp_path) == {"var/tmp/sage": EMPTY}
     assert len(list(Path("/dev/fd").iterdir())) == descriptors
+
+
+def asked_often(_thread: int) -> set[int]:
+    return {current_umask() for _ in range(20_000)}
+
+
+def test_threads_that_ask_for_the_umask_do_not_change_it() -> None:
+    before, interval = current_umask(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            told = set().union(*threads.map(asked_often, range(4)))
+        assert told == {before}
+        assert current_umask() == before
+    finally:
+        sys.setswitchinterval(interval)
+        os.umask(before)

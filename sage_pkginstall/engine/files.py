@@ -11,6 +11,7 @@ or the file system lacks ``renameat2(2)`` (Linux) or ``renamex_np(2)`` (macOS),
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
@@ -55,6 +56,7 @@ _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EN
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
 _BLOCK = 1 << 20
 _AT_FDCWD = -100  # <fcntl.h> of Linux
+_ASKING = _thread.allocate_lock()
 _NO_LINK = frozenset({errno.EPERM, errno.EMLINK, *_UNSUPPORTED} - {errno.EINVAL})
 
 
@@ -382,10 +384,11 @@ def current_umask() -> int:
     """Return the umask of this process.
 
     It can be asked for only by setting another one: for that moment the strictest, as other
-    threads may be making files.
+    threads may be making files.  Those that ask take turns, or one would take that for the mask.
     """
-    mask = os.umask(0o077)
-    os.umask(mask)
+    with _ASKING:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask
 
 
