@@ -45,6 +45,7 @@ __all__ = [
     "mark_used",
     "read_cached",
     "target_environment",
+    "user_directory",
     "write_cached",
 ]
 
@@ -159,10 +160,19 @@ def cache_directory() -> Path:
     own = os.environ.get("SAGE_PKGINSTALL_CACHE")
     if own:
         return Path(own).absolute()
-    base = os.environ.get("XDG_CACHE_HOME", "")
+    return user_directory("XDG_CACHE_HOME", ".cache")
+
+
+def user_directory(variable: str, below_home: str) -> Path:
+    """Return our directory in one of the user's, as the XDG base directories are found.
+
+    Who has no home directory (a number without an entry among the users, say) has none: nothing
+    can be made there.
+    """
+    base = os.environ.get(variable, "")
     if not base.startswith("/"):
-        base = os.path.expanduser("~/.cache")  # noqa: PTH111 -- never raises
-    return Path(base) / "sage-pkginstall"
+        base = os.path.expanduser(f"~/{below_home}")  # noqa: PTH111 -- never raises
+    return Path(base if base.startswith("/") else os.devnull) / "sage-pkginstall"
 
 
 def read_cached(path: Path) -> bytes:

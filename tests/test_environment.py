@@ -25,9 +25,12 @@ from sage_pkginstall.environment import (
 )
 from sage_pkginstall.errors import EnvironmentFactsError
 from tests.conftest import ROOT
+from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tests.conftest import RunCli
 
 THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -547,3 +550,23 @@ def test_environment_is_a_value(venv: Path) -> None:
         environment.prefix = Path("/")  # type: ignore[misc]
     with pytest.raises(TypeError):
         environment.schemes["data"] = "x"  # type: ignore[index]
+
+
+def test_user_without_a_home_directory_has_neither_cache_nor_log(
+    venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``~`` stays where nobody knows the user; here it stands for that itself."""
+    monkeypatch.setenv("HOME", "~")
+    monkeypatch.delenv("SAGE_PKGINSTALL_CACHE")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    wheel = make_wheel(tmp_path, "foo", "1")
+    for _ in range(2):
+        ended = run_cli("install", "--prefix", venv, wheel)
+        assert (ended.stdout, ended.stderr) == ("installed foo 1\n", "")
+    for command in ("verify", "status"):
+        assert run_cli(command, "--prefix", venv).stderr == ""
+    run_cli("cache", "info")
+    run_cli("cache", "prune")
+    assert "transactions cannot be logged" in run_cli("doctor", "--prefix", venv).stdout
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -24,6 +24,7 @@ from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
 from sage_pkginstall.engine.quiet import begun_by_the_dead
+from sage_pkginstall.environment import user_directory
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.values import NamedTuple
 
@@ -142,11 +143,8 @@ def log_files(prefix: Path) -> tuple[Path, ...]:
 
     Without SAGE_LOGS, its default (below SAGE_ROOT) is where make has them logged.
     """
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not state.startswith("/"):
-        state = os.path.expanduser("~/.local/state")  # noqa: PTH111 -- never raises
     key = crc32(os.fsencode(os.path.realpath(prefix)))
-    own = Path(state) / "sage-pkginstall" / f"{key:08x}.jsonl"
+    own = user_directory("XDG_STATE_HOME", ".local/state") / f"{key:08x}.jsonl"
     logs, root = os.environ.get("SAGE_LOGS"), os.environ.get("SAGE_ROOT")
     if logs:
         return (Path(logs).absolute() / "transactions.jsonl", own)

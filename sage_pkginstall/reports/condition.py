@@ -155,7 +155,8 @@ def log(examination: Examination) -> Iterator[Finding]:
     existing = path
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    if path.is_symlink() or not os.access(existing, os.W_OK):
+    no_place = existing != path and not existing.is_dir()
+    if path.is_symlink() or no_place or not os.access(existing, os.W_OK):
         remedy = f"make {existing} writable, or set SAGE_LOGS or XDG_STATE_HOME to what is"
         yield warning(f"transactions cannot be logged in {path}", remedy)
 
