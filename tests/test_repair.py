@@ -93,6 +93,21 @@ def test_fix_takes_the_wheel_of_the_store_if_the_original_changed(
     options: list[str | Path] = ["--store", store] if where == "option" else []
     run_cli("verify", "--fix", "--prefix", venv, *options)
     assert (site(venv) / "foo.py").read_text() == "x = 1"
+    assert not (site(venv) / "foo-1.dist-info/direct_url.json").exists()  # it came by its name
+
+
+def test_fix_puts_no_copy_in_the_place_of_what_is_editable(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1", {"foo.pth": "/src"})
+    env = {"SAGE_VENV": str(venv)}
+    run_cli("pip-install", "--editable", tmp_path, wheel, env=env)
+    (site(venv) / "foo.pth").write_text("damaged")
+    before = content(venv)
+    ended = run_cli("verify", "--fix", "--store", tmp_path, "--prefix", venv, status=1)
+    told = "Warning: cannot repair foo 1: it is editable; install it again from its source"
+    assert told in ended.stderr
+    assert content(venv) == before
 
 
 def test_fix_says_what_it_cannot_repair(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:

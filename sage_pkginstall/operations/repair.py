@@ -130,7 +130,11 @@ def _reinstall(
     _refuse_shared(environment, patient)
     info = environment.prefix / installed.info
     origin = _text(info / "direct_url.json")
-    wheel = _original_wheel(origin) or _stored_wheel(installed, environment, store)
+    if _is_editable(origin):  # a wheel of the store would be a copy in its place
+        raise _CannotRepairError("it is editable; install it again from its source")
+    wheel = _original_wheel(origin)
+    if wheel is None:  # what is taken by its name has no URL (PEP 610)
+        wheel, origin = _stored_wheel(installed, environment, store), None
     requested = (info / "REQUESTED").exists()
     request = WheelRequest(wheel, requested=requested, direct_url=origin)
     try:
@@ -154,6 +158,14 @@ def _refuse_shared(environment: Environment, patient: _Patient) -> None:
         path, owners = shared[0]
         reason = f"{path} belongs to {', '.join(owners)}, too, with another content"
         raise _CannotRepairError(f"{reason}; uninstall one of them")
+
+
+def _is_editable(origin: str | None) -> bool:
+    """Tell whether direct_url.json says that a source directory is used as it stands (PEP 610)."""
+    try:
+        return json.loads(origin or "")["dir_info"]["editable"] is True
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _original_wheel(origin: str | None) -> Path | None:

@@ -121,6 +121,23 @@ def test_one_path_of_two(desk: Desk) -> str:
     return desk.run("verify", "--fix", status=1)
 
 
+@produces("Warning: cannot repair {distribution}: it is editable; install it again from its source")
+def test_editable_file_is_damaged(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1", {"foo.pth": "/src"})
+    env = {"SAGE_VENV": str(desk.prefix)}
+    desk.cli("pip-install", "--editable", desk.directory, wheel, env=env)
+    (desk.site / "foo.pth").unlink()
+    return desk.run("verify", "--fix", status=1)
+
+
+@produces("Warning: cannot repair {distribution}: {reason} at {path}")
+def test_disk_is_full_while_one_is_repaired(desk: Desk) -> str:
+    desk.install("foo")
+    (desk.site / "foo.py").unlink()
+    full = {"SAGE_PKGINSTALL_FAIL": "ENOSPC@1"}
+    return desk.run("verify", "--fix", status=1, env=full)
+
+
 @produces("Warning: cannot repair {distribution}: cannot install {wheel}: {reason}")
 def test_stored_wheel_is_bad(desk: Desk) -> str:
     desk.install("foo").unlink()
