@@ -211,8 +211,9 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
             applier.apply(number, operation)
     except _CopiedError as error:
         reason = (
-            f"{prefix} is a copy, made without the times of its files, so that {error.path!r}"
-            " does not tell whether it is old or new; see 'sage-pkginstall recover --help'"
+            f"{prefix} is a copy, made without the times of its files, or got other owners or"
+            f" modes, so that {error.path!r} does not tell whether it is old or new;"
+            " see 'sage-pkginstall recover --help'"
         )
         raise JournalError(file.path, reason) from error
     if durable:

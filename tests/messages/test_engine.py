@@ -102,8 +102,9 @@ def test_damaged_journal(desk: Desk) -> str:
 
 
 @produces(
-    "cannot carry out journal {path}: {prefix} is a copy, made without the times of its files, so"
-    " that {path} does not tell whether it is old or new; see 'sage-pkginstall recover --help'"
+    "cannot carry out journal {path}: {prefix} is a copy, made without the times of its files, or"
+    " got other owners or modes, so that {path} does not tell whether it is old or new;"
+    " see 'sage-pkginstall recover --help'"
 )
 def test_copy_without_times(desk: Desk) -> str:
     desk.run("install", make_wheel(desk.directory, "dead", "0"))
