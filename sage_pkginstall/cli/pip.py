@@ -16,7 +16,7 @@ from sage_pkginstall.cli.pip_options import Split, command_of, goes_elsewhere, s
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock
 from sage_pkginstall.operations.managed import refuse_managed
-from sage_pkginstall.operations.pip import REPORT, PipError, choose_wheels
+from sage_pkginstall.operations.pip import REPORT, PipError, can_report, choose_wheels
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
 from sage_pkginstall.spkg.programs import exit_status
 
@@ -85,6 +85,8 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
 
     environment = target.python_environment()
+    if not can_report(environment):
+        return _under_lock(target, words)
     with target.tree.workspace() as workspace:
         run = pip_runner(environment, changes=False)
         requests = choose_wheels(taken.words, taken.for_wheel, run, workspace.scratch)

@@ -7,12 +7,14 @@ taken apart that way run as pip while we hold the lock.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name
+from sage_pkginstall.wheels.records import find_recorded
 from sage_pkginstall.wheels.staging import WheelRequest
 
 TYPE_CHECKING = False
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from sage_pkginstall.environment import Environment
 
-__all__ = ["REPORT", "PipError", "choose_wheels"]
+__all__ = ["REPORT", "PipError", "can_report", "choose_wheels"]
 
 REPORT = "report.json"
+_FIRST_REPORTING = (22, 2)
 _NEEDED = "needed.txt"
 
 
@@ -75,6 +79,16 @@ def _url(info: dict[str, Any]) -> str:
     if "subdirectory" in info:
         fragments.append(f"subdirectory={info['subdirectory']}")
     return "#".join([url, "&".join(fragments)]) if fragments else url
+
+
+def can_report(environment: Environment) -> bool:
+    """Tell whether the target's pip can say what it would install (``--report``, pip 22.2)."""
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - pip only
+
+    with contextlib.suppress(InvalidVersion):
+        versions = (Version(one.version) for one in find_recorded(environment, "pip"))
+        return all(version.release >= _FIRST_REPORTING for version in versions)
+    return True
 
 
 def choose_wheels(

@@ -55,7 +55,7 @@ def uninstall(
     for_pip = tuple(i for i in installed if not is_recorded(environment, i))
     ours = tuple(i for i in installed if i not in for_pip)
     if for_pip and not dry_run:
-        _uninstall_with_pip(tree, for_pip, run_pip)
+        _uninstall_with_pip(tree, environment, for_pip, run_pip)
     outcome = _remove(tree, environment, ours, dry_run=dry_run) if ours else None
     if not ours:
         tree.area.collect()
@@ -79,10 +79,14 @@ def _remove(
         return commit_change(tree, workspace, environment, change, label)
 
 
-def _uninstall_with_pip(tree: Tree, distributions: Sequence[Installed], run_pip: PipRunner) -> None:
+def _uninstall_with_pip(
+    tree: Tree, environment: Environment, distributions: Sequence[Installed], run_pip: PipRunner
+) -> None:
     names = [i.name for i in distributions]
+    managed = environment.externally_managed is not None  # then we were told to change it anyway
+    options = ["--yes", *(["--break-system-packages"] if managed else [])]
     with logged_lock(tree, f"pip uninstall {' '.join(names)}"):
-        status = run_pip(["uninstall", "--yes", *names])
+        status = run_pip(["uninstall", *options, *names])
         if status:
             message = f"cannot uninstall {', '.join(names)}: pip ended with status {status}"
             raise PkgInstallError(message)
