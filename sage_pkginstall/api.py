@@ -32,6 +32,7 @@ from sage_pkginstall.operations import install as installing
 from sage_pkginstall.operations import merge as merging
 from sage_pkginstall.operations import uninstall as uninstalling
 from sage_pkginstall.operations.change import Change, Outcome
+from sage_pkginstall.operations.history import note_recovered
 from sage_pkginstall.operations.install import Installation, InstallOptions
 from sage_pkginstall.operations.managed import refuse_managed
 from sage_pkginstall.operations.requests import requests_of_arguments
@@ -170,7 +171,9 @@ def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery |
     """
     tree = Tree(Path(os.path.abspath(prefix)), settings)  # noqa: PTH100 - as above
     with _told(partial(JournalError, tree.journal.path)):
-        return tree.recover()
+        recovery = tree.recover()
+    note_recovered(tree)
+    return recovery
 
 
 @contextlib.contextmanager

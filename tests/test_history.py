@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sage_pkginstall import recover
+from sage_pkginstall.engine import quiet
+from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.environment import target_environment
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.operations import history
 from sage_pkginstall.operations.history import (
@@ -20,7 +26,9 @@ from sage_pkginstall.operations.history import (
     note,
     read_transactions,
 )
-from tests.trees import tree
+from sage_pkginstall.operations.uninstall import uninstall
+from tests.conftest import ROOT, START
+from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -35,6 +43,17 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def die(venv: Path, tmp_path: Path, run_cli: RunCli) -> str:
+    """Be killed in a transaction; return its label."""
+    for n in range(1, 60):
+        wheel = make_wheel(tmp_path, "dead", str(n))
+        dies = {"SAGE_PKGINSTALL_FAIL": f"kill@{n}"}
+        run_cli("install", "--prefix", venv, wheel, status=-9, env=dies)
+        if (venv / "var/tmp/sage/journal").exists():
+            return f"install dead {n}"
+    raise AssertionError("no journal")
 
 
 def test_each_transaction_is_one_line_with_its_facts(
@@ -67,14 +86,82 @@ def test_what_a_dead_process_began_is_named_by_who_finishes_it(
 ) -> None:
     one, two = (make_wheel(tmp_path, name, "1") for name in ("one", "two"))
     run_cli("install", "--prefix", venv, one)
-    for n in range(1, 60):
-        wheel = make_wheel(tmp_path, "dead", str(n))
-        dies = {"SAGE_PKGINSTALL_FAIL": f"kill@{n}"}
-        run_cli("install", "--prefix", venv, wheel, status=-9, env=dies)
-        if (venv / "var/tmp/sage/journal").exists():
-            break
+    label = die(venv, tmp_path, run_cli)
     run_cli("install", "--prefix", venv, two)
-    assert [line["recovered"] for line in lines(logs)] == [None, f"install dead {n}"]
+    assert [line["recovered"] for line in lines(logs)] == [None, label]
+
+
+def test_who_waited_for_the_dead_names_what_he_finished(
+    venv: Path, tmp_path: Path, logs: Path, run_cli: RunCli
+) -> None:
+    label = die(venv, tmp_path, run_cli)
+    journal, away = venv / "var/tmp/sage/journal", tmp_path / "journal"
+    journal.rename(away)
+    wheel = make_wheel(tmp_path, "two", "1")
+    words = ["install", "--prefix", str(venv), str(wheel)]
+    with TreeLock(Tree(venv).lock_path, "test", LockSettings()).hold():
+        waiting = subprocess.Popen(
+            [sys.executable, "-I", "-c", START, str(ROOT), *words],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        assert "waiting for the lock" in waiting.stderr.readline()
+        away.rename(journal)
+    waiting.communicate()
+    assert [line["recovered"] for line in lines(logs)] == [label]
+    assert f"(recovered before: {label})" in run_cli("log", "--prefix", venv).stdout
+
+
+@pytest.mark.parametrize("words", [("uninstall", "nothing"), ("verify", "--fix")])
+def test_who_changes_nothing_else_names_what_he_finished(
+    venv: Path, tmp_path: Path, logs: Path, run_cli: RunCli, words: tuple[str, ...]
+) -> None:
+    label = die(venv, tmp_path, run_cli)
+    run_cli(*words, "--prefix", venv, status=1 if "nothing" in words else 0)
+    (line,) = lines(logs)
+    assert (line["label"], line["recovered"]) == ("recover", label)
+
+
+def test_api_logs_what_it_recovers(venv: Path, tmp_path: Path, logs: Path, run_cli: RunCli) -> None:
+    label = die(venv, tmp_path, run_cli)
+    recover(venv)
+    assert [line["recovered"] for line in lines(logs)] == [label]
+
+
+def test_who_ends_while_he_is_looked_at_is_not_dead(
+    venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = die(venv, tmp_path, run_cli)
+    assert quiet.begun_by_the_dead(Tree(venv)) == label
+
+    def end(_lock: Path) -> bool:
+        (venv / "var/tmp/sage/journal").unlink()
+        return False
+
+    monkeypatch.setattr(quiet, "is_held", end)
+    assert quiet.begun_by_the_dead(Tree(venv)) is None
+
+
+def test_pip_that_fails_or_is_interrupted_is_logged_as_that(venv: Path, logs: Path) -> None:
+    with logged_lock(Tree(venv), "pip install x") as ended:
+        assert ended(3) == 3
+    with suppress(KeyboardInterrupt), logged_lock(Tree(venv), "pip install y") as ended:
+        raise KeyboardInterrupt
+    found = read_transactions(venv, [logs])
+    assert [(t.result, t.error) for t in found] == [
+        ("failed", "it ended with status 3"),
+        ("failed", "interrupted"),
+    ]
+
+
+def test_what_pip_uninstalls_is_told_by_its_name(venv: Path, logs: Path, run_cli: RunCli) -> None:
+    (site,) = (venv / "lib").glob("python3*/site-packages")
+    plant(site, {"Old_One.egg-link": b"/src"})
+    uninstall(Tree(venv), target_environment(venv), ["old-one"], lambda _words: 0)
+    (line,) = lines(logs)
+    assert line["dropped"] == ["old-one"]
+    assert "pip uninstall" in run_cli("log", "--prefix", venv, "old-one").stdout
 
 
 def test_pip_under_the_lock_is_logged_too(

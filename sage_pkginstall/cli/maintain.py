@@ -44,9 +44,7 @@ def recover(arguments: Sequence[str]) -> int:
     tree = target_of(given, talk).tree
     if given.discard:
         return _discard(tree, talk)
-    recovery = tree.recover()
-    if recovery is not None:
-        _log(tree, "recover", recovery.label)
+    recovery = _recover(tree)
     talk.result([_recovered(recovery)], _document_of(recovery))
     return 0
 
@@ -55,6 +53,14 @@ _GIVEN_UP = (
     "what was being changed may be half old and half new; 'sage-pkginstall verify' tells what,"
     " and 'sage-pkginstall verify --fix' or installing it again mends it"
 )
+
+
+def _recover(tree: Tree) -> Recovery | None:
+    from sage_pkginstall.operations.history import note_recovered  # noqa: PLC0415 - rare
+
+    recovery = tree.recover()
+    note_recovered(tree)
+    return recovery
 
 
 def _log(tree: Tree, label: str, recovered: str | None) -> None:
@@ -116,7 +122,7 @@ def verify(arguments: Sequence[str]) -> int:
     target = target_of(given, talk)
     prefix, environment = target.tree.prefix, target.environment
     if given.fix and begun_by_the_dead(target.tree):
-        target.tree.recover()  # what is half done is not damaged
+        _recover(target.tree)  # what is half done is not damaged
     talk.warn(unfinished(target.tree))
     found = verify_names(prefix, environment, given.names)
     repaired = None

@@ -77,8 +77,8 @@ def _become_pip(target: Target, words: Sequence[str]) -> int:
 
 def _under_lock(target: Target, words: Sequence[str]) -> int:
     run = pip_runner(target.python_environment())
-    with logged_lock(target.tree, f"pip {' '.join(words)}"):
-        return exit_status(run(words))
+    with logged_lock(target.tree, f"pip {' '.join(words)}") as ended:
+        return ended(exit_status(run(words)))
 
 
 def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> int:

@@ -46,10 +46,15 @@ def looks(lock: Path, look: Callable[[], _Seen]) -> Iterator[tuple[_Seen, bool]]
 
 
 def begun_by_the_dead(tree: Tree) -> str | None:
-    """Return the label of the journal that a dead process left, which a commit finishes."""
+    """Return the label of the journal that a dead process left, which a commit finishes.
+
+    One that is there before and after nobody held the lock: its owner may end meanwhile.
+    """
     with contextlib.suppress(PkgInstallError, OSError):
         journal = tree.journal.read()
-        if journal is not None and not is_held(tree.lock_path):
+        if journal is None or is_held(tree.lock_path):
+            return None
+        if tree.journal.read() == journal:
             return journal.label
     return None
 

@@ -67,6 +67,7 @@ class Tree:
         self.lock_path = prefix / "var" / "lock" / "pip3.lock"
         self.area = StagingArea(prefix)
         self.journal = JournalFile(self.area.path)
+        self._recovery: Recovery | None = None
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Workspace]:
@@ -88,7 +89,7 @@ class Tree:
         ``label`` tells waiters what the lock is held for.
         """
         with TreeLock(self.lock_path, label, self.settings.lock).hold() as held:
-            if recover(self.prefix, self.journal, durable=self.settings.durable) is not None:
+            if self._recover() is not None:
                 held.previous = None  # what was changed since is not what it told
                 held.recovered = True
             yield held
@@ -186,9 +187,19 @@ class Tree:
         Returns which it was, None if there was nothing.
         """
         with TreeLock(self.lock_path, "recover", self.settings.lock).hold():
-            recovery = recover(self.prefix, self.journal, durable=self.settings.durable)
+            recovery = self._recover()
         self.area.collect()
         return recovery
+
+    def _recover(self) -> Recovery | None:
+        recovery = recover(self.prefix, self.journal, durable=self.settings.durable)
+        self._recovery = recovery or self._recovery
+        return recovery
+
+    def take_recovered(self) -> str | None:
+        """Return the label of what this object recovered since it was asked last, for the log."""
+        recovery, self._recovery = self._recovery, None
+        return None if recovery is None else recovery.label
 
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""

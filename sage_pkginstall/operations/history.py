@@ -23,7 +23,6 @@ from pathlib import Path
 from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
-from sage_pkginstall.engine.quiet import begun_by_the_dead
 from sage_pkginstall.environment import user_directory
 from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.values import NamedTuple
@@ -37,7 +36,15 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.operations.change import Change
 
-__all__ = ["Transaction", "log_files", "logged", "logged_lock", "note", "read_transactions"]
+__all__ = [
+    "Transaction",
+    "log_files",
+    "logged",
+    "logged_lock",
+    "note",
+    "note_recovered",
+    "read_transactions",
+]
 
 _FORMAT = 1
 _LIMIT = 1 << 20
@@ -78,37 +85,57 @@ def logged(
         "installed": tuple(f"{one.name} {one.version}" for one in change.staged),
         "dropped": _dropped(change),
         "package": change.package,
-        "recovered": begun_by_the_dead(tree),
     }
     try:
         committed = commit()
     except (PkgInstallError, OSError) as error:
-        facts.update(result="failed", error=str(error))
+        facts.update(result="failed", error=str(error), recovered=tree.take_recovered())
         note(tree.prefix, took=_age(workspace), **facts)
         raise
     counts: dict[str, int] = {}
     for operation in committed.plan.operations:
         counts[operation.kind] = counts.get(operation.kind, 0) + 1
     facts.update(waited=committed.waited, held=committed.held, operations=counts)
+    facts.update(recovered=tree.take_recovered())
     note(tree.prefix, took=_age(workspace), **facts)
     return committed
 
 
 @contextlib.contextmanager
-def logged_lock(tree: Tree, label: str) -> Iterator[None]:
-    """Hold the lock of the tree while another program changes it, and log that."""
-    facts: dict[str, Any] = {"label": label, "recovered": begun_by_the_dead(tree)}
+def logged_lock(
+    tree: Tree, label: str, dropped: tuple[str, ...] = ()
+) -> Iterator[Callable[[int], int]]:
+    """Hold the lock of the tree while another program changes it, and log that.
+
+    The value takes the exit status of that program, and returns it: by it the log tells whether
+    it failed.  ``dropped`` are the distributions that it is to uninstall.
+    """
+    facts: dict[str, Any] = {"label": label, "dropped": dropped}
+
+    def ended(status: int) -> int:
+        if status:
+            facts.update(result="failed", error=f"it ended with status {status}")
+        return status
+
     asked = taken = time.monotonic()
     try:
         with tree.locked(label):
             taken = time.monotonic()
-            yield
-    except (PkgInstallError, OSError) as error:
-        facts.update(result="failed", error=str(error))
+            yield ended
+    except BaseException as error:
+        facts.update(result="failed", error=str(error) or "interrupted")
         raise
     finally:
         now = time.monotonic()
+        facts.update(recovered=tree.take_recovered())
         note(tree.prefix, took=now - asked, waited=taken - asked, held=now - taken, **facts)
+
+
+def note_recovered(tree: Tree) -> None:
+    """Log what ``tree`` recovered, unless the line of a transaction has told it."""
+    recovered = tree.take_recovered()
+    if recovered is not None:
+        note(tree.prefix, label="recover", recovered=recovered)
 
 
 def note(prefix: Path, *, label: str, **facts: Any) -> None:  # noqa: ANN401 - fields of Transaction

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sage_pkginstall.errors import NotInstalledError, PkgInstallError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
-from sage_pkginstall.operations.history import logged_lock
+from sage_pkginstall.operations.history import logged_lock, note_recovered
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.records import find_recorded, is_recorded
 
@@ -59,6 +59,7 @@ def uninstall(
     outcome = _remove(tree, environment, ours, dry_run=dry_run) if ours else None
     if not ours:
         tree.area.collect()
+    note_recovered(tree)
     return Uninstallation(ours, for_pip, missing, outcome)
 
 
@@ -85,7 +86,8 @@ def _uninstall_with_pip(
     names = [i.name for i in distributions]
     managed = environment.externally_managed is not None  # then we were told to change it anyway
     options = ["--yes", *(["--break-system-packages"] if managed else [])]
-    with logged_lock(tree, f"pip uninstall {' '.join(names)}"):
+    dropped = tuple(i.canonical for i in distributions)
+    with logged_lock(tree, f"pip uninstall {' '.join(names)}", dropped):
         status = run_pip(["uninstall", *options, *names])
         if status:
             message = f"cannot uninstall {', '.join(names)}: pip ended with status {status}"

@@ -9,6 +9,7 @@ from collections import Counter
 
 from sage_pkginstall.engine.holder import describe, last_holder
 from sage_pkginstall.engine.lock import is_held
+from sage_pkginstall.engine.quiet import begun_by_the_dead
 from sage_pkginstall.errors import JournalError
 from sage_pkginstall.operations.history import log_files
 from sage_pkginstall.reports.finding import error, warning
@@ -72,16 +73,17 @@ def lock(examination: Examination) -> Iterator[Finding]:
 def journal(examination: Examination) -> Iterator[Finding]:
     """Look for a transaction that nobody finished."""
     try:
-        found = examination.tree.journal.read()
+        examination.tree.journal.read()
     except JournalError as damage:
         yield error(
             f"the journal {damage.journal} cannot be used: {damage.reason}",
             "'sage-pkginstall recover --discard' moves it aside",
         )
         return
-    if found is not None and not is_held(examination.tree.lock_path):
+    label = begun_by_the_dead(examination.tree)
+    if label is not None:
         yield warning(
-            f"'{found.label}' was begun by a process that died",
+            f"'{label}' was begun by a process that died",
             "'sage-pkginstall recover', or any command that installs, finishes it",
         )
 
