@@ -424,3 +424,17 @@ def test_prefix_is_known_by_another_name_than_its_python_gives(
     assert run_cli("verify", "--prefix", link).stdout.startswith("1 verified")
     run_cli("uninstall", "--prefix", link, "foo")
     assert not (site(venv) / "foo.py").exists()
+
+
+def test_dry_run_leaves_no_directory_below_the_root(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""})
+    root = tmp_path / "root"
+    words = ("install", "--dry-run", "--prefix", venv, "--root", root)
+    assert run_cli(*words, wheel).stdout == "place  lib\n"
+    run_cli(*words, make_wheel(tmp_path, "bad", "1", record=""), status=1)
+    assert not root.exists()
+    root.mkdir()
+    run_cli(*words, wheel)
+    assert list(root.iterdir()) == []

@@ -15,7 +15,7 @@ from sage_pkginstall.engine.tree import Tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sage_pkginstall.cli.target import Talk
     from sage_pkginstall.operations.install import Installation
@@ -66,11 +66,26 @@ def install(arguments: Sequence[str]) -> int:
     requests = tuple(request._replace(compile=not given.no_compile) for request in requests)
     how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
     tree = Tree(below(given.root, target.tree.prefix), target.tree.settings)
-    tree.prefix.mkdir(parents=True, exist_ok=True)
-    with staging_bar(len(requests), talk) as staged:
+    made = _made(tree, for_good=not given.dry_run)
+    with made, staging_bar(len(requests), talk) as staged:
         result = install_wheels(tree, environment, requests, how._replace(staged=staged))
     tell_installation(result, talk, dry_run=given.dry_run)
     return 0
+
+
+@contextlib.contextmanager
+def _made(tree: Tree, *, for_good: bool) -> Iterator[None]:
+    """Make the directory of a tree at need; unless ``for_good``, it goes again as far as empty."""
+    missing = [path for path in (tree.prefix, *tree.prefix.parents) if not path.exists()]
+    tree.prefix.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if missing and not for_good:
+            area = tree.area.path
+            for directory in (area, area.parent, area.parent.parent, *missing):
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
 
 
 def add_managed(options: argparse.ArgumentParser | Options) -> None:
