@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import venv as stdlib_venv
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sageworld import BIN, SageWorld
+from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -62,6 +64,40 @@ def test_wheels_of_a_package_of_another_tree_go_to_the_environment(
     world.clean("foo")
     assert world.tree() == before
     assert not (local / "share").exists()
+
+
+def test_distribution_of_a_package_of_the_environment_stays_with_it(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    """SAGE_LOCAL has a record of an older foo, which brought the same distribution."""
+    local = tmp_path / "local"
+    world.env["SAGE_LOCAL"] = str(local)
+    script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
+    wheel = make_wheel(tmp_path, "foo", "1.0")
+    world.package("foo", "1.0", script, wheel=wheel)
+    world.spkg("foo")
+    world.package("foo", "1.0", {**script, "version_requirements.txt": "foo\n"}, wheel=wheel)
+    world.spkg("foo")
+    before = world.tree()
+    world.clean("foo", local)
+    assert world.tree() == before
+    assert not list((local / INSTALLED).glob("*"))
+
+
+def test_distribution_that_an_old_record_of_another_tree_lists_stays(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    """As older versions of Sage did, SAGE_LOCAL had Python packages itself; pip brought ours."""
+    local = tmp_path / "local"
+    world.env["SAGE_LOCAL"] = str(local)
+    listed = "lib/python3.8/site-packages/foo-0.9.dist-info/METADATA"
+    stamp = json.dumps({"package_name": "foo", "files": [listed]}).encode()
+    plant(local, {listed: b"", f"{INSTALLED}/foo-0.9": stamp})
+    world.run("sage-pip-install", make_wheel(tmp_path, "foo", "1.0"))
+    before = world.tree()
+    world.clean("foo", local)
+    assert world.tree() == before
+    assert not (local / listed).exists()
 
 
 def test_wheels_go_to_the_environment_though_sage_local_has_a_python_too(

@@ -94,7 +94,7 @@ def commit_package(request: CommitRequest, settings: TreeSettings) -> Committed:
     environment = _environment(request)
     if request.action == "remove" and request.keep:
         return _forget(request, tree)
-    if environment is not None and not _is_here(environment, tree):
+    if environment is not None and _elsewhere(request, environment) is not None:
         there = Tree(environment.prefix, settings)
         elsewhere = _commit(request, there, environment, _wheels_elsewhere)
         rest = _commit_package(request, tree, None)
@@ -110,9 +110,10 @@ def _change(request: CommitRequest, staged: _Staged, environment: Environment | 
     wheels that it stored, the package has.
     """
     come = {distribution.name for distribution in staged.distributions}
+    elsewhere = _elsewhere(request, environment)
 
     def outdated() -> tuple[str, ...]:
-        lacking = package_distributions(Path(request.tree), request.package, besides=come)
+        lacking = package_distributions(Path(request.tree), request.package, come, elsewhere)
         return tuple(
             one for one in sorted(lacking) if not _is_installed(environment, one, staged.stored)
         )
@@ -142,8 +143,12 @@ def _environment(request: CommitRequest) -> Environment | None:
     return environment
 
 
-def _is_here(environment: Environment, tree: Tree) -> bool:
-    return os.path.realpath(environment.prefix) == os.path.realpath(tree.prefix)
+def _elsewhere(request: CommitRequest, environment: Environment | None) -> Path | None:
+    """Return the tree of the distributions, None if it is the package's own."""
+    if environment is None:
+        return None
+    here = os.path.realpath(environment.prefix) == os.path.realpath(request.tree)
+    return None if here else environment.prefix
 
 
 def _both(first: Committed, second: Committed) -> Committed:

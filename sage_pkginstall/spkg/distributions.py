@@ -5,7 +5,8 @@
                                                             of distributions, *.dist-info too
 
 A distribution that another package's requirements name as well is that package's, too,
-and does not go with this one.
+and does not go with this one.  Where the distributions go to another tree, as those of a
+package of SAGE_LOCAL do, the packages of that one are asked as well.
 """
 
 from __future__ import annotations
@@ -29,18 +30,24 @@ _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-inf
 
 
 def package_distributions(
-    tree: Path, package: str, besides: Collection[str] = ()
+    tree: Path, package: str, besides: Collection[str] = (), elsewhere: Path | None = None
 ) -> frozenset[str]:
     """Return the canonical names of the distributions that are ``package``'s alone.
 
     Those in ``besides`` are left out: if the package has no other, no other package is asked.
+    ``elsewhere`` is the tree that its distributions are in, if that is another one: what its
+    stamps list is not there, and who has the same name there is another package.
     """
-    scripts = tree / SCRIPTS
-    own = {*_required(scripts / package), *_listed(tree, package)}.difference(besides)
+    own = set(_required(tree / SCRIPTS / package))
+    if elsewhere is None:
+        own.update(_listed(tree, package))
+    own.difference_update(besides)
     if not own:
         return frozenset()
-    others = (path.parent for path in scripts.glob(f"*/{REQUIREMENTS}"))
-    return frozenset(own.difference(*(_required(one) for one in others if one.name != package)))
+    others = [one for one in _with_requirements(tree) if one.name != package]
+    if elsewhere is not None:
+        others += _with_requirements(elsewhere)
+    return frozenset(own.difference(*map(_required, others)))
 
 
 def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
@@ -59,6 +66,11 @@ def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
         return {}
     wheels = {line.name: line.wheel.name for line in lines if line.wheel is not None}
     return {name: file.split("-")[1] for name, file in wheels.items() if _WHEEL.fullmatch(file)}
+
+
+def _with_requirements(tree: Path) -> Iterator[Path]:
+    """Yield the directories, one a package, that hold requirements."""
+    return (path.parent for path in (tree / SCRIPTS).glob(f"*/{REQUIREMENTS}"))
 
 
 def _required(scripts: Path) -> tuple[str, ...]:
