@@ -149,6 +149,21 @@ def test_version_may_have_a_dash(world: SageWorld) -> None:
     assert world.tree() == before
 
 
+@pytest.mark.parametrize("sudo", ["", "env"])
+def test_removal_that_was_killed_is_finished_by_the_next(world: SageWorld, sudo: str) -> None:
+    """The stamp goes first: then nothing tells of the package any more, but the journal."""
+    before = world.tree()
+    world.package("foo", "1", {"spkg-install.in": 'echo >f; sdh_install f "$SAGE_SHARE"'})
+    for step in range(5, 20):  # what is before that changes nothing in the tree
+        world.spkg("foo")
+        world.clean("foo", status=-9, SAGE_PKGINSTALL_FAIL=f"kill@{step}")
+        if not (world.prefix / INSTALLED / "foo-1").exists():
+            break
+    assert "share/f" in world.paths()
+    world.clean("foo", SAGE_SUDO=sudo)
+    assert world.tree() == before
+
+
 def test_keep_files_removes_the_stamps_only(world: SageWorld) -> None:
     world.package("foo", "1", {"spkg-install.in": 'echo >f; sdh_install f "$SAGE_SHARE"'})
     world.spkg("foo")

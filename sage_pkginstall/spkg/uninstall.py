@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.commit import commit_package
 from sage_pkginstall.spkg.commit_by_sudo import commit_by_sudo
@@ -78,6 +79,8 @@ def uninstall_package(removal: Removal) -> tuple[str, ...] | None:
     if removal.requirements is not None and removal.environment and not removal.keep_files:
         _uninstall_with_pip(removal, removal.requirements)
     if not is_installed(removal.place):
+        _finish_what_was_begun(removal)
+    if not is_installed(removal.place):
         return None
     with _scratch(removal) as scratch:
         postrm = scratch / "spkg-postrm"
@@ -88,6 +91,21 @@ def uninstall_package(removal: Removal) -> tuple[str, ...] | None:
         if postrm.exists():
             _run_postrm(removal, postrm)
     return removed
+
+
+def _finish_what_was_begun(removal: Removal) -> None:
+    """Carry out what a dead process began: of a package that is half gone, the records are first.
+
+    What root began SAGE_SUDO finishes, by a removal for which there is nothing more to do.
+    """
+    tree = Tree(removal.place.tree, removal.settings)
+    if not tree.journal.path.exists() and not tree.journal.is_undoing():
+        return
+    if not removal.place.common.sudo:
+        tree.recover()
+        return
+    with _scratch(removal) as scratch:
+        _remove(removal, scratch)
 
 
 def _before(removal: Removal, scratch: Path) -> None:
