@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["CTRL_C", "Ended", "Typed", "run_in_terminal"]
+__all__ = ["CTRL_C", "CTRL_D", "Ended", "Typed", "run_in_terminal"]
 
 Typed: TypeAlias = "bytes | Callable[[], object]"
 """What is typed, or else is to be done."""
 
 CTRL_C = b"\x03"
+CTRL_D = b"\x04"
 _LONGEST = 120  # seconds
 
 

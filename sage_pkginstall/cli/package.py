@@ -220,7 +220,11 @@ def _confirmed(given: argparse.Namespace, package: Package) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     print(f"{package.name} is experimental. Install it? [Y/n] ", end="", file=sys.stderr)
-    return not input().lower().startswith("n")
+    try:
+        return not input().lower().startswith("n")
+    except EOFError:  # Ctrl-D
+        print(file=sys.stderr)
+        return False
 
 
 # --------------------------------------------------------------------- sage-spkg-uninstall

@@ -21,7 +21,7 @@ from tests.conftest import ROOT, START
 from tests.messages.desk import produces
 from tests.sageworld import BIN, SageWorld
 from tests.sources import make_source
-from tests.terminal import run_in_terminal
+from tests.terminal import CTRL_D, run_in_terminal
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
@@ -209,9 +209,13 @@ def test_experimental_package_on_a_terminal(desk: Desk) -> str:
     world.package("foo", "1", {**NOTHING, "type": "experimental"})
     trees = dict.fromkeys(("SAGE_LOCAL", "SAGE_VENV"), str(desk.prefix))
     env = {**os.environ, "SAGE_ROOT": str(world.root), **trees}
-    ended = run_in_terminal([BIN / "sage-spkg", "foo"], env, {r"\[Y/n\]": b"n\n"})
-    assert ended.status == 1
-    return ended.text
+    said = ""
+    for answer in (b"n\n", CTRL_D):
+        ended = run_in_terminal([BIN / "sage-spkg", "foo"], env, {r"\[Y/n\]": answer})
+        assert ended.status == 1
+        assert "the answer was no" in ended.text
+        said += ended.text
+    return said
 
 
 @produces(
