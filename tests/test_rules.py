@@ -309,7 +309,16 @@ def test_package_of_no_kind_stands_for_what_it_needs(distribution: Distribution)
     assert distribution.make("virtual-no-deps") == []
     assert distribution.make("a") == installed("b-1.0", "a-1.0")
     assert distribution.make() == []
-    assert distribution.make("virtual-clean") == []
+
+
+def test_package_that_is_of_no_kind_any_more_can_still_be_removed(
+    distribution: Distribution,
+) -> None:
+    distribution.script("a")
+    distribution.make()
+    (distribution.packages / "a/spkg-install.in").unlink()
+    assert distribution.make("a-clean") == ["uninstall a local"]
+    assert distribution.stamps() == set()
 
 
 def test_dependencies_may_hold_variables_files_and_functions(distribution: Distribution) -> None:

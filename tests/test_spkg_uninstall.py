@@ -253,6 +253,19 @@ def test_package_without_directory_can_be_uninstalled(world: SageWorld) -> None:
     assert world.tree() == before
 
 
+def test_package_without_directory_is_looked_for_in_both_trees(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    before = world.tree()
+    world.package("foo", "1", {"spkg-install.in": ":", "version_requirements.txt": "foo\n"})
+    world.spkg("foo", SAGE_LOCAL=str(local))
+    (world.packages / "foo/type").write_text("standrad\n")
+    assert "uninstalled foo" in world.clean("foo", SAGE_LOCAL=str(local)).stdout
+    assert world.tree() == before
+
+
 def test_wheel_that_is_gone_from_the_store_does_not_matter(
     world: SageWorld, tmp_path: Path
 ) -> None:

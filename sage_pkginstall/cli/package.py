@@ -238,7 +238,10 @@ def uninstall(arguments: Sequence[str]) -> int:
     options.add_argument("--log-directory", metavar="DIR", help="where the output is kept")
     options.add_argument("name", metavar="NAME", help="a package")
     options.add_argument(
-        "tree", metavar="TREE", nargs="?", help="default: the first tree of the package"
+        "tree",
+        metavar="TREE",
+        nargs="?",
+        help="default: the first tree of the package; without its directory, one that has it",
     )
     given = options.parse_args(arguments)
     common = read_variables(os.environ)
@@ -289,10 +292,12 @@ def _package_if_any(common: Variables, name: str) -> Package | None:
 def _place_of_removal(
     common: Variables, tree: str | None, name: str, package: Package | None
 ) -> PackageVariables:
+    """Return the tree to remove a package from; without its directory, one that has a record."""
     if package is not None:
         return _place(common, tree, package)
-    path = Path(os.path.abspath(tree)) if tree else common.local  # noqa: PTH100
-    return PackageVariables(common, path, name, "none")
+    paths = [Path(os.path.abspath(tree))] if tree else [common.local, common.venv]  # noqa: PTH100
+    places = [PackageVariables(common, path, name, "none") for path in paths]
+    return next(filter(is_installed, places), places[0])
 
 
 # ----------------------------------------------------------------------------------- talk

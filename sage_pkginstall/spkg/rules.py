@@ -183,7 +183,7 @@ def _rules(needs: _Needs) -> Iterator[str]:
         yield f"{name}-{tree}-no-deps: |{environment}"
         yield f"\t+@$(call {'nothing' if package.kind == 'none' else 'install'},{version},{tree})"
         yield f"{name}-{tree}-uninstall:"
-        yield f"\t@$(call {'nothing' if package.kind == 'none' else 'uninstall'},{name},{tree})"
+        yield f"\t@$(call uninstall,{name},{tree})"  # also of no kind: what was of one before
     if _makes_wheels(package):
         yield f"{name}-wheel: | $(environment)"
         yield f"\t+@$(call wheel,{version},{package.trees[0]})"
