@@ -372,6 +372,23 @@ def test_broken_package_directory_fails_only_what_needs_it(distribution: Distrib
     assert "cannot handle package broken: its type \"it's $(wrong)" in ended.stderr
 
 
+@pytest.mark.parametrize("name", ["a copy", "a (copy)", "old b", "50%", "a:b", "a-old", "a#"])
+def test_directory_with_a_name_for_no_package_is_a_warning_and_no_more(
+    distribution: Distribution, name: str
+) -> None:
+    """As `cp -r six 'six copy'` makes it."""
+    distribution.script("a")
+    distribution.script("b", "a")
+    distribution.script(name)
+    ended = distribution.run("b")
+    assert ended.returncode == 0
+    assert f"Warning: cannot handle package {name}: a package's name is of" in ended.stderr
+    assert distribution.run("b").stderr == ""
+    assert distribution.run("list").stdout.split() == ["a", "b"]
+    distribution.add("a", "2.0", spkg_install_in=":")
+    assert distribution.make("b") == installed("a-2.0", "b-1.0")
+
+
 def test_package_without_directory_can_still_be_removed(distribution: Distribution) -> None:
     distribution.script("a")
     distribution.script("gone")

@@ -24,6 +24,7 @@ __all__ = [
     "Kind",
     "Package",
     "Script",
+    "is_name",
     "package_names",
     "read_package",
     "split_name",
@@ -101,7 +102,7 @@ def read_package(directory: Path) -> Package:
     Raises PackageError if there is none, or if what it says cannot be.
     """
     name = directory.name
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise PackageError(name, "a package's name is of letters, digits, '_', '.' and '+'")
     if not directory.is_dir():
         raise PackageError(name, f"there is no directory {directory}")
@@ -126,13 +127,18 @@ def package_names(packages: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in packages.glob("*/type")))
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a package may be called that: it is a word for make and the shell, then."""
+    return _NAME.fullmatch(text) is not None
+
+
 def split_name(argument: str) -> tuple[str, str | None]:
     """Split ``NAME`` or ``NAME-VERSION``; a package's name has no ``-`` in it.
 
     Raises PackageError if either cannot be one.
     """
     name, dash, version = argument.partition("-")
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise PackageError(argument, "it is no name of a package")
     if dash and not _VERSION.fullmatch(version):
         raise PackageError(name, f"{version!r} is no version")

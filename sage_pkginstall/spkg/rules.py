@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 
 from sage_pkginstall.errors import PackageError
-from sage_pkginstall.spkg.package import Package, package_names, read_package
+from sage_pkginstall.spkg.package import Package, is_name, package_names, read_package
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -58,14 +58,16 @@ def make_rules(packages: Path) -> Rules:
     """Return the rules for all package directories in ``packages``.
 
     A package directory that cannot be read does not keep the others from being built: it
-    gets a warning here, and rules that fail with the same sentence.
+    gets a warning here, and rules that fail with the same sentence.  One with a name that no
+    package may have gets the warning only: make would take that apart.
     """
     sound, broken = _read_all(packages)
     names = {*sound, *broken}
     toolchain = _closure(PYTHON_TOOLCHAIN, sound)
     needs = [_needs(package, toolchain) for package in sound.values()]
     warnings = [*broken.values(), *(text for need in needs for text in _oddities(need, names))]
-    lines = [*_head(sound, broken), *(line for need in needs for line in _facts(need))]
+    failing = {name: fault for name, fault in broken.items() if is_name(name)}
+    lines = [*_head(sound, failing), *(line for need in needs for line in _facts(need))]
     lines += [line for need in needs for line in _rules(need)]
     return Rules("\n".join(lines) + "\n", tuple(warnings))
 
