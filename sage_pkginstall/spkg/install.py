@@ -219,7 +219,15 @@ def _finish(job: Job) -> None:
             warning = f"{job.place.build_directory} is kept: an editable distribution is there"
             job.effects.warn(warning)
         elif not job.options.keep_build:
-            _erase(job)
+            _erase_after_all(job)
+
+
+def _erase_after_all(job: Job) -> None:
+    """Delete the build directory of what is installed, and stays so if that fails."""
+    try:
+        _erase(job)
+    except PackageError as error:
+        job.effects.warn(f"{job.package.name} is installed, but {error.reason}")
 
 
 def _is_needed(job: Job) -> bool:

@@ -252,6 +252,35 @@ def test_build_directory_that_stays(desk: Desk) -> str:
     return str(caught.value)
 
 
+# Runs sage-spkg; its build directory is busy when it is to be deleted at the end.
+BUSY = """
+import errno, os, sys
+from sage_pkginstall.cli.package import install
+
+def rmdir(path, *, dir_fd=None, really=os.rmdir):
+    if os.path.basename(path) == "foo-1":
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+    really(path, dir_fd=dir_fd)
+
+os.rmdir = rmdir
+sys.exit(install(["foo"]))
+"""
+
+
+@produces(
+    "Warning: {name} is installed, but its build directory {directory} cannot be deleted: {reason}"
+)
+def test_build_directory_that_stays_when_all_is_done(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", NOTHING)
+    env = {**os.environ, "SAGE_ROOT": str(world.root), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    env |= dict.fromkeys(("SAGE_LOCAL", "SAGE_VENV"), str(desk.prefix))
+    command = [sys.executable, "-c", BUSY]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "var/lib/sage/installed/foo-1" in world.paths()) == (0, True)
+    return ended.stderr
+
+
 @produces("cannot handle package {name}: it is not on PATH; put the tool's build/bin there")
 def test_tool_without_its_helpers(desk: Desk) -> str:
     world = SageWorld.make(desk.directory, desk.prefix)
