@@ -82,6 +82,24 @@ def test_descriptor_that_is_not_open_is_told(number: str) -> None:
         flock([number, "true"])
 
 
+def run_with_descriptor(file: Path, *words: str) -> int:
+    """Run sage-flock with ``file`` as its descriptor 9."""
+    script = 'exec 9>"$1"; shift; exec "$@"'
+    flock = [sys.executable, "-c", FLOCK, *words]
+    return subprocess.run(["sh", "-c", script, "sh", str(file), *flock], check=False).returncode
+
+
+def test_command_gets_all_descriptors(tmp_path: Path) -> None:
+    lock, file = tmp_path / "lock", tmp_path / "file"
+    assert run_with_descriptor(file, str(lock), "sh", "-c", "echo got >&9") == 0
+    assert file.read_text() == "got\n"
+
+
+def test_command_does_not_get_the_descriptor_of_the_lock(tmp_path: Path) -> None:
+    """A daemon that it leaves behind would keep the lock."""
+    assert run_with_descriptor(tmp_path / "lock", "9", "sh", "-c", "echo got >&9") != 0
+
+
 def test_command_waits_for_who_works_below_a_sage_flock_that_is_gone(tmp_path: Path) -> None:
     """It has the tree's lock then; but `pip`, say, would change what the other one changes."""
     lock, nested = tmp_path / "lock", tmp_path / "lock.nested"

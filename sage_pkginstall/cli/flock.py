@@ -2,7 +2,8 @@
 
 The lock is held by this process, which waits for the command: it lasts until the
 command ends, is gone when we are killed, and no daemon that the command leaves behind
-can keep it, because the descriptor is not inherited (PEP 446).
+can keep it, because the descriptor is not inherited (PEP 446).  All others that we got are:
+make's jobserver is among them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["flock"]
 
+_STDERR = 2
 _COMMAND_NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -51,6 +53,8 @@ def flock(arguments: Sequence[str]) -> int:
         path = Path(given.lock).absolute()
         descriptor = _open(path)
     _take(descriptor, path, kind_of_lock)
+    if descriptor > _STDERR:  # one given by its number, and no stream of the command's
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 -- it has no name
     environment = dict(os.environ)
     if kind_of_lock == fcntl.LOCK_EX and not is_inherited:
         holder = record_holder(path, " ".join(command) or "sage-flock")
