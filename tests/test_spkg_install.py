@@ -381,7 +381,7 @@ def test_wrong_command_lines(world: SageWorld, arguments: list[str], status: int
 
 @pytest.mark.parametrize(
     ("flags", "status"),
-    [("n", 0), ("ktw -j8", 0), ("q", 1), (" -j8 --jobserver-auth=3,4 -- t=n", None)],
+    [("n", 0), ("ktw -j8", 0), ("q", 1), (" -j8 --jobserver-auth=3,4 -- t=n", None), ("-Oline", None)],
 )
 def test_makes_questions_are_answered_without_work(
     world: SageWorld, flags: str, status: int | None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.main import os_reason
+from sage_pkginstall.cli.make_flags import make_letters
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, tree_settings
@@ -46,7 +46,6 @@ _MODES: dict[Mode, tuple[str, str, str]] = {
     "check": ("-x", "--check-only", "run the check of the package"),
     "erase": ("-e", "--erase-build-directory-only", "delete the build directory"),
 }
-_MAKE_FLAGS = re.compile(r"-?[a-zA-Z]+")
 
 
 # ------------------------------------------------------------------------------- sage-spkg
@@ -156,12 +155,10 @@ def _spkg_options() -> Options:
 
 def _make_asks(flags: str) -> int | None:
     """Return the status that make's -n, -t (0) or -q (1) want without any work."""
-    word = flags.partition(" ")[0]
-    if not _MAKE_FLAGS.fullmatch(word):
-        return None
-    if "q" in word:
+    letters = make_letters(flags.partition(" ")[0])
+    if "q" in letters:
         return 1
-    return 0 if set(word) & set("nt") else None
+    return 0 if letters & set("nt") else None
 
 
 def _package(common: Variables, name: str) -> Package:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
+from sage_pkginstall.cli.make_flags import make_letters
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.errors import UsageError
 from sage_pkginstall.operations.events import EVENTS, logs_directory, new_event_file
@@ -37,7 +38,6 @@ __all__ = ["watch"]
 _INTERVAL = 0.1  # seconds between looks at the event log
 _CHUNK = 1 << 16
 _INTERRUPTED = 130
-_ONLY_TELLS = re.compile(r"-?[BdeikLnpqrRsStvw]*[nqt][BdeikLnpqrRsStvw]*")  # make -n, -q, -t
 _PLANNED = re.compile(r"^: '.*/sage-logger' -p '.*/([^/']+)\.log'$", re.MULTILINE)
 
 
@@ -75,7 +75,7 @@ def watch(arguments: Sequence[str]) -> int:
 def _can_show(environ: Mapping[str, str], command: Sequence[str]) -> bool:
     words = [environ.get("MAKEFLAGS", "").partition(" ")[0]]
     words += [word for word in command[1:] if word.startswith("-")]
-    if any(map(_ONLY_TELLS.fullmatch, words)):
+    if any(make_letters(word) & set("nqt") for word in words):
         return False
     wanted = environ.get("V", "0") in {"", "0"} and environ.get("TERM", "dumb") != "dumb"
     return wanted and sys.stdout.isatty() and find_spec("rich") is not None
