@@ -93,6 +93,30 @@ def test_other_sites_are_asked_only_if_allowed(tmp_path: Path) -> None:
     assert tree(world.distfiles) == {"foo-1.2.tar.gz": DATA}
 
 
+@pytest.mark.parametrize(
+    ("url", "files"),
+    [
+        ("https://foo.org/foo-1.2.tar.gz", {"version_requirements__txt": "foo"}),
+        ("https://foo.org/pub/packages/foo-1.2.tar.gz", {}),
+        ("https://foo.org/packages/f/foo/foo-1.2.tar.gz", {}),
+    ],
+)
+def test_file_of_another_site_comes_from_there_if_allowed(
+    tmp_path: Path, url: str, files: dict[str, str]
+) -> None:
+    """An index may have another file of that name, or none, or one of somebody else's."""
+    world = World(tmp_path)
+    made = package(tmp_path, checksums("foo-1.2.tar.gz", url), **files)
+    world.fetch(made, allow_upstream=True)
+    assert world.asked == [url]
+
+
+def test_file_of_an_index_comes_by_pip_though_others_are_allowed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.fetch(package(tmp_path, checksums("foo-VERSION.tar.gz", INDEX)), allow_upstream=True)
+    assert world.asked[0].startswith("pip download ")
+
+
 def test_file_without_hash_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path)
     with pytest.raises(PackageError, match="has no sha256"):
@@ -118,6 +142,8 @@ def test_old_package_directories_have_a_sha1(tmp_path: Path) -> None:
             {},
             Project("a_b", "1"),
         ),
+        ("x.tgz", "https://i.org/packages/0a/bc/def0/of-x-3.1.tar.gz", {}, Project("of-x", "3.1")),
+        ("x.tgz", "https://foo.org/packages/of-x-3.1.tar.gz", {}, None),
         (
             "foo.tgz",
             "https://foo.org/x",

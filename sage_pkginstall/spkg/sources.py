@@ -1,9 +1,10 @@
 """The file that upstream gave out, in SAGE_DISTFILES.
 
 A file that lies there is checked and used; nothing else needs to be reached then.  What
-is missing comes by ``pip download`` if the URL is that of a Python package index (or the
-package names a distribution), otherwise, if that is allowed, from its URL.  It is checked
-before it gets its name, by one rename: whoever sees the name sees the whole file.
+is missing comes by ``pip download`` if the URL is that of a Python package index; from any
+other URL if that is allowed; else by ``pip download`` if the package names a distribution.
+It is checked before it gets its name, by one rename: whoever sees the name sees the whole
+file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Project", "Sources", "choose_tarball", "download_url", "index_project"]
 
 _ARCHIVE = re.compile(r"\.(tar(\.(gz|bz2|xz|lzma|zst))?|tgz|tbz2?|txz|zip)$")
+_INDEX = re.compile(r"/packages/(source|\d\.\d+|(cp|pp|py)\d[\w.]*|[0-9a-f]{2}/[0-9a-f]{2})/")
 _CHUNK = 1 << 20
 _SECONDS = 60
 
@@ -79,6 +81,8 @@ class Sources(NamedTuple):
     def _get(self, package: Package, tarball: Tarball, path: Path, *, allow_upstream: bool) -> None:
         self.distfiles.mkdir(parents=True, exist_ok=True)
         project = index_project(package, tarball)
+        if allow_upstream and tarball.url and not _is_of_index(tarball.url):
+            project = None  # upstream's file, which the index need not have
         if project is None and not (allow_upstream and tarball.url):
             remedy = f"put it into {self.distfiles}"
             if tarball.url:
@@ -166,11 +170,19 @@ def index_project(package: Package, tarball: Tarball) -> Project | None:
     An index's URL tells it (``.../packages/source/f/foo/foo-1.2.tar.gz``); otherwise
     ``version_requirements.txt`` does.
     """
-    parts = unquote(urlsplit(tarball.url or "").path).split("/")
-    if "packages" in parts[:-1]:
-        return _project_of(parts[-1])
+    if tarball.url and _is_of_index(tarball.url):
+        return _project_of(_path_of(tarball.url).rpartition("/")[2])
     names = package.requirement_names()
     return Project(names[0], package.upstream_version) if names else None
+
+
+def _is_of_index(url: str) -> bool:
+    """Tell whether a URL has the form of an index's: by kind and project, or by hash."""
+    return _INDEX.search(_path_of(url)) is not None
+
+
+def _path_of(url: str) -> str:
+    return unquote(urlsplit(url).path)
 
 
 def download_url(url: str, path: Path) -> None:
