@@ -106,6 +106,21 @@ def test_keep_existing_leaves_files_of_the_older_version(world: SageWorld) -> No
     assert not world.paths() & {"share/a", "share/b"}
 
 
+def test_distribution_that_was_kept_goes_with_its_package(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    wheel, other = (make_wheel(tmp_path, name, "1") for name in ("foo", "bar"))
+    store = "sdh_store_and_pip_install_wheel .\n"
+    both = {"spkg-install.in": f"{store}cp '{other}' dist/\n{store}"}
+    world.package("foo", "1", both, wheel=wheel)
+    world.spkg("foo")
+    world.package("foo", "2", {"spkg-install.in": store}, wheel=wheel)
+    world.spkg("-k", "foo")
+    lines = (world.prefix / SCRIPTS / "foo/spkg-requirements.txt").read_text().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["foo", "bar"]
+    world.clean("foo")
+    assert world.tree() == before
+
+
 @pytest.mark.parametrize(
     "script", ["spkg-preinst.in", "spkg-build.in", "spkg-install.in", "spkg-check.in"]
 )
@@ -381,7 +396,13 @@ def test_wrong_command_lines(world: SageWorld, arguments: list[str], status: int
 
 @pytest.mark.parametrize(
     ("flags", "status"),
-    [("n", 0), ("ktw -j8", 0), ("q", 1), (" -j8 --jobserver-auth=3,4 -- t=n", None), ("-Oline", None)],
+    [
+        ("n", 0),
+        ("ktw -j8", 0),
+        ("q", 1),
+        (" -j8 --jobserver-auth=3,4 -- t=n", None),
+        ("-Oline", None),
+    ],
 )
 def test_makes_questions_are_answered_without_work(
     world: SageWorld, flags: str, status: int | None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["package_distributions", "stored_versions"]
+__all__ = ["keep_requirements", "package_distributions", "stored_versions"]
 
 _WHEEL = re.compile(r"[^-]+-[^-]+-.*\.whl")
 _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
@@ -48,6 +48,23 @@ def package_distributions(
     if elsewhere is not None:
         others += _with_requirements(elsewhere)
     return frozenset(own.difference(*map(_required, others)))
+
+
+def keep_requirements(tree: Path, staged: Path, package: str) -> None:
+    """Have a package's staged requirements name, too, what those in the tree name and they do not.
+
+    These distributions of an older version are kept, and go with the package one day.
+    """
+    old, new = (root / SCRIPTS / package / REQUIREMENTS for root in (tree, staged))
+    if not old.is_file() or not new.is_file():
+        return
+    names = _required(new.parent)
+    lines = old.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if canonical_name(line.partition(" ")[0]) not in names]
+    if kept:
+        text = "\n".join([*new.read_text(encoding="utf-8").splitlines(), *kept, ""])
+        new.unlink()  # a cache may have it, too
+        new.write_text(text, encoding="utf-8")
 
 
 def stored_versions(staged: Path, package: str) -> Mapping[str, str]:

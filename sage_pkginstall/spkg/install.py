@@ -25,6 +25,7 @@ from sage_pkginstall.spkg.checks import check
 from sage_pkginstall.spkg.commit import commit_package
 from sage_pkginstall.spkg.commit_by_sudo import commit_by_sudo
 from sage_pkginstall.spkg.commit_request import CommitRequest
+from sage_pkginstall.spkg.distributions import keep_requirements
 from sage_pkginstall.spkg.programs import Program, by_sudo
 from sage_pkginstall.spkg.progress import Installed, told_job
 from sage_pkginstall.spkg.queue import queued_wheels
@@ -133,7 +134,9 @@ def _inspect(job: Job) -> None:
 
 def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
     """Make the one change to the tree, by SAGE_SUDO if that is set."""
-    if not job.options.keep_existing:
+    if job.options.keep_existing:
+        keep_requirements(job.place.tree, job.place.destdir_tree, job.package.name)
+    else:
         _remove_unlisted(job)
     sudo = job.place.common.sudo
     request = CommitRequest(
