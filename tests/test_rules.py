@@ -48,6 +48,15 @@ rm -f "$2/var/lib/sage/installed/$1"-*
 }
 
 
+# Stands in for a Python: it tells its version, and makes environments.
+STAND_IN = """#!/bin/sh
+case $1 in
+    -S) echo {version} ;;
+    -m) mkdir -p "$4/bin" && : >"$4/bin/python3" ;;
+esac
+"""
+
+
 @dataclass(frozen=True)
 class Distribution:
     """A source tree with package directories, our make rules, and what they installed."""
@@ -281,6 +290,52 @@ def test_python_packages_need_toolchain_and_environment(distribution: Distributi
     assert set(order[:-1]) == {"done needed-1.0", "done setuptools-1.0", "done flit_core-1.0"}
     assert order.index("done needed-1.0") < order.index("done setuptools-1.0")
     assert order[-1] == "done built-1.0"
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "version"),
+    [
+        (["3.9", "3.98"], {}, "3.98"),
+        (["3.9", "3.98"], {"PYTHON": "python3"}, "3.98"),  # as the Makefile above says it
+        (["3.9", "3.98"], {"PYTHON": "./python3.9"}, "3.9"),
+        (["3.9", "3.98"], {"PYTHON": "./python3.97"}, "3.97"),
+        ([], {"PYTHON": "./python3.9"}, "3.9"),
+        ([], {}, f"{sys.version_info[0]}.{sys.version_info[1]}"),
+    ],
+)
+def test_target_is_the_newest_environment_or_that_of_a_python_that_is_asked_for(
+    distribution: Distribution, there: list[str], asked: dict[str, str], version: str
+) -> None:
+    above = "local/var/lib/sage/venv-python"
+    for name in ("3.9", "3.97", "3.98"):
+        text = STAND_IN.format(version=name)
+        places = [f"{above}{name}/bin/python3"] if name in there else []
+        for place in (f"python{name}", *places):
+            plant(distribution.root, {place: text.encode()})
+            (distribution.root / place).chmod(0o755)
+    plant(distribution.root, {f"{above}3.99/bin/python": b"", f"{above}3.99-old/bin/python3": b""})
+    distribution.script("a", version_requirements_txt="a")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {"SAGE_VENV": "", "PATH": path, **asked}
+    assert distribution.make("a", status=0, **variables)[0] == f"a-1.0 {above}{version}"
+
+
+def test_environment_whose_python_became_another_one_is_not_taken(
+    distribution: Distribution,
+) -> None:
+    """As an upgrade of the system does it: what is installed there is not found any more."""
+    above = distribution.root / "local/var/lib/sage"
+    plant(above, {"venv-python3.98/bin/python3": STAND_IN.format(version="3.99").encode()})
+    (above / "venv-python3.98/bin/python3").chmod(0o755)
+    distribution.script("a", version_requirements_txt="a")
+    (call, _) = distribution.make("a", SAGE_VENV="")
+    assert call == "a-1.0 local/var/lib/sage/venv-python3.99"
+
+
+def test_sage_local_may_be_the_environment_itself(distribution: Distribution) -> None:
+    plant(distribution.local, {"bin/python3": b"", "pyvenv.cfg": b""})
+    distribution.script("a", version_requirements_txt="a")
+    assert distribution.make("a", SAGE_VENV="") == installed("a-1.0")
 
 
 def test_newer_interpreter_rebuilds_nothing(distribution: Distribution) -> None:

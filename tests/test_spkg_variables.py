@@ -35,6 +35,7 @@ def test_venv_is_the_newest_below_local_or_local(tmp_path: Path) -> None:
     plant(tmp_path, {"bin/python3": b""})
     assert venv() == tmp_path
     plant(above, {"venv-python3.9/bin/python3": b"", "venv-python3.11/bin/python3": b""})
+    plant(above, {"venv-python3.12-old/bin/python3": b"", "venv-python3.13/bin/python": b""})
     assert venv() == above / "venv-python3.11"
 
 

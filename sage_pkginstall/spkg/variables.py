@@ -30,6 +30,7 @@ Check: TypeAlias = "Literal['yes', 'warn', 'no']"
 
 WHEELS = "var/lib/sage/wheels"
 _BUILD = "var/tmp/sage/build"
+_VENV = re.compile(r"venv-python3\.(\d+)")
 _NOT_FOR_SCRIPTS = ("CDPATH",)  # with it, `cd src` may lead to another src than that beside them
 
 
@@ -227,9 +228,11 @@ def default_venv(local: Path) -> Path:
     Before there is either it is the one to be made, for the Python that runs this.
     """
     above = local / "var" / "lib" / "sage"
-    found = [path for path in above.glob("venv-python*") if (path / "bin" / "python3").exists()]
+    named = [(_VENV.fullmatch(path.name), path) for path in above.glob("venv-python*")]
+    minors = {int(name[1]): path for name, path in named if name}
+    found = [minor for minor in minors if (minors[minor] / "bin" / "python3").exists()]
     if found:
-        return max(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+        return minors[max(found)]
     if (local / "bin" / "python3").exists():
         return local
     return above / f"venv-python{sys.version_info[0]}.{sys.version_info[1]}"
