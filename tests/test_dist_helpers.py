@@ -602,6 +602,24 @@ def test_elsewhere_sudo_writes_the_store(inside: Script) -> None:
     assert inside.record == ["mkdir", "mv", "mkdir", "tee"]
 
 
+def test_elsewhere_sudo_installs_and_uninstalls(inside: Script) -> None:
+    """It keeps no variables, nor PATH."""
+    make_wheel(inside.cwd / "dist", WHEEL)
+    inside.program("as_root", '#!/bin/sh\nexec env -i PATH=/usr/bin:/bin "$@"\n')
+    for name in ("sage-pip-install", "sage-pip-uninstall"):
+        words = f'{name} "$SAGE_VENV" "${{PKG_BASE-clean}}" "$@"'
+        told = f"printf '%s\\n' {words} >>'{inside.top}/record'"
+        inside.program(name, f"#!/bin/sh\n{told}\n")
+    inside.variables |= {"SAGE_PKGINSTALL_PACKAGE_DIR": "", "SAGE_DESTDIR": ""}
+    script = "IFS=,; sdh_store_and_pip_install_wheel --no-deps . && sdh_pip_uninstall 'a b'"
+    inside.run(script, SAGE_SUDO="as_root", SAGE_VENV="/a venv")
+    stored = f"{inside.prefix}/var/lib/sage/wheels/{WHEEL}"
+    assert inside.record == [
+        *("sage-pip-install", "/a venv", "clean", "--no-deps", stored),
+        *("sage-pip-uninstall", "/a venv", "clean", "a b"),
+    ]
+
+
 def test_pip_install_builds_stores_and_installs(inside: Script) -> None:
     make_wheel(inside.cwd / "dist", WHEEL)
     inside.run("sdh_pip_install --no-deps --ignore-installed --sdist-then-wheel .")
