@@ -292,6 +292,16 @@ def test_python_packages_need_toolchain_and_environment(distribution: Distributi
     assert order[-1] == "done built-1.0"
 
 
+def test_python_package_that_is_a_script_needs_the_toolchain_too(
+    distribution: Distribution,
+) -> None:
+    wheel = {"version_requirements_txt": "x", "checksums_ini": "tarball=x-VERSION-py3-none-any.whl"}
+    distribution.add("flit_core", **wheel)
+    distribution.script("a", version_requirements_txt="a")
+    done = [line for line in distribution.make("a") if line.startswith("done")]
+    assert done == ["done flit_core-1.0", "done a-1.0"]
+
+
 @pytest.mark.parametrize(
     ("there", "asked", "version"),
     [

@@ -80,6 +80,11 @@ class Package(NamedTuple):
         return _PATCH_LEVEL.sub("", self.version)
 
     @property
+    def makes_wheels(self) -> bool:
+        """Whether building it makes wheels of it, for which the Python toolchain is needed."""
+        return self.is_python and self.kind in {"normal", "script"}
+
+    @property
     def patches(self) -> tuple[Path, ...]:
         """The patches, in the order in which they are applied: that of their names."""
         return tuple(sorted((self.directory / "patches").glob("*.patch")))

@@ -92,7 +92,7 @@ def _needs(package: Package) -> list[str]:
     """Return the packages that must be installed before this one is built, said or unsaid."""
     given = package.dependencies
     words = [*given.normal, *given.order_only, *given.build]
-    if package.kind == "normal" and package.is_python:
+    if package.makes_wheels:
         words += PYTHON_TOOLCHAIN
     return sorted({word for word in words if "$" not in word and word != package.name})
 

@@ -113,7 +113,7 @@ def _needs(package: Package, toolchain: frozenset[str]) -> _Needs:
     """
     given = package.dependencies
     order = given.order_only
-    if package.kind == "normal" and package.is_python:
+    if package.makes_wheels:
         order = (*order, _TOOLCHAIN)
     lists = (given.normal, order, given.build, given.check, given.optional)
     return _Needs(
@@ -144,16 +144,11 @@ def _head(sound: Mapping[str, Package], broken: Mapping[str, str]) -> Iterator[s
     yield _assignment("PACKAGES", [*sound, *broken])
     yield _assignment("STANDARD_PACKAGES", standard)
     yield _assignment("UNSTAMPED_PACKAGES", [p.name for p in packages if p.kind not in _STAMPED])
-    yield _assignment("WHEEL_PACKAGES", [p.name for p in packages if _makes_wheels(p)])
+    yield _assignment("WHEEL_PACKAGES", [p.name for p in packages if p.makes_wheels])
     yield _assignment("BROKEN_PACKAGES", broken)
     yield _assignment("PYTHON_TOOLCHAIN", [name for name in PYTHON_TOOLCHAIN if name in sound])
     for name, fault in broken.items():
         yield f"fault_{name} := {_quoted(fault)}"
-
-
-def _makes_wheels(package: Package) -> bool:
-    """Tell whether building the package makes wheels of it, for which a cache is of use."""
-    return package.is_python and package.kind in {"normal", "script"}
 
 
 def _facts(needs: _Needs) -> Iterator[str]:
@@ -186,7 +181,7 @@ def _rules(needs: _Needs) -> Iterator[str]:
         yield f"\t+@$(call {'nothing' if package.kind == 'none' else 'install'},{version},{tree})"
         yield f"{name}-{tree}-uninstall:"
         yield f"\t@$(call uninstall,{name},{tree})"  # also of no kind: what was of one before
-    if _makes_wheels(package):
+    if package.makes_wheels:
         yield f"{name}-wheel: | $(environment)"
         yield f"\t+@$(call wheel,{version},{package.trees[0]})"
     if package.kind == "pip":
