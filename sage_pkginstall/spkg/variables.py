@@ -52,8 +52,6 @@ class Variables(NamedTuple):
     sudo: tuple[str, ...]
     check: Check
     keep_build: bool
-    debug: bool
-    python_disabled: bool
     staged_python: bool
 
     @property
@@ -195,8 +193,6 @@ def read_variables(environ: Mapping[str, str]) -> Variables:
         sudo=_sudo(environ.get("SAGE_SUDO", ""), environ.get("PATH")),
         check=_check(environ.get("SAGE_CHECK", "")),
         keep_build=environ.get("SAGE_KEEP_BUILT_SPKGS") == "yes",
-        debug=environ.get("SAGE_DEBUG", "no") == "yes",
-        python_disabled=environ.get("SAGE_VENV_FLAGS") == "DISABLED",
         staged_python=environ.get("SAGE_STAGED_PYTHON") == "warn",
     )
 
