@@ -215,16 +215,17 @@ def test_python_of_the_target_is_passed_over(checkout: Checkout, tmp_path: Path)
     assert told["python"] == str(pythons[2])
 
 
+@pytest.mark.parametrize("python", ["", "/nowhere/python3"])
 @pytest.mark.parametrize(("name", "status"), [("sage-pip-install", 3), ("sage-spkg", 1)])
 def test_without_a_python_there_is_one_clear_line(
-    checkout: Checkout, tmp_path: Path, name: str, status: int
+    checkout: Checkout, tmp_path: Path, name: str, status: int, python: str
 ) -> None:
     for program in ("sh", "dirname", "readlink"):
         python_named(tmp_path / "bin" / program, shutil.which(program) or "")
     ended = _run(
         "/bin/sh",
         checkout.bin / name,
-        variables={"PATH": str(tmp_path / "bin"), "SAGE_PKGINSTALL_PYTHON": ""},
+        variables={"PATH": str(tmp_path / "bin"), "SAGE_PKGINSTALL_PYTHON": python},
     )
     assert (ended.returncode, ended.stdout) == (status, "")
     assert re.fullmatch(
