@@ -136,6 +136,32 @@ with logged("[x] ", Path({str(tmp_path / "log")!r})):
     assert ended.stdout == b"[x] out\n"
 
 
+@pytest.mark.needs("ps")
+def test_termination_ends_all_that_the_command_has_started(tmp_path: Path) -> None:
+    """As a compiler below make below a script; and what would come next does not."""
+    name = f"60.{os.getpid()}"
+    command = f"sh -c 'echo begun; sleep {name}; :'; sleep {name}; :"
+    with subprocess.Popen(
+        [BIN / "sage-logger", command, tmp_path / "log"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        while f"sleep {name}" not in processes():
+            time.sleep(0.05)
+        process.terminate()
+        try:
+            assert process.wait(20) == 128 + signal.SIGINT
+            assert f"sleep {name}" not in processes()
+        finally:
+            process.kill()
+
+
+def processes() -> list[str]:
+    """The command lines of all processes."""
+    command = ("ps", "-A", "-o", "args=")
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def test_terminal_that_is_gone_does_not_stop_the_command(tmp_path: Path) -> None:
     command = "seq 100000; echo end"
     with subprocess.Popen(

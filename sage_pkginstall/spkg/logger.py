@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 
+from sage_pkginstall.spkg.descendants import descendants
 from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
@@ -104,7 +105,8 @@ def logged_command(
     """Run ``command``, its output under ``prefix`` in ``log`` and on stdout (unless quiet).
 
     Returns its exit status, 128 + N after signal N.  Ctrl-C is for the command, and so is
-    SIGTERM, which make sends to us alone: what it still has to say is copied.
+    SIGTERM, which make sends to us alone: what it still has to say is copied.  As Ctrl-C in a
+    terminal does, that reaches all that the command has started, compilers say.
     """
     out = None if quiet else sys.stdout.fileno()
     with (
@@ -186,10 +188,18 @@ def _copy_and_exit(copier: LineCopier, stop: int, others: Iterable[int]) -> NoRe
 
 @contextlib.contextmanager
 def _left_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Let ``process`` end by the signals that would end us."""
+    """Let ``process``, and all below it, end by the signals that would end us."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        below = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        for one in below:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # ended, or root's
+                os.kill(one, signal.SIGINT)
+
     handlers: dict[int, Callable[[int, object], None]] = {
         signal.SIGINT: lambda _number, _frame: None,  # the terminal sends it to all
-        signal.SIGTERM: lambda _number, _frame: process.send_signal(signal.SIGINT),
+        signal.SIGTERM: interrupt,
     }
     former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
