@@ -269,7 +269,9 @@ def _uninstall(given: argparse.Namespace, place: PackageVariables, package: Pack
     try:
         removed = uninstall_package(removal)
     except ScriptError as error:
-        print(f"sage-spkg-uninstall: {error}; nothing was removed", file=sys.stderr, flush=True)
+        is_first = error.script == "spkg-prerm" and not is_pip
+        left = "nothing was removed" if is_first else "its record stays"
+        print(f"sage-spkg-uninstall: {error}; {left}", file=sys.stderr, flush=True)
         return error.status
     if removed is not None:
         for path in removed if given.verbose else ():

@@ -49,6 +49,7 @@ class ScriptError(PackageError):
 
     def __init__(self, package: str, script: str, status: int) -> None:
         super().__init__(package, f"its script {script} failed (exit status {status})")
+        self.script = script
         self.status = status
 
 

@@ -148,6 +148,8 @@ def test_requirements_files_at_fault(desk: Desk) -> str:
 @produces(
     "cannot handle package {name}: its script {script} failed (exit status {status}); nothing was"
     " removed",
+    "cannot handle package {name}: its script {script} failed (exit status {status}); its record"
+    " stays",
     "Warning: {name} is uninstalled, but its script {script} failed (exit status {status})",
 )
 def test_scripts_fail_while_uninstalling(desk: Desk) -> str:
@@ -157,7 +159,9 @@ def test_scripts_fail_while_uninstalling(desk: Desk) -> str:
         world.package(name, "1", {**NOTHING, f"spkg-{name}.in": "exit 4"})
         world.spkg(name)
         said += world.clean(name, status=status).stderr
-    return said
+    desk.stamp("old-1", "{}")
+    plant(desk.prefix, {"var/lib/sage/scripts/old/spkg-piprm": b"exit 4\n"})
+    return said + world.clean("old", desk.prefix, status=4).stderr
 
 
 @produces(
