@@ -218,7 +218,7 @@ class Model(RuleBasedStateMachine):
         twins = len(set(places(self.there, entries, own - theirs))) < len(entries)
         new = {place(self.there, path, own - theirs): data for path, data in staged.items()}
         after = self.after(own, theirs, new)
-        possible = not twins and is_tree(set(after))
+        possible = not twins and not self.hides(own - theirs, new) and is_tree(set(after))
         try:
             self.commit(staged, PlanRequest(own, Owners(others), frozenset({"lib"})), fault)
         except ConflictError:
@@ -234,6 +234,14 @@ class Model(RuleBasedStateMachine):
         assert possible
         self.there = after
         self.packages = {**others, name: frozenset(new)} if new else others
+
+    def hides(self, replaceable: Collection[str], new: Files) -> bool:
+        """Tell whether a file is to take the place of a link to a directory that others may use."""
+        return any(
+            isinstance(self.there.get(path), Link) and target(self.there, path) is not None
+            for path, data in new.items()
+            if path not in replaceable and not isinstance(data, Link)
+        )
 
     def after(self, own: frozenset[str], theirs: frozenset[str], new: Files) -> Files:
         """Return what is there when ``own`` goes and ``new`` comes.

@@ -26,7 +26,7 @@ def outlast(command: Sequence[str], variables: Mapping[str, str] | None = None) 
     """Run ``command`` to its end; return its status, which is -N after signal N.
 
     Ctrl-C reaches it by itself, from the terminal; what else would end us is handed on to
-    it.  Raises OSError if it cannot be run.
+    it.  It gets all descriptors that we were given.  Raises OSError if it cannot be run.
     """
     process: subprocess.Popen[bytes] | None = None
     early: list[int] = []
@@ -38,7 +38,7 @@ def outlast(command: Sequence[str], variables: Mapping[str, str] | None = None) 
             process.send_signal(number)
 
     with _handled(hand_on):
-        process = subprocess.Popen(command, env=variables)
+        process = subprocess.Popen(command, env=variables, close_fds=False)
         for number in early:
             process.send_signal(number)
         return process.wait()
