@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     Pip = Callable[..., CompletedProcess[str]]
 
 # Takes half a second to clear away what it has done so far.
-SLOW_PIP = """import signal, sys, time
+SLOW_PIP = """import os, signal, sys, time
 
 def end(number, _frame):
     time.sleep(0.5)
-    print("cleared away", flush=True)
+    os.write(1, b"cleared away\\n")
     raise SystemExit(7)
 
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
     signal.signal(number, end)
-print("at work", flush=True)
+os.write(1, b"at work\\n")
 time.sleep(60)
 """
 
