@@ -196,7 +196,7 @@ def test_editable_wheel_of_an_sdist_is_refused(tmp_path: Path, build: Builder, w
     if way == "sdist":
         source = tmp_path / "tiny-1.0.tar.gz"
         source.touch()
-    with pytest.raises(UsageError, match=r"cannot build an editable wheel of .* it would import"):
+    with pytest.raises(UsageError, match="an editable wheel leads to a source directory"):
         build(source, editable=True, sdist_first=way == "sdist first")
 
 

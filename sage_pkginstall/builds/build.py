@@ -78,9 +78,8 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     lead to a directory that is gone afterwards.
     """
     if request.editable and (request.sdist_first or not request.source.is_dir()):
-        what = "an sdist" if request.sdist_first else os.fspath(request.source)
-        reason = f"it would import from {what}; give the source directory alone"
-        raise UsageError(f"cannot build an editable wheel of {request.source.name}: {reason}")
+        reason = "an editable wheel leads to a source directory, not to an sdist"
+        raise UsageError(f"cannot build {request.source}: {reason}")
     _empty(destination, request.source, store, log.path)
     with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch, ExitStack() as held:
         left_out = (destination, log.path)

@@ -309,10 +309,8 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
         reason = "it is no URL that begins with http:// or https://"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
     if "@" in parts.netloc:
-        reason = (
-            "it holds a name or password, which is for ~/.netrc or SAGE_PKGINSTALL_REMOTE_TOKEN"
-        )
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: {reason}")
+        remedy = "put it into ~/.netrc"
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; {remedy}")
     mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
     if mode not in _MODES:
         neither = f"it is neither {' nor '.join(_MODES)}"

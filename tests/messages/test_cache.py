@@ -133,12 +133,17 @@ def test_two_builds_of_one_wheel(desk: Desk) -> str:
 @produces(
     "cannot use SAGE_PKGINSTALL_REMOTE='{text}': it is no URL that begins with http:// or https://",
     "cannot use SAGE_PKGINSTALL_REMOTE_MODE='{text}': it is neither read nor read-write",
+    "cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; put it into ~/.netrc",
+    "cannot use SAGE_PKGINSTALL_REMOTE_TOKEN: it is no line of ASCII",
 )
 def test_remote_cache_that_cannot_be(desk: Desk) -> str:
     source = make_source(desk.directory / "source")
     remote, mode = "SAGE_PKGINSTALL_REMOTE", "SAGE_PKGINSTALL_REMOTE_MODE"
+    url, token = "http://localhost/", "SAGE_PKGINSTALL_REMOTE_TOKEN"
     said = build(desk, source, status=2, **{remote: "ftp://localhost/"})
-    return said + build(desk, source, status=2, **{remote: "http://localhost/", mode: "write"})
+    said += build(desk, source, status=2, **{remote: url, mode: "write"})
+    said += build(desk, source, status=2, **{remote: "http://me:secret@localhost/"})
+    return said + build(desk, source, status=2, **{remote: url, token: "two\nlines"})
 
 
 @produces(
