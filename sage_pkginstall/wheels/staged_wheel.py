@@ -199,10 +199,9 @@ class StagedWheel:
         if scheme == "headers":
             base = posixpath.join(base, self._wheel.name)  # canonical: pip since 25
         target = posixpath.join(base, path)
-        if self._reserved.is_of_the_environment(target):
-            self._refuse(target, "belongs to the environment, not to a wheel")
-        if self._reserved.is_of_another_distribution(target):
-            self._refuse(target, "belongs to the records of another distribution")
+        fault = self._reserved.fault_of(target)
+        if fault:
+            self._refuse(target, fault)
         return target
 
     def _write_wheel_script(self, path: str, stream: BinaryIO, mode: int) -> bool:
@@ -272,8 +271,32 @@ class _Reserved:
         interpreters.add(environment.interpreter.name.casefold())
         scripts = environment.schemes["scripts"].casefold()
         self._interpreters = {posixpath.join(scripts, name) for name in interpreters}
+        self._free: set[str] = set()
 
-    def is_of_the_environment(self, path: str) -> bool:
+    def fault_of(self, path: str) -> str | None:
+        """Return why the wheel may not bring this file, None if it may; hot."""
+        directory = path.rpartition("/")[0]
+        if directory in self._free:
+            return None
+        if self._is_of_the_environment(path):
+            return "belongs to the environment, not to a wheel"
+        if self._is_of_another_distribution(path):
+            return "belongs to the records of another distribution"
+        if self._is_free(directory):
+            self._free.add(directory)
+        return None
+
+    def _is_free(self, directory: str) -> bool:
+        """Tell whether the wheel may bring all that lies there if it may bring one file of it.
+
+        That is so within a package: in a directory in a site directory.
+        """
+        below = f"{self._names.directory(directory).casefold()}/"
+        within = any(below.startswith(site) and below != site for site in self._sites)
+        special = (*self._below, *self._interpreters, *self._sites)
+        return within and not any(path.startswith(below) for path in special)
+
+    def _is_of_the_environment(self, path: str) -> bool:
         """Tell whether it is the interpreter, our own state, or a file in place of one above."""
         name = self._names.file(path).casefold()
         below = f"{name}/"
@@ -283,7 +306,7 @@ class _Reserved:
             or name in self._interpreters
         )
 
-    def is_of_another_distribution(self, path: str) -> bool:
+    def _is_of_another_distribution(self, path: str) -> bool:
         """Tell whether it lies in a ``*.dist-info`` that is not this wheel's."""
         name = self._names.file(path)
         folded = name.casefold()
