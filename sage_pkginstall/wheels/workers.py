@@ -237,7 +237,7 @@ class _Worker:
 
 
 def _has_threads() -> bool:
-    """Tell whether a fork would be without threads that may hold a lock."""
+    """Tell whether there are other threads, whose locks would stay held in a fork."""
     threading = sys.modules.get("threading")  # without it there is the main thread only
     return threading is not None and threading.active_count() > 1
 
