@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.builds.resolved import resolved
-from sage_pkginstall.environment import cache_directory, target_environment
+from sage_pkginstall.environment import Environment, cache_directory, target_environment
 from sage_pkginstall.errors import RequirementError
 from tests.sources import make_wheel
 from tests.trees import plant
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_answer_changes_with_the_store(
-    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def environment(tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """Return a target whose requirements were not resolved before."""
     monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
-    environment = target_environment(venv)
+    return target_environment(venv)
+
+
+def test_answer_changes_with_the_store(tmp_path: Path, environment: Environment) -> None:
     store = tmp_path / "store"
     with pytest.raises(RequirementError):
         resolved(["foo"], store, environment)
@@ -36,10 +39,8 @@ def test_answer_changes_with_the_store(
 
 
 def test_wheel_replaced_under_its_name_is_looked_at_again(
-    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, environment: Environment
 ) -> None:
-    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
-    environment = target_environment(venv)
     wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
     status = wheel.stat()
     resolved(["foo"], tmp_path, environment)
@@ -49,11 +50,7 @@ def test_wheel_replaced_under_its_name_is_looked_at_again(
         resolved(["foo"], tmp_path, environment)
 
 
-def test_damaged_note_does_not_matter(
-    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
-    environment = target_environment(venv)
+def test_damaged_note_does_not_matter(tmp_path: Path, environment: Environment) -> None:
     wheel = make_wheel(tmp_path, "foo-1.0-py3-none-any.whl")
     resolved(["foo"], tmp_path, environment)
     (note,) = (cache_directory() / "resolved").iterdir()
@@ -63,10 +60,8 @@ def test_damaged_note_does_not_matter(
 
 
 def test_link_that_leads_nowhere_does_not_hide_the_other_wheels(
-    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, environment: Environment
 ) -> None:
-    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
-    environment = target_environment(venv)
     store = tmp_path / "store"
     make_wheel(store, "foo-1.0-py3-none-any.whl")
     (store / "gone-1.0-py3-none-any.whl").symlink_to("nowhere")

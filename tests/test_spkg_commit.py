@@ -47,11 +47,16 @@ def test_sudo_runs_what_writes_into_the_prefix(world: SageWorld, tmp_path: Path)
     assert [" commit-package " in line for line in asked] == [True, True]
 
 
+@pytest.fixture
+def local(world: SageWorld, tmp_path: Path) -> Path:
+    """Return SAGE_LOCAL, which is another tree than the environment."""
+    world.env["SAGE_LOCAL"] = str(tmp_path / "local")
+    return tmp_path / "local"
+
+
 def test_wheels_of_a_package_of_another_tree_go_to_the_environment(
-    world: SageWorld, tmp_path: Path
+    world: SageWorld, tmp_path: Path, local: Path
 ) -> None:
-    local = tmp_path / "local"
-    world.env["SAGE_LOCAL"] = str(local)
     install = 'sdh_store_and_pip_install_wheel .; echo >f; sdh_install f "$SAGE_SHARE"'
     world.package(
         "foo", "1.0", {"spkg-install.in": install}, wheel=make_wheel(tmp_path, "foo", "1.0")
@@ -67,11 +72,9 @@ def test_wheels_of_a_package_of_another_tree_go_to_the_environment(
 
 
 def test_distribution_of_a_package_of_the_environment_stays_with_it(
-    world: SageWorld, tmp_path: Path
+    world: SageWorld, tmp_path: Path, local: Path
 ) -> None:
     """SAGE_LOCAL has a record of an older foo, which brought the same distribution."""
-    local = tmp_path / "local"
-    world.env["SAGE_LOCAL"] = str(local)
     script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
     wheel = make_wheel(tmp_path, "foo", "1.0")
     world.package("foo", "1.0", script, wheel=wheel)
@@ -85,11 +88,9 @@ def test_distribution_of_a_package_of_the_environment_stays_with_it(
 
 
 def test_distribution_that_an_old_record_of_another_tree_lists_stays(
-    world: SageWorld, tmp_path: Path
+    world: SageWorld, tmp_path: Path, local: Path
 ) -> None:
     """As older versions of Sage did, SAGE_LOCAL had Python packages itself; pip brought ours."""
-    local = tmp_path / "local"
-    world.env["SAGE_LOCAL"] = str(local)
     listed = "lib/python3.8/site-packages/foo-0.9.dist-info/METADATA"
     stamp = json.dumps({"package_name": "foo", "files": [listed]}).encode()
     plant(local, {listed: b"", f"{INSTALLED}/foo-0.9": stamp})
