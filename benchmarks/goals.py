@@ -17,7 +17,7 @@ __all__ = ["GOALS", "Goal", "Verdict", "verdicts"]
 _BOTH = ("cpu", "wall")
 _WORDS = {"cpu": "CPU", "wall": "wall", "memory": "memory"}
 _TINY, _BIG = r"a-six|c20|c-\d+", "a-sympy|a-scipy|b"
-_COLD, _WARM = "ours, cold", "ours, warm"
+_COLD, _WARM, _LINKED = "ours, cold", "ours, warm", "ours, hard links, warm"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,11 @@ GOALS = (
     Goal(_BIG, _COLD, "pip", 0.5, ("wall",)),
     Goal(_BIG, _COLD, "unzip, compile, 2 processes", 1.1),
     Goal(_BIG, _WARM, "uv, warm", 0.1),
+    Goal(_BIG, _LINKED, "uv, warm", 0.1),
     Goal(r"c-\d+|c20", _WARM, "uv, warm", 0.5),
     Goal(r"a-.*|b|c.*", f"{_COLD}, no .pyc", "uv, cold, no .pyc", 1.0),
     Goal(r"a-.*|b|c.*", f"{_WARM}, no .pyc", "uv, warm, no .pyc", 3.0),
+    Goal(r"a-.*|b|c.*", f"{_LINKED}, no .pyc", "uv, warm, no .pyc", 3.0),
     Goal("d-(upgrade|uninstall)-.*", _COLD, "uv, cold", 1.0),
     Goal("d-(upgrade|uninstall)-.*", _WARM, "uv, warm", 1.0),
     Goal("d-(upgrade|uninstall)-.*", _COLD, "pip", 0.2),

@@ -32,7 +32,7 @@ class Installer(ABC):
     """Makes the commands that change `Places.environment`."""
 
     name: str
-    cached = False
+    caches: tuple[Cache, ...] = ("none",)
     removes = True  # can replace and uninstall
     template: Literal["bare", "pip"] = "bare"
     slow = False  # takes part in the first rounds only
@@ -113,7 +113,7 @@ class Uv(Installer):
     """uv, linking from its cache as it does by default."""
 
     name = "uv"
-    cached = True
+    caches = ("cold", "warm")
 
     def variables(self, cache: Path) -> dict[str, str]:
         """Return all variables, with the cache."""
@@ -180,7 +180,7 @@ class Ours(Installer):
     """This project, through the commands that Sage calls."""
 
     name = "ours"
-    cached = True
+    caches: tuple[Cache, ...] = ("cold", "warm")
 
     def variables(self, cache: Path) -> dict[str, str]:
         """Return all variables, with the tree, the cache and the log of transactions."""
@@ -209,6 +209,17 @@ class Ours(Installer):
         return str(self.places.checkout / "build" / "bin" / name)
 
 
+class OursLinked(Ours):
+    """The same, with files of wheels shared by all prefixes, as uv does it by default."""
+
+    name = "ours, hard links"
+    caches = ("warm",)
+
+    def variables(self, cache: Path) -> dict[str, str]:
+        """Return all variables, with the one that asks for links."""
+        return {**super().variables(cache), "SAGE_PKGINSTALL_LINK_MODE": "hardlink"}
+
+
 @dataclass(frozen=True)
 class Tool:
     """An installer and how it is to work.  Equal labels: the same tool."""
@@ -228,12 +239,11 @@ class Tool:
 
 def all_tools(places: Places) -> tuple[Tool, ...]:
     """Return every tool, in the order of tables."""
-    kinds = (SageWay, Pip, InstallerProgram, Gpep517, Uv, Ours)
+    kinds = (SageWay, Pip, InstallerProgram, Gpep517, Uv, Ours, OursLinked)
     tools = []
     for installer in (kind(places) for kind in kinds):
-        caches: tuple[Cache, ...] = ("cold", "warm") if installer.cached else ("none",)
         for compiled in (True, False):
-            tools += [Tool(installer, compiled, cache) for cache in caches]
+            tools += [Tool(installer, compiled, cache) for cache in installer.caches]
     return tuple(tools)
 
 

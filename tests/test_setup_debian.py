@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCRIPT = ROOT / "tests" / "setup-debian"
-ROWS = re.findall(r"^(\w+) +([\w-]+)$", SCRIPT.read_text().split("'")[1], re.MULTILINE)
+ROWS = re.findall(r"^([\w.]+) +([\w-]+)$", SCRIPT.read_text().split("'")[1], re.MULTILINE)
 NEEDED, PACKAGES = zip(*ROWS, strict=True)
 
 

@@ -4,6 +4,7 @@ CACHE/wheels/ENTRY/, CACHE/built/ENTRY/    by one rename each, then deleted; one
                                            a build holds (flock) stays
 CACHE/building/KEY                         stays while a build holds it
 CACHE/asked, last, packs, targets, …        files
+CACHE/files/SHA256                         stays while a prefix has it, too
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 from sage_pkginstall.engine.files import rename
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.linked_files import last_use as last_use_of_shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ __all__ = ["Kind", "Pruned", "kinds", "prune"]
 _OF_ENTRIES = ("wheels", "built")
 _OF_FILES = (
     "asked", "building", "last", "left", "prefixes", "remote-down", "resolved", "targets",
-    "tools", "owners", "packs",
+    "tools", "owners", "packs", "files",
 )  # fmt: skip
 _DAY = 86400
 
@@ -87,8 +89,14 @@ def _old(cache: Path, oldest: float) -> Iterator[Path]:
         directory = cache / name
         for path in sorted(directory.iterdir()) if directory.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < oldest:
+                if _last_use(path.stat(), name) < oldest:
                     yield path
+
+
+def _last_use(status: os.stat_result, kind: str) -> float:
+    if kind == "files":  # whose times are those of files in prefixes
+        return last_use_of_shared(status)
+    return status.st_mtime
 
 
 def _removed(path: Path, oldest: float, place: Path) -> bool:
@@ -99,7 +107,7 @@ def _removed(path: Path, oldest: float, place: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(descriptor).st_mtime >= oldest:
+        if _last_use(os.fstat(descriptor), path.parent.name) >= oldest:
             return False
         rename(path, place)
     except OSError:

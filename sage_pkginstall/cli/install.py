@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.operations.uninstall import Uninstallation
 
 __all__ = [
+    "add_link_mode",
     "add_managed",
     "below",
     "install",
@@ -42,6 +43,7 @@ def install(arguments: Sequence[str]) -> int:
     options.add_argument("--store", metavar="DIR", help="wheel store for names")
     options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
     options.add_argument("--no-compile", action="store_true", help="write no byte-code")
+    add_link_mode(options)
     options.add_argument(
         "--conflicts",
         choices=("warn", "error"),
@@ -64,7 +66,7 @@ def install(arguments: Sequence[str]) -> int:
     store = store_of(given.store, target.tree.prefix)
     requests = requests_of_arguments(given.wheels, environment, store)
     requests = tuple(request._replace(compile=not given.no_compile) for request in requests)
-    how = InstallOptions(conflicts=given.conflicts, dry_run=given.dry_run)
+    how = InstallOptions(given.conflicts, dry_run=given.dry_run, link_mode=given.link_mode)
     tree = Tree(below(given.root, target.tree.prefix), target.tree.settings)
     made = _made(tree, for_good=not given.dry_run)
     with made, staging_bar(len(requests), talk) as staged:
@@ -86,6 +88,15 @@ def _made(tree: Tree, *, for_good: bool) -> Iterator[None]:
             for directory in (area, area.parent, area.parent.parent, *missing):
                 with contextlib.suppress(OSError):
                     directory.rmdir()
+
+
+def add_link_mode(options: Options) -> None:
+    """Add the option that says whether prefixes share files, called as uv calls it."""
+    options.add_argument(
+        "--link-mode",
+        choices=("copy", "hardlink"),
+        help="hardlink: share files with other prefixes, read-only",
+    )
 
 
 def add_managed(options: argparse.ArgumentParser | Options) -> None:

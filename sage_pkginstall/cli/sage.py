@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from sage_pkginstall.cli.install import (
+    add_link_mode,
     add_managed,
     below,
     staging_bar,
@@ -48,6 +49,7 @@ def pip_install(arguments: Sequence[str]) -> int:
         "-e", "--editable", metavar="DIR", help="the one wheel is an editable one of this source"
     )
     options.add_argument("--no-compile", action="store_true", help="write no byte-code")
+    add_link_mode(options)
     options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
     _add_pip_options(options)
     add_managed(options)
@@ -79,8 +81,9 @@ def pip_install(arguments: Sequence[str]) -> int:
         requests = tuple(request._replace(compile=False) for request in requests)
     tree = Tree(below(given.root, environment.prefix), tree_settings(talk))
     tree.prefix.mkdir(parents=True, exist_ok=True)
+    how = InstallOptions(link_mode=given.link_mode)
     with staging_bar(len(requests), talk) as staged:
-        result = install(tree, environment, requests, InstallOptions(staged=staged))
+        result = install(tree, environment, requests, how._replace(staged=staged))
     tell_installation(result, talk, dry_run=False)
     return 0
 

@@ -30,12 +30,15 @@ class InstallOptions(NamedTuple):
 
     ``conflicts``: what becomes of a file that another distribution owns with another
     content; ``dry_run``: only plan; ``check_requirements``: name those that are unmet;
+    ``link_mode`` "hardlink": files are shared with other prefixes, read-only, where the file
+    system can; None: as $SAGE_PKGINSTALL_LINK_MODE says, else "copy".
     ``staged`` is told the file name of each wheel when it is staged.
     """
 
     conflicts: Literal["warn", "error"] = "warn"
     dry_run: bool = False
     check_requirements: bool = True
+    link_mode: Literal["copy", "hardlink"] | None = None
     staged: Callable[[str], object] = lambda _name: None
 
 
@@ -70,6 +73,7 @@ def install(
             workspace.tree,
             compiler=staged_compiler,
             cache=cache_directory(),
+            link_mode=options.link_mode,
             told=lambda request: options.staged(request.path.name),
         )
         missing = _unmet(environment, staged) if options.check_requirements else ()

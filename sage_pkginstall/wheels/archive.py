@@ -71,6 +71,8 @@ class WheelArchive(WheelSource):
         self._expected: Mapping[str, Expected] = {}
         self.on_piece: Callable[[bytes], object] | None = None
         """Given all content of `get_contents` while it is read, piece by piece."""
+        self.on_begin: Callable[[EntryStream], object] | None = None
+        """Given each entry of `get_contents` before it is read."""
         self.on_entry: Callable[[EntryStream], object] | None = None
         """Given each entry of `get_contents` that was read to its end."""
         rows = record_rows(self._text("RECORD"))
@@ -184,6 +186,8 @@ class WheelArchive(WheelSource):
             row = (name, expected.text, str(entry.size)) if expected else (name, "", "")
             stream = self._stream(name)
             stream.on_piece = self.on_piece
+            if self.on_begin is not None:
+                self.on_begin(stream)
             yield row, stream, entry.executable  # type: ignore[misc]  # it is only read
             if self.on_entry is not None:
                 self.on_entry(stream)

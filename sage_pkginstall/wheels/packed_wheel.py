@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.archive import WheelArchive
+    from sage_pkginstall.wheels.linked_files import LinkedFiles
     from sage_pkginstall.wheels.packs import Pack
     from sage_pkginstall.wheels.staged_wheel import StagedWheel
 
@@ -36,6 +37,7 @@ __all__ = ["PackedWheel", "WheelPacks"]
 
 _FORMAT = 1
 _MOST_FILES = 20_000
+_ANY_BYTES = "latin-1"  # each byte is a character
 
 
 class WheelPacks:
@@ -46,15 +48,20 @@ class WheelPacks:
         self._directory = directory / "packs"
         self._digest, self._state = digest_of(wheel)
 
-    def find(self) -> PackedWheel | None:
-        """Return the wheel if it was kept; close it after use."""
+    def find(self, links: LinkedFiles | None = None) -> PackedWheel | None:
+        """Return the wheel if it was kept; close it after use.
+
+        If all its files are in ``links``, the pack is only asked which these are.
+        """
         pack = self._open(f"{self._digest}.files")
         if pack is None:
             return None
-        if pack.index["wheel"] != self._wheel.name:  # which says its tags
-            pack.close()
-            return None
-        return PackedWheel(self._wheel, pack)
+        packed = PackedWheel(self._wheel, pack)
+        named = pack.index["wheel"] == self._wheel.name  # which says its tags
+        if named and ((links and packed.is_linked(links)) or pack.is_intact()):
+            return packed
+        pack.close()
+        return None
 
     def is_of(self, archive: WheelArchive) -> bool:
         """Tell whether ``archive`` is open on the wheel as it was when it was looked up.
@@ -73,19 +80,25 @@ class WheelPacks:
             return
         name = f"{self._digest}.files"
         with PackWriter(self._directory / name) as writer:
+            offsets: list[int] = []
             entries: list[tuple[int, str]] = []
+            archive.on_begin = lambda stream: offsets.append(writer.align(stream.size))
             archive.on_piece = writer.add
             archive.on_entry = lambda stream: entries.append((stream.size, stream.verified_hash()))
             yield
-            archive.on_piece = archive.on_entry = None
-            files = _file_rows(staged, entries)
-            scripts = _keep_scripts(writer, staged, interpreter)
+            archive.on_begin = archive.on_piece = archive.on_entry = None
+            files = _file_rows(staged, offsets, entries)
+            scripts = _script_rows(staged, interpreter)
             index = {**_facts(archive), "scripts": scripts, "files": files}
             writer.finish(self._index(name, index))
 
     def find_code(self, environment: Environment) -> Pack | None:
         """Return the pack of byte-code for the Python of ``environment``; close it after use."""
-        return self._open(self._code(environment))
+        pack = self._open(self._code(environment))
+        if pack is None or pack.is_intact():
+            return pack
+        pack.close()
+        return None
 
     def keep_code(
         self, environment: Environment, take: Callable[[PackWriter], list[tuple[int, ...]]]
@@ -127,11 +140,17 @@ class PackedWheel:
         """Close the pack."""
         self._pack.close()
 
+    def is_linked(self, links: LinkedFiles) -> bool:
+        """Tell whether all its files are in ``links``."""
+        return all(
+            links.find(known, size, executable=executable)
+            for _, _, executable, _, size, known in self._pack.index["files"]
+        )
+
     def lay(self, staged: StagedWheel, interpreter: str) -> None:
         """Write scripts and files, in the order of ``installer.install``."""
-        for name, offset, size in self._pack.index["scripts"]:
-            body = self._pack.read(Piece(offset, size))
-            staged.add_script(name, script_for(body, interpreter))
+        for name, body in self._pack.index["scripts"]:
+            staged.add_script(name, script_for(body.encode(_ANY_BYTES), interpreter))
         for scheme, name, executable, offset, size, known in self._pack.index["files"]:
             stream: BinaryIO = PackedFile(self._pack, Piece(offset, size), known)  # type: ignore[assignment]  # read only
             staged.add_file(scheme, name, stream, executable=executable)
@@ -151,22 +170,18 @@ def _facts(archive: WheelArchive) -> dict[str, object]:
 
 
 def _file_rows(
-    staged: StagedWheel, entries: Iterable[tuple[int, str]]
+    staged: StagedWheel, offsets: Iterable[int], entries: Iterable[tuple[int, str]]
 ) -> list[tuple[str, str, bool, int, int, str]]:
-    """Return a row for each entry of the wheel, whose content is in the pack in their order."""
-    rows, offset = [], 0
-    for (size, known), file in zip(entries, staged.files, strict=False):  # metadata of ours follows
-        rows.append((file.scheme, file.name, file.executable, offset, size, known))
-        offset += size
-    return rows
-
-
-def _keep_scripts(
-    writer: PackWriter, staged: StagedWheel, interpreter: str
-) -> list[tuple[str, int, int]]:
+    """Return a row for each entry of the wheel."""
     rows = []
-    for name, path in staged.scripts:
-        body = bare_script(staged.place(path).read_bytes(), interpreter)
-        rows.append((name, writer.size, len(body)))
-        writer.add(body)
+    # Metadata of ours follows the entries.
+    for file, offset, (size, known) in zip(staged.files, offsets, entries, strict=False):
+        rows.append((file.scheme, file.name, file.executable, offset, size, known))
     return rows
+
+
+def _script_rows(staged: StagedWheel, interpreter: str) -> list[tuple[str, str]]:
+    return [
+        (name, bare_script(staged.place(path).read_bytes(), interpreter).decode(_ANY_BYTES))
+        for name, path in staged.scripts
+    ]

@@ -5,11 +5,11 @@
 
 Each is one file, since thousands of small ones cost more to open than to copy:
 
-    magic (8 bytes), sha256 of what follows (32), pieces one behind the other,
-    index (JSON), length of the index (4, big-endian)
+    magic (8 bytes), sha256 of the pieces (32), sha256 of what follows them (32),
+    pieces one behind the other, index (JSON), length of the index (4, big-endian)
 
-A pack is read only after all of it was found to be what was written, and if nobody else
-can have written it (see `environment.read_cached`); any other one counts as missing.  It
+A pack is read only after all that is read of it was found to be what was written, and if nobody
+else can have written it (see `environment.read_cached`); any other one counts as missing.  It
 appears by one rename.  Who wants none sets ``SAGE_PKGINSTALL_PACKS=no``.  All of them
 together are kept below `LIMIT` bytes: those that were not used for longest go.
 """
@@ -48,11 +48,12 @@ __all__ = [
 LIMIT = 4 << 30
 """Bytes of all packs of a user."""
 
-_MAGIC = b"sagepk2\n"
-_HEAD = len(_MAGIC) + 32
+_MAGIC = b"sagepk3\n"
+_HASH = 32
+_HEAD = len(_MAGIC) + 2 * _HASH
 _TAIL = 4
 _BLOCK = 1 << 20
-_STALE = 3600.0  # seconds after which an unfinished pack belongs to nobody
+_ALIGNMENT = 1 << 12  # bytes of a block
 
 
 class Piece(NamedTuple):
@@ -63,18 +64,36 @@ class Piece(NamedTuple):
 
 
 class Pack:
-    """An open pack that was found good; ``index`` is what its writer gave."""
+    """An open pack whose index was found good; ``index`` is what its writer gave.
 
-    def __init__(self, descriptor: int, index: Any) -> None:  # noqa: ANN401 -- JSON
+    Its pieces are checked before the first of them is read, all at once.
+    """
+
+    def __init__(self, path: Path, descriptor: int, end: int, index: Any) -> None:  # noqa: ANN401 -- JSON
         self.index = index
+        self._path = path
         self._descriptor = descriptor
+        self._end = end
+        self._known: bool | None = None
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
 
+    def is_intact(self) -> bool:
+        """Tell whether the pieces are what was written; a pack of which they are not is removed."""
+        if self._known is None:
+            self._known = False
+            with contextlib.suppress(OSError):
+                written = os.pread(self._descriptor, _HASH, len(_MAGIC))
+                self._known = _hash(self._descriptor, _HEAD, self._end) == written
+            if not self._known:
+                _remove(self._path)
+        return self._known
+
     def read(self, piece: Piece) -> bytes:
         """Return a piece; raises OSError if it cannot be read."""
+        self._check()
         data = os.pread(self._descriptor, piece.size, _HEAD + piece.offset)
         if len(data) < piece.size:
             data = b"".join(self._rest(piece, data))
@@ -92,10 +111,28 @@ class Pack:
 
     def copy(self, piece: Piece, descriptor: int) -> None:
         """Write a piece to the open file ``descriptor``, within the kernel if it can."""
+        self._check()
         done = 0
         while done < piece.size:
             offset = _HEAD + piece.offset + done
             done += _copy_some(self._descriptor, descriptor, piece.size - done, offset)
+
+    def _check(self) -> None:
+        if not self._known and not self.is_intact():
+            raise OSError(errno.EIO, "the pack was damaged", os.fspath(self._path))
+
+
+def _hash(descriptor: int, start: int, end: int) -> bytes:
+    digest = hashlib.sha256()
+    while start < end and (block := os.pread(descriptor, min(_BLOCK, end - start), start)):
+        digest.update(block)
+        start += len(block)
+    return digest.digest()
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _copy_some(source: int, target: int, size: int, offset: int) -> int:
@@ -142,6 +179,11 @@ class PackedFile(io.BufferedIOBase):
         self._read = self._piece.size
         return self._piece.size
 
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return self._piece.size
+
     def verified_hash(self) -> str:
         """Return the hash of the content, as RECORD has it."""
         return self._known
@@ -173,41 +215,38 @@ def digest_of(path: Path) -> tuple[str, tuple[int, ...]]:
 
 
 def open_pack(path: Path) -> Pack | None:
-    """Return the pack if it is there and good; a damaged one is removed."""
+    """Return the pack if it is there and its index is good; a damaged one is removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        pack = _checked(descriptor)
+        pack = _indexed(path, descriptor)
         if pack is not None:
-            mark_used(descriptor)  # see `_make_room`
+            mark_used(descriptor)  # see `make_room`
             return pack
     except (OSError, ValueError, RecursionError):
         pass
     os.close(descriptor)
-    with contextlib.suppress(OSError):
-        path.unlink()
+    _remove(path)
     return None
 
 
-def _checked(descriptor: int) -> Pack | None:
+def _indexed(path: Path, descriptor: int) -> Pack | None:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid not in {0, os.geteuid()}:
         return None
     if status.st_mode & 0o022:
         return None
-    head = os.read(descriptor, _HEAD)
+    head = os.pread(descriptor, _HEAD, 0)
     if head[: len(_MAGIC)] != _MAGIC:
-        return None
-    digest = hashlib.sha256()
-    while block := os.read(descriptor, _BLOCK):
-        digest.update(block)
-    if digest.digest() != head[len(_MAGIC) :]:
         return None
     end = status.st_size - _TAIL
     length = int.from_bytes(os.pread(descriptor, _TAIL, end), "big")
-    return Pack(descriptor, json.loads(os.pread(descriptor, length, end - length)))
+    start = end - length
+    if start < _HEAD or _hash(descriptor, start, status.st_size) != head[-_HASH:]:
+        return None
+    return Pack(path, descriptor, start, json.loads(os.pread(descriptor, length, start)))
 
 
 class PackWriter:
@@ -248,20 +287,34 @@ class PackWriter:
             self._digest.update(piece)
             self._write(piece)
 
+    def align(self, size: int) -> int:
+        """Return the offset of the next piece, of ``size`` bytes.
+
+        That of a big one begins with a block, since only then file systems can share its blocks.
+        """
+        if size > _BLOCK:
+            self.add(bytes(-(_HEAD + self.size) % _ALIGNMENT))
+        return self.size
+
     def finish(self, index: object) -> None:
         """Write the index and let the pack appear."""
         text = json.dumps(index).encode()
-        self.add(text + len(text).to_bytes(_TAIL, "big"))
+        end = text + len(text).to_bytes(_TAIL, "big")
+        if self._file is not None:
+            self._write(end)
         if self._file is None:
             return
         try:
             self._file.flush()
-            os.pwrite(self._file.fileno(), self._digest.digest(), len(_MAGIC))
+            hashes = self._digest.digest() + hashlib.sha256(end).digest()
+            os.pwrite(self._file.fileno(), hashes, len(_MAGIC))
             self._temporary.replace(self._path)
             self._file.close()
             self._file = None
             if self._path.name.startswith("0"):  # one in sixteen
-                _make_room(self._path.parent)
+                from sage_pkginstall.wheels.room import make_room  # noqa: PLC0415
+
+                make_room(self._path.parent, LIMIT, lambda status: status.st_mtime)
         except OSError:
             self._give_up()
 
@@ -280,19 +333,3 @@ class PackWriter:
             self._temporary.unlink()
         with contextlib.suppress(OSError):  # it writes what it still holds
             file.close()
-
-
-def _make_room(directory: Path) -> None:
-    """Remove what was not used for longest, and what killed writers left."""
-    entries = []
-    for entry in os.scandir(directory):
-        with contextlib.suppress(FileNotFoundError):
-            status = entry.stat(follow_symlinks=False)
-            entries.append((status.st_mtime, status.st_size, entry.path))
-    room = LIMIT
-    now = max((used for used, _, _ in entries), default=0.0)
-    for used, size, name in sorted(entries, reverse=True):
-        room -= size
-        if room < 0 or (name.endswith(".new") and used < now - _STALE):
-            with contextlib.suppress(OSError):
-                os.unlink(name)  # noqa: PTH108 -- of scandir

@@ -105,6 +105,24 @@ class StagedRoot:
                 raise
         return descriptor, before
 
+    def link(self, path: str, source: str) -> bool:
+        """Make ``path`` one more name of the file ``source``; return False if that cannot be.
+
+        So it is where something is at ``path``, whatever it is.
+        """
+        directory, _, name = path.rpartition("/")
+        try:
+            os.link(source, name, dst_dir_fd=self._enter(directory), follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def share(self, path: str, place: str) -> None:
+        """Make ``place``, outside, one more name of the file ``path``, if that can be."""
+        directory, _, name = path.rpartition("/")
+        with contextlib.suppress(OSError):
+            os.link(name, place, src_dir_fd=self._enter(directory), follow_symlinks=False)
+
     @contextlib.contextmanager
     def naming(self, path: str) -> Iterator[None]:
         """Make an OSError name the file: relative to a directory, it says little."""

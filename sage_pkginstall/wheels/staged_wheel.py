@@ -14,10 +14,13 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import stat
 
 from sage_pkginstall.errors import ConflictError, WheelError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import same_code
+from sage_pkginstall.wheels.content import EntryStream
+from sage_pkginstall.wheels.packs import PackedFile
 from sage_pkginstall.wheels.reserved import Reserved
 from sage_pkginstall.wheels.shebang import with_interpreter
 from sage_pkginstall.wheels.staged_root import Content, StagedRoot, copy_content
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.linked_files import LinkedFiles
 
 __all__ = ["StagedFile", "StagedWheel", "WheelIdentity"]
 
@@ -81,6 +85,8 @@ class StagedWheel:
         """Told of each source (see `sources`) when it is there: its place in ``files``."""
         self.on_replaced: Callable[[str], object] = lambda _path: None
         """Told of a path that others have staged, before it is written over."""
+        self.links: LinkedFiles | None = None
+        """Where files that are in the wheel as they are staged come from, and are kept."""
         self.files: list[StagedFile] = []
         self.scripts: list[tuple[str, str]] = []
 
@@ -223,18 +229,41 @@ class StagedWheel:
             if copy_content(stream, None, start) != self._written[path]:
                 self._refuse(path, "is in it twice, with different contents")
             return
+        content = self._linked(path, stream, mode)
+        if content is None:
+            content = self._copied(path, stream, mode, start)
+        self._written[path] = content
+
+    def _linked(self, path: str, stream: BinaryIO, mode: int) -> Content | None:
+        """Link a file that is shared with other prefixes; return None if there is none."""
+        if self.links is None or not isinstance(stream, PackedFile):
+            return None
+        content = Content(stream.verified_hash(), stream.size)
+        source = self.links.find(content.hash, content.size, executable=_is_executable(mode))
+        return content if source and self._root.link(path, source) else None
+
+    def _copied(self, path: str, stream: BinaryIO, mode: int, start: bytes) -> Content:
+        """Write a file, and have it shared where files of the wheel are."""
         try:
             descriptor, before = self._root.create(path, mode)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             self._refuse_clash(path, error)
+        place = None
         try:
             with self._root.naming(path):
                 content = copy_content(stream, descriptor, start)
+                if self.links is not None and isinstance(stream, (PackedFile, EntryStream)):
+                    executable = _is_executable(mode)
+                    place = self.links.place(content.hash, executable=executable)
+                    if place is not None:
+                        os.fchmod(descriptor, self.links.mode(executable=executable))
         finally:
             os.close(descriptor)
+        if place is not None:
+            self._root.share(path, place)
         if before is not None and before != content:
             self._replaced.add(path)
-        self._written[path] = content
+        return content
 
     def _refuse_clash(self, path: str, error: OSError) -> NoReturn:
         """A file is where a directory is needed, or the other way round, or a link."""
@@ -248,6 +277,10 @@ class StagedWheel:
 
     def _refuse(self, path: str, reason: str) -> NoReturn:
         raise WheelError(self._wheel.path, f"{path!r} {reason}")
+
+
+def _is_executable(mode: int) -> bool:
+    return bool(mode & stat.S_IXUSR)
 
 
 def _relative(path: str, start: str) -> str:

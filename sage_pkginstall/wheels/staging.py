@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 
+from sage_pkginstall.engine.files import current_umask
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.bytecode import processors
 from sage_pkginstall.wheels.compiling import code_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.bytecode import SourceCompiler
+    from sage_pkginstall.wheels.linked_files import LinkedFiles
     from sage_pkginstall.wheels.packed_code import PackedCode
     from sage_pkginstall.wheels.packed_wheel import PackedWheel
     from sage_pkginstall.wheels.packs import Pack
@@ -87,12 +89,15 @@ def stage_wheels(  # noqa: PLR0913 -- what, where, by what means, and who is tol
     *,
     compiler: MakeCompiler,
     cache: Path | None = None,
+    link_mode: str | None = None,
     told: Callable[[WheelRequest], object] = lambda _request: None,
 ) -> tuple[StagedDistribution, ...]:
     """Lay the wheels out below ``root``, compile them and write their RECORDs.
 
     While one is laid out those before it are compiled; RECORD lists byte-code, so all RECORDs
-    come last.  What an earlier call kept in ``cache`` is not inflated and compiled again.
+    come last.  What an earlier call kept in ``cache`` is not inflated and compiled again; with
+    the ``link_mode`` "hardlink" (default: $SAGE_PKGINSTALL_LINK_MODE, else "copy") its files
+    are shared with other prefixes, read-only.
     ``told`` is called when a wheel is laid out.  Raises WheelError for a wheel that is none, is
     damaged or does not fit, before anything of it is written wherever that can be known;
     ConflictError where something else in the staged tree is in the way.
@@ -101,6 +106,7 @@ def stage_wheels(  # noqa: PLR0913 -- what, where, by what means, and who is tol
         staging = _Staging(
             environment, root, cache, lambda: compiling.enter_context(compiler(root, environment))
         )
+        staging.links = _links(cache, link_mode)
         for request in requests:
             staging.lay_out(request)
             told(request)
@@ -145,12 +151,13 @@ class _Staging:
         self._made: frozenset[str] = frozenset()
         self._replaced: set[str] = set()
         self._overwritten: frozenset[str] = frozenset()  # those with another content
+        self.links: LinkedFiles | None = None
         self.laid: list[_Laid] = []
 
     def lay_out(self, request: WheelRequest) -> None:
         """Write the files of a wheel, and the byte-code that is known of it."""
         packs = _packs(self._cache, request.path)
-        packed = packs.find() if packs else None
+        packed = packs.find(self.links) if packs else None
         if packs and packed:
             self.laid.append(self._lay_packed(request, packed, packs))
         else:
@@ -199,6 +206,7 @@ class _Staging:
         """
         staged = StagedWheel(identity, self._environment, self._root)
         staged.on_replaced = self._leave
+        staged.links = self.links
         with contextlib.ExitStack() as stack:
             code = None
             if request.compile:
@@ -293,6 +301,15 @@ def _packs(cache: Path | None, wheel: Path) -> WheelPacks | None:
         return WheelPacks(cache, wheel)
     except OSError:
         return None  # there is no such wheel, or it is a pipe: opening the archive says so
+
+
+def _links(cache: Path | None, mode: str | None) -> LinkedFiles | None:
+    wanted = mode or os.environ.get("SAGE_PKGINSTALL_LINK_MODE")
+    if cache is None or not wanted:
+        return None
+    from sage_pkginstall.wheels.linked_files import linked_files  # noqa: PLC0415
+
+    return linked_files(cache, wanted, current_umask())
 
 
 def _additional_metadata(request: WheelRequest) -> dict[str, bytes]:

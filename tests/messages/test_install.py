@@ -80,6 +80,13 @@ def test_what_cannot_be_installed(desk: Desk) -> str:
     return said + desk.run("install", desk.directory, status=1)
 
 
+@produces("cannot use link mode {mode}: it is one of copy, hardlink")
+def test_link_mode_that_there_is_none_of(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    said = {"SAGE_PKGINSTALL_LINK_MODE": "symlink"}
+    return desk.cli("install", "--prefix", desk.prefix, wheel, env=said, status=2).stderr
+
+
 @produces(
     "cannot install {path} of {bringer}: {owner} owns it with another content",
     "Warning: {path} is overwritten: it belongs to {owner}; now it is that of {bringer}",

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["bound", "mount", "mounted", "overlay", "unmount"]
 
 
-def mount(path: Path, kind: str, options: str) -> None:
+def mount(path: Path, kind: str, options: str, device: str = "none") -> None:
     """Mount a file system of ``kind`` at ``path``, or skip the test where that is forbidden."""
     path.mkdir(exist_ok=True)
-    words = ["mount", "-t", kind, "-o", options, kind, str(path)]
+    words = ["mount", "-t", kind, "-o", options, device, str(path)]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     if ended.returncode:
         pytest.skip(f"cannot mount {kind}: {ended.stderr.strip()}")
@@ -30,9 +30,9 @@ def unmount(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def mounted(path: Path, kind: str, options: str) -> Iterator[Path]:
+def mounted(path: Path, kind: str, options: str, device: str = "none") -> Iterator[Path]:
     """Mount a file system for the length of a ``with`` statement."""
-    mount(path, kind, options)
+    mount(path, kind, options, device)
     try:
         yield path
     finally:
