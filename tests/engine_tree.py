@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Committed, Prepared, Tree
 
 if TYPE_CHECKING:

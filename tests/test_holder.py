@@ -8,7 +8,8 @@ import pytest
 
 from sage_pkginstall.engine.holder import changed_since, last_holder
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
-from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from tests.engine_tree import write
 

@@ -27,7 +27,8 @@ from hypothesis.stateful import (
 )
 
 from sage_pkginstall.engine import failpoints, files
-from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import ConflictError, TransactionError
 from tests.trees import EMPTY, Entry, Link, plant, tree

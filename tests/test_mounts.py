@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.engine.mounts import mount_points
-from sage_pkginstall.engine.planner import PlanRequest
+from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.tree import Tree
 from tests.engine_tree import STATE, commit, write
 from tests.torture.mounts import bound

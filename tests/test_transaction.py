@@ -23,8 +23,7 @@ import pytest
 
 from sage_pkginstall.engine import files, transaction
 from sage_pkginstall.engine.holder import record_holder
-from sage_pkginstall.engine.plan import Plan
-from sage_pkginstall.engine.planner import PlanRequest
+from sage_pkginstall.engine.plan import Plan, PlanRequest
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from sage_pkginstall.engine.planner import bytecode_source
+from sage_pkginstall.engine.paths import bytecode_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,18 +1,29 @@
-"""Plans: what a transaction will do to the prefix.  A value, not an action."""
+"""Plans: what a transaction will do to the prefix, and what it is asked to do.  Values."""
 
 from __future__ import annotations
 
 import os
 
 from sage_pkginstall.engine.clock import file_time, is_settled
-from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.values import NamedTuple, Protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal, TypeAlias
 
-__all__ = ["Evidence", "Kind", "Notice", "Operation", "Plan"]
+__all__ = [
+    "Evidence",
+    "Kind",
+    "NoOwners",
+    "Notice",
+    "Operation",
+    "Ownership",
+    "Plan",
+    "PlanRequest",
+]
 
+Conflicts: TypeAlias = "Literal['warn', 'error']"
 Kind: TypeAlias = "Literal['place', 'swap', 'remove', 'prune']"
 KINDS = ("place", "swap", "remove", "prune")
 
@@ -89,3 +100,45 @@ class Plan(NamedTuple):
     def holds(self) -> bool:
         """Tell whether every directory that the plan was made from is unchanged."""
         return all(evidence.holds() for evidence in self.evidence)
+
+
+class Ownership(Protocol):
+    """Who else owns what: everybody but those whose files the request replaces."""
+
+    def owners(self, path: str) -> frozenset[str]:
+        """Return the other owners of exactly this file."""
+
+    def others_within(self, directory: str) -> bool:
+        """Tell whether another owner has a file somewhere below ``directory``."""
+
+
+class NoOwners:
+    """The ownership of a prefix without records."""
+
+    def owners(self, path: str) -> frozenset[str]:  # noqa: ARG002 - part of the protocol
+        """Return nobody."""
+        return frozenset()
+
+    def others_within(self, directory: str) -> bool:  # noqa: ARG002 - part of the protocol
+        """Return False."""
+        return False
+
+
+class PlanRequest(NamedTuple):
+    """What a transaction is to bring about, in terms of paths.
+
+    Everything in the staged tree of the workspace comes to the prefix; of ``replaced``
+    (the files of old records) goes what nobody else owns and the staged tree lacks; what is
+    ``kept`` stays then, and is no stranger's if the staged tree has it, too.
+    ``rank`` orders the operations: low ranks are placed first and removed last.
+    Directories in ``lasting`` are never moved, removed or exchanged as a whole.  ``through``
+    tells of a link that leads out of the prefix whether what is ``replaced`` behind it goes.
+    """
+
+    replaced: frozenset[str] = frozenset()
+    ownership: Ownership = NoOwners()
+    lasting: frozenset[str] = frozenset()
+    rank: Callable[[str], int] = lambda _path: 0
+    through: Callable[[str], bool] = lambda _link: True
+    conflicts: Conflicts = "warn"
+    kept: frozenset[str] = frozenset()

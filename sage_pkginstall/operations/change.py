@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import partial
 
 from sage_pkginstall.engine.freshness import freshen
-from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.quiet import unfinished
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.environment import CanonicalPaths
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from sage_pkginstall.engine.holder import Changed
-    from sage_pkginstall.engine.plan import Plan
-    from sage_pkginstall.engine.planner import Ownership
+    from sage_pkginstall.engine.plan import Ownership, Plan
     from sage_pkginstall.engine.tree import Tree
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment

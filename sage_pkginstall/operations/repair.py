@@ -17,7 +17,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sage_pkginstall.engine.planner import PlanRequest, bytecode_source, make_plan
+from sage_pkginstall.engine.paths import bytecode_source
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.transaction import describe
 from sage_pkginstall.engine.tree import Prepared
 from sage_pkginstall.errors import JournalError, LockError, PkgInstallError

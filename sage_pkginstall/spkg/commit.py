@@ -19,7 +19,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import Prepared, Tree
 from sage_pkginstall.environment import (

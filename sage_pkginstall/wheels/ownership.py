@@ -17,7 +17,7 @@ import os
 from zlib import crc32
 
 from sage_pkginstall.engine.links import links_at_top
-from sage_pkginstall.engine.planner import bytecode_source
+from sage_pkginstall.engine.paths import bytecode_source
 from sage_pkginstall.environment import CanonicalPaths, cache_directory
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.wheels.installed import installed_at, quick_name
@@ -319,7 +319,7 @@ class Survey:
 
 
 class _Ownership:
-    """What others own: an `engine.planner.Ownership`."""
+    """What others own: an `engine.plan.Ownership`."""
 
     def __init__(
         self,

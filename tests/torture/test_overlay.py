@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.planner import PlanRequest, make_plan
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree
 from sage_pkginstall.errors import ConflictError
 from tests.engine_tree import commit

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.planner import bytecode_source
+from sage_pkginstall.engine.paths import bytecode_source
 from tests.conftest import ROOT, START
 from tests.sitepackages import SITE
 from tests.trees import modes, tree

@@ -17,8 +17,7 @@ from sage_pkginstall.builds.cache import unpacked_wheels
 from sage_pkginstall.engine.files import delete_tree
 from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
-from sage_pkginstall.engine.plan import Operation
-from sage_pkginstall.engine.planner import PlanRequest
+from sage_pkginstall.engine.plan import Operation, PlanRequest
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.engine.trust import others_who_write
 from sage_pkginstall.engine.workspace import StagingArea

@@ -1,0 +1,135 @@
+"""What a staged tree places, exchanges, merges and is refused."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.errors import ConflictError
+from tests.engine_tree import STATE, write
+from tests.planning import Owned, bring, operations
+from tests.trees import Link, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_missing_directory_arrives_in_one_rename(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/other": b""})
+    done = bring(tmp_path, {"lib/p/a.py": b"a", "lib/p/sub/b.py": b"b"})
+    assert operations(done) == [("place", "lib/p")]
+
+
+def test_own_directory_is_upgraded_by_one_exchange(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/p/__pycache__/a.cpython-311.pyc": b"", "lib/q": b""})
+    done = bring(tmp_path, {"lib/p/a.py": b"2"}, PlanRequest(replaced=frozenset({"lib/p/a.py"})))
+    assert operations(done) == [("swap", "lib/p")]
+    assert tree(tmp_path, ignore=STATE) == {"lib/p/a.py": b"2", "lib/q": b""}
+
+
+def test_unowned_file_in_own_directory_stays(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/p/mine.txt": b"user", "lib/q": b""})
+    bring(tmp_path, {"lib/p/a.py": b"2"}, PlanRequest(replaced=frozenset({"lib/p/a.py"})))
+    assert tree(tmp_path, ignore=STATE) == {
+        "lib/p/a.py": b"2",
+        "lib/p/mine.txt": b"user",
+        "lib/q": b"",
+    }
+
+
+def test_conflicting_content_is_reported_and_the_new_owner_wins(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/tool": b"theirs"})
+    done = bring(tmp_path, {"bin/tool": b"ours"}, PlanRequest(ownership=Owned()("bin/tool", "q")))
+    assert [n.message for n in done.plan.notices] == ["bin/tool is overwritten: it belongs to q"]
+    assert tree(tmp_path, ignore=STATE) == {"bin/tool": b"ours"}
+
+
+def test_conflicting_content_can_be_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/tool": b"theirs"})
+    request = PlanRequest(ownership=Owned()("bin/tool", "q"), conflicts="error")
+    with pytest.raises(ConflictError, match="q owns it with another content"):
+        bring(tmp_path, {"bin/tool": b"ours"}, request)
+    assert tree(tmp_path, ignore=STATE) == {"bin/tool": b"theirs"}
+
+
+def test_same_content_of_another_owner_is_no_conflict(tmp_path: Path) -> None:
+    write(tmp_path, {"ns/__init__.py": b"same"})
+    request = PlanRequest(ownership=Owned()("ns/__init__.py", "q"), conflicts="error")
+    done = bring(tmp_path, {"ns/__init__.py": b"same"}, request)
+    assert done.plan.notices == ()
+
+
+def test_unowned_file_is_overwritten_with_a_notice(tmp_path: Path) -> None:
+    write(tmp_path, {"etc/conf": b"mine"})
+    done = bring(tmp_path, {"etc/conf": b"new"})
+    assert [n.message for n in done.plan.notices] == ["etc/conf is overwritten: no package owns it"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [({"x/y": b""}, {"x": b""}), ({"x": b""}, {"x/y": b""})],
+    ids=["file-over-directory", "directory-over-file"],
+)
+def test_other_peoples_type_clash_is_refused(
+    tmp_path: Path, old: dict[str, bytes], new: dict[str, bytes]
+) -> None:
+    write(tmp_path, old)
+    with pytest.raises(ConflictError, match="cannot install x: it is a"):
+        bring(tmp_path, new)
+    assert tree(tmp_path, ignore=STATE) == old
+
+
+def test_own_type_clash_is_one_exchange(tmp_path: Path) -> None:
+    write(tmp_path, {"x": b"", "q": b""})
+    done = bring(tmp_path, {"x/y": b"1"}, PlanRequest(frozenset({"x"})))
+    assert operations(done) == [("swap", "x")]
+    bring(tmp_path, {"x": b"2"}, PlanRequest(frozenset({"x/y"})))
+    assert tree(tmp_path, ignore=STATE) == {"x": b"2", "q": b""}
+
+
+def test_directory_is_merged_through_a_link_of_the_prefix(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/q": b""})
+    (tmp_path / "lib64").symlink_to("lib")
+    done = bring(tmp_path, {"lib64/p/a": b"1"})
+    assert operations(done) == [("place", "lib/p")]
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib/p/a": b"1", "lib64": Link("lib")}
+
+
+def test_file_over_a_link_to_a_directory_is_refused_unless_the_link_is_ours(
+    tmp_path: Path,
+) -> None:
+    """What lies there would be lost to all who come by the link; nobody would make it again."""
+    write(tmp_path, {"lib/q": b""})
+    (tmp_path / "lib64").symlink_to("lib")
+    before = tree(tmp_path, ignore=STATE)
+    with pytest.raises(ConflictError, match=r"lib64: it is a directory of .*, not a file"):
+        bring(tmp_path, {"lib64": b"1"})
+    assert tree(tmp_path, ignore=STATE) == before
+    bring(tmp_path, {"lib64": b"1"}, PlanRequest(frozenset({"lib64"})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib64": b"1"}
+
+
+def test_link_to_the_prefix_itself_is_followed(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/x": b"1", "q": b""})
+    (tmp_path / "self").symlink_to(".")
+    bring(tmp_path, {"self/lib/new": b"2"}, PlanRequest(frozenset({"lib/x"})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/new": b"2", "self": Link("."), "q": b""}
+
+
+def test_two_staged_names_of_one_path_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/q": b""})
+    (tmp_path / "lib64").symlink_to("lib")
+    with pytest.raises(ConflictError, match="two staged entries"):
+        bring(tmp_path, {"lib/a": b"1", "lib64/a": b"2"})
+
+
+def test_unreadable_directory_does_not_look_empty(tmp_path: Path) -> None:
+    write(tmp_path, {"p/a.py": b"1", "p/sub/secret": b"user", "q": b""})
+    (tmp_path / "p" / "sub").chmod(0)
+    if os.access(tmp_path / "p" / "sub", os.R_OK):
+        pytest.skip("this user reads everything")
+    with pytest.raises(PermissionError):
+        bring(tmp_path, {"p/a.py": b"2"}, PlanRequest(frozenset({"p/a.py"})))

@@ -1,0 +1,186 @@
+"""What goes with old records, and what stays."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.engine import files
+from sage_pkginstall.engine.plan import PlanRequest
+from sage_pkginstall.engine.planner import make_plan
+from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
+from tests.engine_tree import STATE, write
+from tests.planning import Owned, bring, operations
+from tests.trees import EMPTY, Link, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sage_pkginstall.engine.holder import Changed
+
+
+def test_shared_file_stays_until_the_last_owner_goes(tmp_path: Path) -> None:
+    paths = {"ns/__init__.py": b"", "ns/a.py": b"a", "ns/b.py": b"b"}
+    write(tmp_path, paths)
+    others = Owned()("ns/__init__.py", "b")("ns/b.py", "b")
+    first = PlanRequest(frozenset({"ns/__init__.py", "ns/a.py"}), others)
+    bring(tmp_path, {}, first)
+    assert tree(tmp_path, ignore=STATE) == {"ns/__init__.py": b"", "ns/b.py": b"b"}
+    bring(tmp_path, {}, PlanRequest(frozenset({"ns/__init__.py", "ns/b.py"})))
+    assert tree(tmp_path, ignore=STATE) == {}
+
+
+def test_bytecode_of_a_removed_source_goes_with_it(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": b"", "__pycache__/a.pypy39.pyc": b"", "__pycache__/b.x.pyc": b""})
+    bring(tmp_path, {}, PlanRequest(frozenset({"a.py"})))
+    assert tree(tmp_path, ignore=STATE) == {"__pycache__/b.x.pyc": b""}
+
+
+@pytest.mark.parametrize("path", ["share/man/man1/x", "man/man1/x"])
+def test_directory_that_a_link_of_the_prefix_leads_to_stays_when_it_is_empty(
+    tmp_path: Path, path: str
+) -> None:
+    """Nothing could come by the link otherwise: it would lead nowhere."""
+    write(tmp_path, {"share/man/man1/x": b"1", "q": b""})
+    (tmp_path / "man").symlink_to("share/man")
+    bring(tmp_path, {}, PlanRequest(frozenset({"share/man/man1/x"})))
+    assert tree(tmp_path, ignore=STATE) == {"share/man": EMPTY, "man": Link("share/man"), "q": b""}
+    bring(tmp_path, {path: b"2"})
+    assert (tmp_path / "man" / "man1" / "x").read_bytes() == b"2"
+
+
+def test_directory_goes_with_the_link_that_leads_to_it(tmp_path: Path) -> None:
+    write(tmp_path, {"share/foo/x": b"1", "q": b""})
+    (tmp_path / "foo").symlink_to("share/foo")
+    bring(tmp_path, {}, PlanRequest(frozenset({"share/foo/x", "foo"})))
+    assert tree(tmp_path, ignore=STATE) == {"q": b""}
+
+
+def linked_out(tmp_path: Path) -> tuple[Path, Path]:
+    """A prefix whose ``share`` leads out of it, to the second one."""
+    prefix, outside = tmp_path / "prefix", tmp_path / "outside"
+    write(outside, {"d/old": b"1", "d/both": b"1", "gone/x": b"1", "other": b""})
+    write(prefix, {"q": b""})
+    (prefix / "share").symlink_to(outside)
+    return prefix, outside
+
+
+BEHIND = frozenset({"share/d/old", "share/d/both", "share/gone/x"})
+
+
+def test_what_came_through_a_link_out_of_the_prefix_is_removed_through_it(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    bring(prefix, {"share/d/both": b"2", "share/d/new": b"2"}, PlanRequest(BEHIND))
+    assert tree(outside, ignore=STATE) == {"d/both": b"2", "d/new": b"2", "other": b""}
+    assert tree(prefix, ignore=STATE) == {"share": Link(str(outside)), "q": b""}
+
+
+def test_link_out_of_the_prefix_stays_when_nothing_is_left_behind_it(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    bring(prefix, {}, PlanRequest(BEHIND | {"share/other"}))
+    assert tree(outside, ignore=STATE) == {}
+    assert tree(prefix, ignore=STATE) == {"share": Link(str(outside)), "q": b""}
+
+
+def test_nothing_is_removed_through_a_link_that_is_not_to_be_followed(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    before = tree(outside)
+    done = bring(prefix, {}, PlanRequest(BEHIND, through=lambda link: link != "share"))
+    assert operations(done) == []
+    assert tree(outside) == before
+    reason = "it leads out of the prefix, and what it leads to stays"
+    assert [notice.message for notice in done.plan.notices] == [f"share is a link: {reason}"]
+
+
+def test_one_name_for_what_two_links_lead_to_one_by_the_other(tmp_path: Path) -> None:
+    """``lib64 -> lib`` of each virtual environment, where ``lib`` was moved to another disk."""
+    prefix, outside = linked_out(tmp_path)
+    (prefix / "share64").symlink_to("share")
+    bring(prefix, {"share64/d/both": b"2"}, PlanRequest(BEHIND))
+    assert tree(outside, ignore=STATE) == {"d/both": b"2", "other": b""}
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("doc", "share/d"),
+        ("share/doc", "d"),
+        ("lib/doc", "../outside/d"),
+        ("lib/out", "../outside"),
+    ],
+)
+def test_one_name_for_what_lies_behind_a_link_out_of_the_prefix(
+    tmp_path: Path, link: str, target: str
+) -> None:
+    """A file that comes by its name is not removed by the one that an old record has for it."""
+    prefix, outside = linked_out(tmp_path)
+    (tmp_path / "lib").mkdir()
+    (prefix / "lib").symlink_to("../lib")
+    (prefix / link).symlink_to(target)
+    before = tree(outside, ignore=STATE)
+    old = f"{link}/d/both" if target == "../outside" else f"{link}/both"
+    bring(prefix, {"share/d/both": b"2"}, PlanRequest(frozenset({old, "share/d/both"})))
+    assert tree(outside, ignore=STATE) == {**before, "d/both": b"2"}
+
+
+def test_nothing_is_removed_where_each_file_has_two_names(tmp_path: Path) -> None:
+    prefix, outside = linked_out(tmp_path)
+    (prefix / "share64").symlink_to(outside)
+    before = tree(outside)
+    done = bring(prefix, {"share64/d/both": b"2"}, PlanRequest(BEHIND))
+    assert tree(outside, ignore=STATE) == {**before, "d/both": b"2"}
+    assert "share is a link" in done.plan.notices[-1].message
+
+
+@pytest.mark.parametrize("new", ["link", "directory"])
+def test_nothing_is_removed_through_what_replaces_a_link_out_of_the_prefix(
+    tmp_path: Path, new: str
+) -> None:
+    """The old record's paths would be those of the new entry."""
+    prefix, outside = linked_out(tmp_path)
+    before = tree(outside)
+    tree_settings = TreeSettings(durable=False)
+    target = Tree(prefix, tree_settings)
+    request = PlanRequest(BEHIND | {"share"})
+    with target.workspace() as workspace:
+        if new == "link":
+            (workspace.tree / "share").symlink_to("q")
+        else:
+            write(workspace.tree, {"share/d/both": b"2"})
+
+        def prepare(_changed: Changed) -> Prepared:
+            return Prepared(make_plan(workspace, request, exchange=True))
+
+        target.commit(workspace, "test", prepare)
+    expected = {"share": Link("q")} if new == "link" else {"share/d/both": b"2"}
+    assert tree(prefix, ignore=STATE) == {**expected, "q": b""}
+    assert tree(outside) == before
+
+
+def test_lasting_directories_are_kept_empty(tmp_path: Path) -> None:
+    write(tmp_path, {"bin/a": b"", "share/b/c": b""})
+    replaced = frozenset({"bin/a", "share/b/c"})
+    bring(tmp_path, {}, PlanRequest(replaced, lasting=frozenset({"bin"})))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bin", "var"]
+
+
+def test_directory_that_may_not_be_removed_is_left_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prefix itself is root's, say, and what is in it ours."""
+    write(tmp_path, {"share/man/man1/a": b"", "q": b""})
+    access, share = os.access, str(tmp_path / "share")
+    monkeypatch.setattr(os, "access", lambda p, mode: p != str(tmp_path) and access(p, mode))
+    monkeypatch.setattr(files, "can_move_directory", lambda path, _: path != share)
+    done = bring(tmp_path, {}, PlanRequest(frozenset({"share/man/man1/a"})))
+    assert ("prune", "share") not in operations(done)
+    assert tree(tmp_path, ignore=STATE) == {"share": EMPTY, "q": b""}
+
+
+def test_empty_directory_of_another_owner_stays(tmp_path: Path) -> None:
+    write(tmp_path, {"var/spool/mine/a": b"a"})
+    others = Owned()("var/spool/mine", "b")  # b staged it empty
+    bring(tmp_path, {}, PlanRequest(frozenset({"var/spool/mine/a"}), others))
+    assert tree(tmp_path / "var" / "spool") == {"mine": EMPTY}
