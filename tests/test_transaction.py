@@ -370,6 +370,28 @@ def test_swap_is_undone_whose_staged_entry_is_gone(
     assert_no_debris(prefix)
 
 
+@pytest.mark.parametrize(
+    ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
+)
+@pytest.mark.parametrize("path", ["lib/foo", "lib/ns/x.py", "type"])
+def test_what_was_removed_after_the_kill_is_brought_back_by_undoing(
+    tmp_path: Path, settings: dict[str, str], step: int, path: str
+) -> None:
+    """Who finds an install broken off may remove the package, and then recover."""
+    prefix = killed_at_the_commit_point(tmp_path, settings)
+    killed = run("recover", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+    assert killed.returncode == -signal.SIGKILL
+    assert (prefix / "type" / "k").exists()  # the last swap is done
+    files.delete_tree(prefix / path)
+    recovered = run("recover", prefix, settings)
+    assert recovered.returncode == 0, recovered.stderr
+    cache = "lib/foo/__pycache__"  # without an exchange, that was no part of the transaction
+    assert tree(prefix, ignore=(*STATE, cache)) == {
+        name: entry for name, entry in BEFORE.items() if not name.startswith(cache)
+    }
+    assert_no_debris(prefix)
+
+
 def test_damaged_journal_is_reported_and_nothing_touched(prefix: Path) -> None:
     area = prefix / "var" / "tmp" / "sage"
     write(area, {"journal": b"{not json"})

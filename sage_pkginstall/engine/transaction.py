@@ -78,6 +78,7 @@ class _Applier:
             return
         status = files.lstat(path)
         if status is None:
+            _make_above(path)
             files.make_directory(path, mode)
             status = os.lstat(path)
         # Not only then: who made it may have been killed before it had its mode.
@@ -98,6 +99,8 @@ class _Applier:
                 raise FileNotFoundError(message)
         elif self._is_linked(path, slot):  # killed between link and unlink
             files.unlink(slot)
+        elif self.undoing:
+            _bring_back(slot, path)
         else:
             files.rename_new(slot, path)
 
@@ -129,6 +132,9 @@ class _Applier:
         _complete_steps(path, slot, aside)
         if self._is_swapped(path, slot, operation) or self._is_needless(path, slot, operation):
             return
+        if self.undoing and files.lstat(path) is None and files.lstat(slot) is not None:
+            _bring_back(slot, path)  # somebody removed the new entry since
+            return
         for entry in (slot, path):
             if files.lstat(entry) is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
@@ -154,6 +160,19 @@ class _Applier:
         if not self.undoing or self.copied or files.lstat(slot) is not None:
             return False
         return files.inode(path) not in {None, operation.inode}
+
+
+def _bring_back(slot: str, path: str) -> None:
+    """Put an old entry where it was, also if somebody removed the directory since."""
+    _make_above(path)
+    files.rename_new(slot, path)
+
+
+def _make_above(path: str) -> None:
+    directory = os.path.dirname(path)
+    if files.lstat(directory) is None:
+        _make_above(directory)
+        files.make_directory(directory)
 
 
 class _CopiedError(Exception):
