@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine import files
 from sage_pkginstall.engine.mounts import mount_points
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.tree import Tree
+from sage_pkginstall.errors import JournalError
 from tests.engine_tree import STATE, commit, write
 from tests.torture.mounts import bound
-from tests.trees import tree
+from tests.trees import EMPTY, tree
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -89,3 +92,39 @@ def test_staging_area_may_lie_in_a_bind_mount(tmp_path: Path) -> None:
         for version in (b"1", b"2"):
             commit(Tree(prefix), {"bin/a": version}, PlanRequest())
             assert tree(prefix, ignore=STATE) == {"bin/a": version}
+
+
+@root
+@pytest.mark.parametrize("gone", ["a", "b"])
+def test_transaction_of_what_is_not_mounted_any_more_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """Neither its files nor its slots are there: all looks removed, and nothing is."""
+    prefix, source = tmp_path / "prefix", tmp_path / "source"
+    write(prefix, {"bin/t": b""})
+    (prefix / "site").mkdir()
+    write(source, {"a": b"", "b": b"", "other": b""})
+    request = PlanRequest(frozenset({"bin/t", "site/a", "site/b"}))
+    monkeypatch.setattr(files, "rename", interrupted_at(prefix / "site" / gone))
+    with bound(source, prefix / "site"), pytest.raises(KeyboardInterrupt):
+        commit(Tree(prefix), {}, request)
+    monkeypatch.undo()
+    before = tree(source), tree(prefix, ignore=STATE)
+    with pytest.raises(JournalError, match=r"site/\.T-.*', where its entries lie, is missing"):
+        Tree(prefix).recover()
+    assert (tree(source), tree(prefix, ignore=STATE)) == before
+    with bound(source, prefix / "site"):
+        Tree(prefix).recover()
+    assert tree(source) == {"other": b""}
+    assert tree(prefix, ignore=STATE) == {"site": EMPTY}
+
+
+def interrupted_at(place: Path) -> Callable[[str, str], None]:
+    """Return what renames until that comes to a path, as if it were killed then."""
+
+    def rename(old: str, new: str) -> None:
+        if old == str(place):
+            raise KeyboardInterrupt
+        Path(old).rename(new)
+
+    return rename

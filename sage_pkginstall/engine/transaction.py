@@ -27,7 +27,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from sage_pkginstall.engine.journal import Journal, JournalFile
@@ -55,14 +55,33 @@ class _Applier:
         self.undoing = journal.undoing
         self.copied = copied
 
+    def require_slots(self, operations: Iterable[Operation]) -> None:
+        """Refuse to go on where a file system is not mounted that some of the entries lie on.
+
+        Nothing is at their slots then, nor at their paths: removals would look like done.
+        """
+        slots = (self._slot(operation) for operation in operations if operation.slot)
+        for directory in dict.fromkeys(map(self._directory_of, slots)):
+            if not os.path.isdir(directory):
+                raise _MissingError(directory)
+
+    def _slot(self, operation: Operation) -> str:
+        slot = operation.slot
+        if not slot.startswith("/"):
+            return self.below + slot
+        if self.copied:
+            raise _CopiedError(self.below + operation.path)  # the slot is the original's
+        return slot
+
+    def _directory_of(self, slot: str) -> str:
+        """Return the workspace, or the directory of it on another file system, of a slot."""
+        root, _, _ = slot.partition(f"{self.workspace}/")
+        return root + self.workspace
+
     def apply(self, number: int, operation: Operation) -> None:
         """Apply the ``number``-th operation of the journal."""
         path = self.below + operation.path
-        slot = operation.slot
-        if not slot.startswith("/"):
-            slot = self.below + slot
-        elif self.copied:
-            raise _CopiedError(path)  # the slot is the original's
+        slot = self._slot(operation)
         if operation.kind == "swap":
             self._swap(path, slot, self._aside(slot, number), operation)
         elif operation.kind == "prune":
@@ -124,8 +143,7 @@ class _Applier:
 
         Beside the slot it could be that of another staged entry, or too long for one.
         """
-        root, _, _ = slot.partition(f"{self.workspace}/")
-        return f"{root}{self.workspace}/aside-{number}"
+        return f"{self._directory_of(slot)}/aside-{number}"
 
     def _swap(self, path: str, slot: str, aside: str, operation: Operation) -> None:
         """Exchange; the staged entry ends at ``path``, or at ``slot`` when undoing."""
@@ -183,6 +201,14 @@ class _CopiedError(Exception):
         self.path = path
 
 
+class _MissingError(Exception):
+    """A directory of the workspace is not there."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+
 def _is_staged(status: os.stat_result | None, operation: Operation, unit: int) -> bool:
     """Tell whether an entry of a copy is the staged one of a swap, by its time and size."""
     if status is None:
@@ -226,8 +252,15 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
     operations = journal.operations
     numbered = list(enumerate(operations, 1))
     try:
+        applier.require_slots(operations)
         for number, operation in reversed(numbered) if journal.undoing else numbered:
             applier.apply(number, operation)
+    except _MissingError as error:
+        reason = (
+            f"{error.directory!r}, where its entries lie, is missing; bring it back (mount that"
+            " file system, say), then run 'sage-pkginstall recover', or see its --help"
+        )
+        raise JournalError(file.path, reason) from error
     except _CopiedError as error:
         reason = (
             f"{prefix} is a copy, made without the times of its files, or got other owners or"

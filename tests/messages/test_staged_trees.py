@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from installer.utils import Scheme
 
+from sage_pkginstall.engine import files
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.environment import target_environment
@@ -59,6 +60,17 @@ def test_neither_done_nor_undone(desk: Desk) -> str:
     said = desk.run("recover", status=1, env={"SAGE_PKGINSTALL_FAIL": "EIO@1+"})
     assert journal.exists()
     return said
+
+
+@produces(
+    "cannot carry out journal {path}: {directory}, where its entries lie, is missing; bring it back"
+    " (mount that file system, say), then run 'sage-pkginstall recover', or see its --help"
+)
+def test_workspace_is_missing(desk: Desk) -> str:
+    journal = desk.die_in_a_transaction()
+    for workspace in journal.parent.glob("T-*[!k]"):
+        files.delete_tree(workspace)
+    return desk.run("recover", status=1)
 
 
 @produces(
