@@ -64,6 +64,19 @@ def test_directory_that_cannot_be_flushed_is_named(
     assert caught.value.filename == str(tmp_path)
 
 
+def test_directory_that_may_be_written_but_not_read_is_flushed_with_all_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_arguments: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
+
+    flushed: list[str] = []
+    monkeypatch.setattr("os.open", refused)
+    monkeypatch.setattr("os.sync", lambda: flushed.append("all"))
+    flush(tmp_path)
+    assert flushed == ["all"]
+
+
 def test_error_that_names_a_file_keeps_its_name() -> None:
     with pytest.raises(FileNotFoundError) as caught, naming("other"):
         raise FileNotFoundError(errno.ENOENT, "gone", "this")

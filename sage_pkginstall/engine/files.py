@@ -288,9 +288,16 @@ def inode(path: StrPath) -> int | None:
 
 
 def flush(path: StrPath) -> None:
-    """Have the entries of a directory, or the data of a file, written to the disk."""
+    """Have the entries of a directory, or the data of a file, written to the disk.
+
+    What we may write but not read cannot be written by itself: then everything is.
+    """
     step(path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        os.sync()
+        return
     try:
         with naming(path):
             _sync(descriptor)
