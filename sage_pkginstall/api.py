@@ -42,6 +42,9 @@ from sage_pkginstall.operations.uninstall import Uninstallation
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    _Thing = TypeVar("_Thing")
 
 __all__ = [
     "BuildRequest",
@@ -87,8 +90,9 @@ def install(
     if not how.dry_run:
         refuse_managed(environment)
     place = environment.prefix / _STORE if store is None else store
+    several = [os.fspath(wheel) for wheel in _several(wheels)]
     with _told(partial(TransactionError, environment.prefix)):
-        requests = requests_of_arguments([os.fspath(w) for w in wheels], environment, place)
+        requests = requests_of_arguments(several, environment, place)
         return installing.install(Tree(environment.prefix, settings), environment, requests, how)
 
 
@@ -106,10 +110,11 @@ def uninstall(
     """
     if not dry_run:
         refuse_managed(environment)
+    several = list(_several(names))
     tree = Tree(environment.prefix, settings)
     run_pip = pip_runner(environment)  # for what has no list of its files (egg-link)
     with _told(partial(TransactionError, environment.prefix)):
-        return uninstalling.uninstall(tree, environment, list(names), run_pip, dry_run=dry_run)
+        return uninstalling.uninstall(tree, environment, several, run_pip, dry_run=dry_run)
 
 
 def merge(
@@ -174,6 +179,14 @@ def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery |
         recovery = tree.recover()
     note_recovered(tree)
     return recovery
+
+
+def _several(things: Iterable[_Thing]) -> Iterable[_Thing]:
+    """Return what several things are; a single ``str`` would be taken for its letters."""
+    if isinstance(things, (str, bytes)):
+        message = f"several are expected: [{things!r}], not {things!r}"
+        raise TypeError(message)
+    return things
 
 
 @contextlib.contextmanager

@@ -192,3 +192,14 @@ def test_staging_area_that_cannot_be_listed_is_an_error_of_ours(venv: Path) -> N
     area.chmod(0o300)
     with pytest.raises(JournalError, match="Permission denied at"):
         recover(venv)
+
+
+def test_one_name_is_not_taken_for_names_of_one_letter(tmp_path: Path, venv: Path) -> None:
+    environment = target_environment(venv)
+    install([make_wheel(tmp_path, "f", "1")], environment)
+    before = tree(venv, ignore=("var",))
+    with pytest.raises(TypeError, match=r"\['foo'\], not 'foo'"):
+        uninstall("foo", environment)
+    with pytest.raises(TypeError, match="several are expected"):
+        install("f", environment)
+    assert tree(venv, ignore=("var",)) == before
