@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.files import current_umask, flush, naming, write_new
+from sage_pkginstall.engine.files import current_umask, delete_tree, flush, naming, write_new
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.errors import TransactionError
@@ -75,6 +75,22 @@ def test_directory_that_may_be_written_but_not_read_is_flushed_with_all_else(
     monkeypatch.setattr("os.sync", lambda: flushed.append("all"))
     flush(tmp_path)
     assert flushed == ["all"]
+
+
+def test_tree_is_deleted_however_deep_it_is(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "kept").symlink_to(tmp_path)
+    descriptor = os.open(top, os.O_RDONLY)
+    for _ in range(1500):  # more than descriptors, calls, and characters of a path
+        os.mkdir("deep", dir_fd=descriptor)
+        os.close(os.open("file", os.O_CREAT, dir_fd=descriptor))
+        below = os.open("deep", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    delete_tree(top)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_error_that_names_a_file_keeps_its_name() -> None:

@@ -55,6 +55,7 @@ __all__ = [
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
 _BLOCK = 1 << 20
+_DEEP = 100
 _AT_FDCWD = -100  # <fcntl.h> of Linux
 _ASKING = _thread.allocate_lock()
 _NO_LINK = frozenset({errno.EPERM, errno.EMLINK, *_UNSUPPORTED} - {errno.EINVAL})
@@ -359,32 +360,49 @@ def delete_tree(path: StrPath) -> None:
             _delete_directory(path, None)
 
 
-def _delete_directory(name: StrPath, parent: int | None) -> None:
+def _delete_directory(name: StrPath, parent: int | None, depth: int = 0, top: int = -1) -> None:
     """Delete a directory; no link is followed, whoever puts one there meanwhile.
 
     `shutil.rmtree` does the same, but `shutil` comes with bz2 and lzma; `os.fwalk` looks at
-    each entry once more.
+    each entry once more.  What lies too deep for descriptors and calls is moved up to the ``top``.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, dir_fd=parent)
     try:
-        with os.scandir(descriptor) as entries:
-            for entry in list(entries):
-                if entry.is_dir(follow_symlinks=False):
-                    _delete_directory(entry.name, descriptor)
-                else:
-                    os.unlink(entry.name, dir_fd=descriptor)
+        while _delete_entries(descriptor, depth, descriptor if depth == 0 else top):
+            pass
     finally:
         os.close(descriptor)
     os.rmdir(name, dir_fd=parent)
 
 
+def _delete_entries(directory: int, depth: int, top: int) -> bool:
+    """Delete what is in a directory; tell whether something may have been moved there."""
+    with os.scandir(directory) as entries:
+        found = list(entries)
+    has_directories = False
+    for entry in found:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.name, dir_fd=directory)
+        elif depth < _DEEP:
+            has_directories = True
+            _delete_directory(entry.name, directory, depth + 1, top)
+        else:
+            place = os.urandom(8).hex()
+            os.rename(entry.name, place, src_dir_fd=directory, dst_dir_fd=top)
+    return has_directories and depth == 0
+
+
 def _open_directories(path: StrPath) -> None:
     """Let us delete in our directories below ``path``; those of others are left alone."""
-    for directory, _, _ in os.walk(path):
+    pending = [os.fspath(path)]
+    while pending:
+        directory = pending.pop()
         with contextlib.suppress(OSError):
             if os.lstat(directory).st_uid == os.geteuid():
                 os.chmod(directory, 0o700)
+            with os.scandir(directory) as entries:
+                pending += (e.path for e in entries if e.is_dir(follow_symlinks=False))
 
 
 def current_umask() -> int:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["close_modes", "copy_in", "lay_in", "open_modes"]
+__all__ = ["close_modes", "copy_in", "lay_in"]
 
 _CHANGED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO})
 _KEPT_OF_OTHERS = 0o755
+_DEPTH = 100
 
 
 def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) -> None:
@@ -33,20 +34,29 @@ def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) 
 
     With ``move`` they are renamed where the file system allows it, else copied: modes,
     times, links and hard links stay.  Afterwards the owner may write everything and
-    others read what the umask lets them (`open_modes`).  A copy is ours even if the source
+    others read what the umask lets them (`_open_modes`).  A copy is ours even if the source
     is somebody else's; so it loses its set-id bits, as with chown(2), the right of others to
     write, and its access lists.
 
     Raises `ConflictError` if both trees have an entry that is not a directory in both, if
-    something changes while it is copied, and if ``source`` does not belong to the user
-    ``owner``.
+    directories are nested too deeply, if something changes while it is copied, and if ``source``
+    does not belong to the user ``owner``.
     """
+    shown = os.fspath(source)
+    try:
+        _lay_in(source, staged, move=move, owner=owner)
+    except _TooDeepError as error:
+        reason = f"its directories are nested more than {_DEPTH} deep"
+        raise ConflictError(shown, reason) from error
+
+
+def _lay_in(source: Path, staged: Path, *, move: bool, owner: int | None) -> None:
     shown = os.fspath(source)
     with _opened(shown, None, shown) as descriptor:
         if owner is not None and os.fstat(descriptor).st_uid != owner:
             raise ConflictError(shown, "it does not belong to the user who asks for that")
         _Layer(os.fspath(staged)).lay(descriptor, shown, "", move=move)
-    open_modes(os.fspath(staged), files.current_umask())
+    _open_modes(os.fspath(staged), files.current_umask())
 
 
 def copy_in(source: Path, place: Path, owner: int) -> None:
@@ -62,6 +72,10 @@ def copy_in(source: Path, place: Path, owner: int) -> None:
         _copy_file(file, os.fspath(place), name)
 
 
+class _TooDeepError(Exception):
+    """Directories are nested more deeply than who plans, some calls deep for each, can walk."""
+
+
 class _Layer:
     """Lays the entries of directories into one staged tree."""
 
@@ -71,6 +85,8 @@ class _Layer:
 
     def lay(self, directory: int, shown: str, below: str, *, move: bool) -> None:
         """Lay the entries of an open directory, ``shown`` in messages, into ``below``."""
+        if below.count("/") >= _DEPTH:
+            raise _TooDeepError
         for name in os.listdir(directory):
             place = os.path.join(self.staged, below, name)
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -190,12 +206,14 @@ def _keep_times(status: os.stat_result, place: str) -> None:
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
-def open_modes(directory: str, umask: int) -> None:
+def _open_modes(directory: str, umask: int, depth: int = 0) -> None:
     """Let the owner read and write everything below, and others read as ``umask`` allows.
 
     A read-only directory could not be renamed by its owner, nor upgraded; set-id bits
-    and everything else of the modes stay.
+    and everything else of the modes stay.  ``depth`` is that of the directory.
     """
+    if depth > _DEPTH:
+        raise _TooDeepError
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_symlink():
@@ -204,7 +222,7 @@ def open_modes(directory: str, umask: int) -> None:
             if entry.is_dir(follow_symlinks=False):
                 wanted = mode | 0o700 | (0o055 & ~umask)
                 _change_mode(entry.path, mode, wanted)
-                open_modes(entry.path, umask)
+                _open_modes(entry.path, umask, depth + 1)
             else:
                 _change_mode(entry.path, mode, mode | 0o600 | (0o044 & ~umask))
 

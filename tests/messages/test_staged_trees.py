@@ -73,6 +73,13 @@ def test_workspace_is_missing(desk: Desk) -> str:
     return desk.run("recover", status=1)
 
 
+@produces("cannot install {path}: its directories are nested more than {number} deep")
+def test_deep_tree(desk: Desk) -> str:
+    staged = desk.directory / "staged"
+    plant(staged, {"d/" * 101 + "x": b""})
+    return desk.run("merge", staged, status=1) + desk.run("merge", "--move", staged, status=1)
+
+
 @produces(
     "cannot install {path}: two staged entries lead to this one path",
     "cannot install {path}: the wheels of {name} and {other} have it with different contents;"
