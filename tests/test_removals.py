@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,24 @@ def test_directory_that_may_not_be_removed_is_left_empty(
     done = bring(tmp_path, {}, PlanRequest(frozenset({"share/man/man1/a"})))
     assert ("prune", "share") not in operations(done)
     assert tree(tmp_path, ignore=STATE) == {"share": EMPTY, "q": b""}
+
+
+def test_directory_that_another_user_made_is_left_empty_where_only_he_may_remove_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the sticky bit of a shared prefix one removes one's own only."""
+    write(tmp_path, {"share/man/man1/a": b"", "share/q": b""})
+    man, removed = str(tmp_path / "share" / "man"), os.rmdir
+
+    def rmdir(path: str, **options: int) -> None:
+        if path == man:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        removed(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", rmdir)
+    monkeypatch.setattr(files, "can_move_directory", lambda path, _: path != man)
+    bring(tmp_path, {}, PlanRequest(frozenset({"share/man/man1/a"})))
+    assert tree(tmp_path, ignore=STATE) == {"share/man": EMPTY, "share/q": b""}
 
 
 def test_empty_directory_of_another_owner_stays(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ __all__ = [
 # ENOTSUP is another number than EOPNOTSUPP on macOS, and the one that renamex_np(2) names.
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
+_NOT_OURS = frozenset({errno.EPERM, errno.EACCES})  # in a directory with the sticky bit, say
 _BLOCK = 1 << 20
 _DEEP = 100
 _AT_FDCWD = -100  # <fcntl.h> of Linux
@@ -218,12 +219,12 @@ def make_directory(path: StrPath, mode: int = 0o777) -> None:
 
 
 def remove_if_empty(path: StrPath) -> None:
-    """Remove a directory, unless it is not empty, not there, or a mount point."""
+    """Remove a directory, unless it is not empty, not there, a mount point, or another user's."""
     step(path)
     try:
         os.rmdir(path)
     except OSError as error:
-        if error.errno not in _NOT_EMPTY:
+        if error.errno not in _NOT_EMPTY | _NOT_OURS:
             raise
 
 
