@@ -28,20 +28,46 @@ def source(root: Path, text: str, seconds: int) -> Path:
     return path
 
 
+def freshened(root: Path) -> bool:
+    def renew(path: Path) -> None:
+        shutil.copy2(path, root / "copy")
+        (root / "copy").replace(path)
+
+    return freshen(root / "staged", root / "prefix", renew)
+
+
 def test_same_second_and_size_becomes_newer(tmp_path: Path) -> None:
     source(tmp_path / "prefix", "x = 1\n", NOW)
     new = source(tmp_path / "staged", "x = 2\n", NOW)
-    assert freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert freshened(tmp_path)
     assert new.stat().st_mtime == NOW + 1
+
+
+def test_file_with_another_name_elsewhere_keeps_its_time_there(tmp_path: Path) -> None:
+    source(tmp_path / "prefix", "x = 1\n", NOW)
+    new = source(tmp_path / "staged", "x = 2\n", NOW)
+    (tmp_path / "cached").hardlink_to(new)
+    assert freshened(tmp_path)
+    assert new.stat().st_mtime == NOW + 1
+    assert (tmp_path / "cached").stat().st_mtime == NOW
+
+
+def test_file_that_is_the_old_one_itself_stays_as_it_is(tmp_path: Path) -> None:
+    new = source(tmp_path / "staged", "x = 2\n", NOW)
+    old = tmp_path / "prefix" / "p" / "m.py"
+    old.parent.mkdir(parents=True)
+    old.hardlink_to(new)
+    assert not freshened(tmp_path)
+    assert old.samefile(new)
 
 
 def test_newer_or_other_size_is_left_alone(tmp_path: Path) -> None:
     source(tmp_path / "prefix", "x = 1\n", NOW)
     new = source(tmp_path / "staged", "x = 22\n", NOW)
-    assert not freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert not freshened(tmp_path)
     assert new.stat().st_mtime == NOW
     new = source(tmp_path / "staged", "x = 2\n", NOW + 5)
-    freshen(tmp_path / "staged", tmp_path / "prefix")
+    freshened(tmp_path)
     assert new.stat().st_mtime == NOW + 5
 
 
@@ -49,7 +75,7 @@ def test_staged_bytecode_stays_valid(tmp_path: Path) -> None:
     source(tmp_path / "prefix", "x = 1\n", NOW)
     new = source(tmp_path / "staged", "x = 2\n", NOW)
     py_compile.compile(str(new), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
-    freshen(tmp_path / "staged", tmp_path / "prefix")
+    freshened(tmp_path)
     command = [sys.executable, "-v", "-c", "import m; assert m.x == 2"]
     ended = subprocess.run(command, cwd=new.parent, capture_output=True, text=True, check=True)
     assert "m.cpython" in ended.stderr
@@ -65,7 +91,7 @@ def test_bytecode_of_a_longer_name_stays_valid(tmp_path: Path) -> None:
     py_compile.compile(str(other), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     (code,) = (new.parent / "__pycache__").iterdir()
     before = code.read_bytes()
-    assert freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert freshened(tmp_path)
     assert code.read_bytes() == before
 
 
@@ -86,7 +112,7 @@ def test_directory_of_bytecode_is_listed_once(
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", noted)
-    assert freshen(tmp_path / "staged", tmp_path / "prefix")
+    assert freshened(tmp_path)
     assert listed == [os.fspath(tmp_path / "staged/p/__pycache__")]
     for code in (tmp_path / "staged/p/__pycache__").iterdir():
         assert int.from_bytes(code.read_bytes()[8:12], "little") == NOW + 1
@@ -98,7 +124,7 @@ def test_stale_bytecode_written_late_is_not_imported(tmp_path: Path) -> None:
     late = py_compile.compile(str(old), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     assert late is not None
     new = source(tmp_path / "staged", "x = 2\n", NOW)
-    freshen(tmp_path / "staged", tmp_path / "prefix")
+    freshened(tmp_path)
     new.replace(old)  # the upgrade; the late .pyc lies in __pycache__ by now
     command = [sys.executable, "-c", "import m; print(m.x)"]
     ended = subprocess.run(command, cwd=old.parent, capture_output=True, text=True, check=True)

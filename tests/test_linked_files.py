@@ -205,6 +205,46 @@ def test_old_and_new_file_of_one_inode_are_no_trouble(
     assert not module(one, "foo").exists()
 
 
+def test_nothing_that_one_prefix_does_is_seen_in_another(
+    wheel: Path, tmp_path: Path, prefixes: Prefixes
+) -> None:
+    """Not even a time: byte-code goes by that."""
+    shared = {"ns/a.py": "A = 1\n", "ns/data": "1", "ns/__init__.py": "# one\n"}
+    old = make_wheel(tmp_path, "bar", "1.0", shared)
+    same_sizes = make_wheel(
+        tmp_path, "bar", "1.1", {"ns/a.py": "A = 2\n", "ns/data": "2", "ns/__init__.py": "# one\n"}
+    )
+    beside = make_wheel(tmp_path, "baz", "1.0", {"ns/b.py": "", "ns/__init__.py": "# two\n"})
+    one, two = prefixes("one"), prefixes("two")
+    for known in (wheel, old, same_sizes, old):
+        put(known, one)
+
+    def seen() -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for path in module(one, "").rglob("*"):
+            status = path.stat()
+            found[str(path)] = (status.st_ino, status.st_mode, status.st_mtime_ns, status.st_size)
+        return found
+
+    before, contents = seen(), tree(one.prefix)
+    put(beside, two)  # whose __init__.py the others adopt
+    for known in (wheel, wheel, old, old, same_sizes, old, same_sizes, beside, old):
+        put(known, two)
+    assert (seen(), tree(one.prefix)) == (before, contents)
+    assert output_of(two, "import ns.a; print(ns.a.A)") == "1"
+
+
+def test_same_files_again_stay_those_of_the_cache(tmp_path: Path, prefixes: Prefixes) -> None:
+    old = make_wheel(tmp_path, "bar", "1.0", {"ns/a.py": "A = 1\n", "ns/data": "1"})
+    beside = make_wheel(tmp_path, "baz", "1.0", {"ns/b.py": ""})
+    one = prefixes("one")
+    for known in (beside, old):  # so that files, not their directory, are exchanged
+        put(known, one)
+    before = inode(module(one, "ns/a.py")), inode(module(one, "ns/data"))
+    put(old, one)
+    assert (inode(module(one, "ns/a.py")), inode(module(one, "ns/data"))) == before
+
+
 def test_nothing_is_shared_across_file_systems(
     wheel: Path, prefixes: Prefixes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,13 @@ class Arrivals:
         owners = self.ground.owners(path)
         if owners or not (path in self.ground.request.replaced or path in self.ground.request.kept):
             self._note_foreign(entry, path, owners)
-        self._swap(entry, path)
+        if not self._is_there(entry, path):
+            self._swap(entry, path)
+
+    def _is_there(self, entry: os.DirEntry[str], path: str) -> bool:
+        """Tell whether the prefix has the staged file itself, by another hard link of it."""
+        new = entry.stat(follow_symlinks=False)
+        return new.st_nlink > 1 and os.path.samestat(new, os.lstat(self.ground.absolute(path)))
 
     def _note_foreign(self, entry: os.DirEntry[str], path: str, owners: frozenset[str]) -> None:
         """Say that a file which is not (only) ours is about to be overwritten."""
@@ -154,6 +160,8 @@ class Arrivals:
         """
         new, old = os.lstat(staged), os.lstat(existing)
         if int(new.st_mtime) == int(old.st_mtime) and not staged.endswith(".py"):
+            if new.st_nlink > 1 and not stat.S_ISDIR(new.st_mode):  # in a cache, say
+                self.ground.workspace.renew(Path(staged))
             seconds = int(old.st_mtime) + 1
             os.utime(staged, (seconds, seconds), follow_symlinks=False)
 

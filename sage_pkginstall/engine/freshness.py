@@ -9,29 +9,30 @@ byte-code would be imported for good.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from sage_pkginstall.engine.paths import bytecode_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
 __all__ = ["freshen"]
 
 _HEADER = 16  # bytes: magic, flags, modification time, size (PEP 552)
 
 
-def freshen(staged: Path, prefix: Path) -> bool:
+def freshen(staged: Path, prefix: Path, renew: Callable[[Path], object]) -> bool:
     """Make each staged source newer than the one of its size that it will replace.
 
     Staged time-stamped byte-code of a source is kept valid.  Works on the staged tree
-    only; both have the same layout.  Returns whether anything was changed.
+    only; both have the same layout.  What has other names, in a cache, say, is changed after
+    ``renew`` has put a copy in its place.  Returns whether anything was changed.
     """
-    return _freshen_directory(os.fspath(staged), os.fspath(prefix))
+    return _freshen_directory(os.fspath(staged), os.fspath(prefix), renew)
 
 
-def _freshen_directory(staged: str, existing: str) -> bool:
+def _freshen_directory(staged: str, existing: str, renew: Callable[[Path], object]) -> bool:
     if not os.path.isdir(existing):
         return False
     changed = False
@@ -39,9 +40,10 @@ def _freshen_directory(staged: str, existing: str) -> bool:
     with os.scandir(staged) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                changed |= _freshen_directory(entry.path, os.path.join(existing, entry.name))
+                below = os.path.join(existing, entry.name)
+                changed |= _freshen_directory(entry.path, below, renew)
             elif entry.name.endswith(".py") and entry.is_file(follow_symlinks=False):
-                seconds = _freshen_source(entry, os.path.join(existing, entry.name))
+                seconds = _freshen_source(entry, os.path.join(existing, entry.name), renew)
                 if seconds is not None:
                     fresh[entry.path] = seconds
     if fresh:
@@ -49,7 +51,9 @@ def _freshen_directory(staged: str, existing: str) -> bool:
     return changed or bool(fresh)
 
 
-def _freshen_source(entry: os.DirEntry[str], counterpart: str) -> int | None:
+def _freshen_source(
+    entry: os.DirEntry[str], counterpart: str, renew: Callable[[Path], object]
+) -> int | None:
     """Return the time that a source has from now on, None if it keeps its own."""
     try:
         old = os.lstat(counterpart)
@@ -58,6 +62,10 @@ def _freshen_source(entry: os.DirEntry[str], counterpart: str) -> int | None:
     new = entry.stat(follow_symlinks=False)
     if old.st_size != new.st_size or int(new.st_mtime) > int(old.st_mtime):
         return None
+    if new.st_nlink > 1:
+        if os.path.samestat(old, new):  # nothing is replaced: it has no other content
+            return None
+        renew(Path(entry.path))
     seconds = int(old.st_mtime) + 1
     os.utime(entry.path, (seconds, seconds))
     return seconds

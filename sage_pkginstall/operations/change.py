@@ -163,7 +163,7 @@ class _Preparer:
     def _fit_in(self, ownership: Ownership) -> None:
         """Fit the staged tree to what is in the prefix."""
         adopted = bool(self.change.staged) and self._adopt_shared(ownership)
-        freshened = freshen(self.workspace.tree, self.prefix)
+        freshened = freshen(self.workspace.tree, self.prefix, self.workspace.renew)
         if freshened or adopted:
             self.workspace.note_change()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,13 +78,21 @@ def _take_over(
     from sage_pkginstall.wheels.bytecode import compile_staged  # noqa: PLC0415 -- seldom needed
 
     for path, content in adopted.items():
-        (root / path).write_bytes(content)
+        _rewrite(root / path, content)
     compiled = [p for p in adopted if any(_has_bytecode(staged, p) for staged in distributions)]
     compile_staged(root, compiled, environment)
     for staged in distributions:
         rows = _rows(staged, adopted)
         if rows:
             _update_record(root / staged.info / "RECORD", rows)
+
+
+def _rewrite(path: Path, content: bytes) -> None:
+    """Write a staged file anew: other prefixes may have the old one, by hard links."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(mode | stat.S_IWUSR)
 
 
 def _has_bytecode(staged: StagedDistribution, path: str) -> bool:
