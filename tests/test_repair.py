@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -407,3 +408,19 @@ def test_recovery_is_logged(venv: Path, tmp_path: Path, run_cli: RunCli) -> None
     label = kill_in_a_transaction(venv, tmp_path, run_cli)
     run_cli("recover", "--prefix", venv)
     assert run_cli("log", "--prefix", venv).stdout.endswith(f"(recovered before: {label})\n")
+
+
+def test_discard_moves_what_the_journal_names_while_another_looks_at_it(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """Who collects debris takes its lock; the next one would delete what the prefix had."""
+    kill_in_a_transaction(venv, tmp_path, run_cli)
+    area = venv / "var/tmp/sage"
+    workspace = area / json.loads((area / "journal").read_bytes())["workspace"]
+    (workspace / "precious").write_text("old")
+    with (area / f"{workspace.name}.lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        always = {"SAGE_PKGINSTALL_FAIL": "EIO@1+"}  # all but what is done for this
+        run_cli("recover", "--discard", "--prefix", venv, env=always)
+    (place,) = area.iterdir()
+    assert (place / workspace.name / "precious").read_text() == "old"

@@ -120,7 +120,7 @@ def test_lock_that_was_made_again_meanwhile_is_its_owners(
     monkeypatch.setattr(engine_workspace, "open_trusted", opened)
     place = tmp_path / "place"
     place.mkdir()
-    for way in (area.collect, lambda: area.move_dead(place)):
+    for way in (area.collect, lambda: area.move_dead(place, None)):
         lock.touch(0o600)
         way()
         assert lock.with_suffix("").is_dir()

@@ -265,17 +265,23 @@ class StagingArea:
                 collected.append(path.name)
         return tuple(collected)
 
-    def move_dead(self, place: Path) -> None:
-        """Move the workspaces of dead processes into the directory ``place``.
+    def move_dead(self, place: Path, named: str | None) -> None:
+        """Move the workspaces of dead processes, and the one ``named``, into a directory.
 
-        Those of users who are not trusted here are left alone.  What they have on other file
-        systems stays there.
+        That one is moved also if somebody holds its lock: who collects does so to look whether it
+        is needed, and would delete it next time.  Those of users who are not trusted here are
+        left alone.  What they have on other file systems stays there.
         """
-        for path, lock_path in self._dead():
-            with contextlib.suppress(FileNotFoundError):  # killed before it made one
-                path.rename(place / path.name)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(lock_path)
+        if named is not None and self._is_trusted(self.path / named):
+            self._move(self.path / named, place)
+        for path, _ in self._dead():
+            self._move(path, place)
+
+    def _move(self, path: Path, place: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # killed before it made one
+            path.rename(place / path.name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{path}{_LOCK_SUFFIX}")
 
     def _dead(self) -> Iterator[tuple[Path, Path]]:
         """Yield each workspace that no living process holds, and its lock, which we hold then."""

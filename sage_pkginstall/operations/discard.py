@@ -55,8 +55,16 @@ def discard(tree: Tree) -> Discarded:
 def _move_aside(tree: Tree) -> Path:
     place = tree.area.path / time.strftime("discarded-%Y%m%d-%H%M%S")
     place.mkdir(mode=0o700)
-    tree.area.move_dead(place)
+    tree.area.move_dead(place, _named(tree))
     for path in (tree.journal.path, tree.journal.undo_path):
         with contextlib.suppress(FileNotFoundError):
             path.rename(place / path.name)
     return place
+
+
+def _named(tree: Tree) -> str | None:
+    """Return the workspace that the journal names, if it can be read."""
+    with contextlib.suppress(JournalError):
+        journal = tree.journal.read()
+        return None if journal is None else journal.workspace
+    return None
