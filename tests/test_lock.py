@@ -276,3 +276,12 @@ def test_holder_of_yesterday_opens_nothing(path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv(HELD_VARIABLE, f"{path}:{old.token}")
         with pytest.raises(LockTimeoutError), hold(path, timeout=0.0).hold():
             pass
+
+
+def test_lock_that_others_could_open_is_closed_to_them(tmp_path: Path) -> None:
+    """Sage's own scripts make it under the umask; who can read it could keep it for ever."""
+    path = tmp_path / "var" / "lock" / "pip3.lock"
+    path.parent.mkdir(parents=True)
+    path.touch(0o644)
+    with TreeLock(path, "test", LockSettings()).hold():
+        assert path.stat().st_mode & 0o777 == 0o600

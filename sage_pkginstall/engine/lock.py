@@ -161,7 +161,9 @@ class TreeLock:
             make_closed(self.path.parent, self.path.parents[2])
         except OSError as error:
             raise LockError(self.path.parent, error.strerror or str(error)) from error
-        return open_lock(self.path)
+        descriptor = open_lock(self.path)
+        _close_to_others(descriptor)
+        return descriptor
 
     def _try_for_a_moment(self, descriptor: int, asked: float) -> bool:
         """Take the flock if that takes no longer than many commits of others.
@@ -251,6 +253,13 @@ def open_lock(path: Path) -> int:
         return open_trusted(path, os.O_RDWR | os.O_CREAT, path.parent, _MODE)
     except OSError as error:
         raise LockError(path, error.strerror or str(error)) from error
+
+
+def _close_to_others(descriptor: int) -> None:
+    """Let others not even open the lock of a tree, which a program with a umask may have made."""
+    status = os.fstat(descriptor)
+    if status.st_mode & 0o077 and os.geteuid() in {0, status.st_uid}:
+        os.fchmod(descriptor, _MODE)
 
 
 def nested_lock(lock: Path) -> Path:
