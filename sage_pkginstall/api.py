@@ -27,7 +27,13 @@ from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.transaction import Recovery, describe
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, environment_of, target_environment
-from sage_pkginstall.errors import BuildError, JournalError, PkgInstallError, TransactionError
+from sage_pkginstall.errors import (
+    BuildError,
+    JournalError,
+    PkgInstallError,
+    TransactionError,
+    UsageError,
+)
 from sage_pkginstall.operations import install as installing
 from sage_pkginstall.operations import merge as merging
 from sage_pkginstall.operations import uninstall as uninstalling
@@ -129,11 +135,11 @@ def merge(
 
     ``staged`` stays as it is.  With ``package``, the files that older records of this
     package name, and ``staged`` lacks, go in the same transaction.  Raises `UsageError` if
-    ``staged`` is no directory or ``package`` no name of a package, and what `install`
-    raises once it has begun.
+    ``staged`` or ``prefix`` is no directory or ``package`` no name of a package, and what
+    `install` raises once it has begun.
     """
     how = options or InstallOptions()
-    root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given
+    root = _existing(prefix)
     change = Change(package=package, conflicts=how.conflicts)
     act = merging.plan_merge if how.dry_run else merging.merge
     with _told(partial(TransactionError, root)):
@@ -172,13 +178,21 @@ def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery |
 
     Return what it was, None if there was nothing: its ``label``, and whether it is ``undone``,
     because it could not be finished.  Whoever takes the lock does the same.
-    Raises `LockError`, `JournalError`.
+    Raises `LockError`, `JournalError`, and `UsageError` if ``prefix`` is no directory.
     """
-    tree = Tree(Path(os.path.abspath(prefix)), settings)  # noqa: PTH100 - as above
+    tree = Tree(_existing(prefix), settings)
     with _told(partial(JournalError, tree.journal.path)):
         recovery = tree.recover()
     note_recovered(tree)
     return recovery
+
+
+def _existing(prefix: Path) -> Path:
+    """Return a prefix as an absolute path; one that is not there, it is mistyped, say, stays so."""
+    root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given
+    if not root.is_dir():
+        raise UsageError(f"cannot use prefix {root}: it is not a directory")
+    return root
 
 
 def _several(things: Iterable[_Thing]) -> Iterable[_Thing]:

@@ -194,6 +194,13 @@ def test_staging_area_that_cannot_be_listed_is_an_error_of_ours(venv: Path) -> N
         recover(venv)
 
 
+def test_prefix_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    for act in (recover, lambda prefix: merge(plant(tmp_path / "staged", {"bin/a": b""}), prefix)):
+        with pytest.raises(PkgInstallError, match="mistyped: it is not a directory"):
+            act(tmp_path / "mistyped")
+    assert not (tmp_path / "mistyped").exists()
+
+
 def test_one_name_is_not_taken_for_names_of_one_letter(tmp_path: Path, venv: Path) -> None:
     environment = target_environment(venv)
     install([make_wheel(tmp_path, "f", "1")], environment)
