@@ -370,6 +370,20 @@ def test_swap_is_undone_whose_staged_entry_is_gone(
     assert_no_debris(prefix)
 
 
+def test_journal_of_what_can_not_even_be_undone_is_named_as_it_lies_there(tmp_path: Path) -> None:
+    prefix = killed_at_the_commit_point(tmp_path, {})
+    area = prefix / "var/tmp/sage"
+    operations = json.loads((area / "journal").read_bytes())["operations"]
+    (slot,) = (slot for kind, path, slot, *_ in operations if (kind, path) == ("swap", "lib/foo"))
+    for both in (slot, "lib/foo"):
+        files.delete_tree(prefix / both)
+    for _ in range(2):
+        with pytest.raises(JournalError) as caught:
+            Tree(prefix).recover()
+        assert caught.value.journal == area / "undo"
+        assert caught.value.journal.exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
 )

@@ -129,6 +129,10 @@ class JournalFile:
         """Tell whether what the journal says is to be undone."""
         return self.undo_path.exists()
 
+    def place(self) -> Path:
+        """Return where the journal lies: that of what is to be undone has another name."""
+        return self.undo_path if self.is_undoing() else self.path
+
     def read(self) -> Journal | None:
         """Return the journal on disk, if there is one.
 
@@ -185,6 +189,6 @@ class JournalFile:
 
     def delete(self, *, durable: bool) -> None:
         """Remove the journal: the transaction is over."""
-        files.unlink(self.undo_path if self.is_undoing() else self.path)
+        files.unlink(self.place())
         if durable:
             self.flush()

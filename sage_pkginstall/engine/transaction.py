@@ -260,14 +260,14 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
             f"{error.directory!r}, where its entries lie, is missing; bring it back (mount that"
             " file system, say), then run 'sage-pkginstall recover', or see its --help"
         )
-        raise JournalError(file.path, reason) from error
+        raise JournalError(file.place(), reason) from error
     except _CopiedError as error:
         reason = (
             f"{prefix} is a copy, made without the times of its files, or got other owners or"
             f" modes, so that {error.path!r} does not tell whether it is old or new;"
             " see 'sage-pkginstall recover --help'"
         )
-        raise JournalError(file.path, reason) from error
+        raise JournalError(file.place(), reason) from error
     if durable:
         changed = {operation.path.rpartition("/")[0] for operation in operations}
         files.flush_directories(os.path.join(prefix, path) for path in sorted(changed))
@@ -340,7 +340,7 @@ def _undo(prefix: Path, file: JournalFile, *, durable: bool) -> None:
         if file.turn_round(durable=durable):
             _finish(prefix, file, durable=durable)
     except OSError as error:
-        raise JournalError(file.path, _remedy(error)) from error
+        raise JournalError(file.place(), _remedy(error)) from error
 
 
 def _finish(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None:
@@ -362,7 +362,7 @@ def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Recovery | Non
             journal = _finish(prefix, file, durable=durable)
         except OSError as error:
             if file.is_undoing():
-                raise JournalError(file.path, _remedy(error)) from error
+                raise JournalError(file.place(), _remedy(error)) from error
         else:
             return None if journal is None else Recovery(journal.label, journal.undoing)
         journal = file.read()
