@@ -163,23 +163,22 @@ def test_same_file_from_two_schemes_must_be_the_same(
     )
 
 
-@pytest.mark.parametrize("below", ["foo.py/evil", "foo-1.0.dist-info"])
 def test_refused_file_and_directory_of_one_name_from_two_schemes(
-    tmp_path: Path, root: Path, environment: Environment, below: str
+    tmp_path: Path, root: Path, environment: Environment
 ) -> None:
     lib = environment.schemes["purelib"]
-    path = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""}, data={f"data/{lib}/{below}": ""})
+    path = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""}, data={f"data/{lib}/foo.py/evil": ""})
     assert "a file and a directory of one name" in refusal(path, environment, root)
 
 
-@pytest.mark.parametrize("name", ["RECORD", "INSTALLER", "REQUESTED"])
-def test_refused_files_of_the_installer_from_another_scheme(
+@pytest.mark.parametrize("name", ["", "/RECORD", "/INSTALLER", "/direct_url.json", "/x/y"])
+def test_refused_addition_to_its_own_records_from_another_scheme(
     tmp_path: Path, root: Path, environment: Environment, name: str
 ) -> None:
     info = f"{environment.schemes['purelib']}/foo-1.0.dist-info"
-    path = make_wheel(tmp_path, "foo", "1.0", data={f"data/{info}/{name}": "evil"})
+    path = make_wheel(tmp_path, "foo", "1.0", data={f"data/{info}{name}": "evil"})
     assert refusal(path, environment, root) == (
-        f"'{info}/{name}' is in it twice, with different contents"
+        f"'{info}{name}' belongs to its own *.dist-info, to which no *.data may add"
     )
 
 

@@ -49,6 +49,15 @@ class Reserved:
             self._free.add(directory)
         return None
 
+    def fault_of_data(self, path: str) -> str | None:
+        """Return the same for a file of ``*.data``, by which no wheel may tell of itself.
+
+        What lies in its ``*.dist-info`` has been checked, or is the installer's own.
+        """
+        if self._info_of(path) == self._own:
+            return "belongs to its own *.dist-info, to which no *.data may add"
+        return self.fault_of(path)
+
     def _is_free(self, directory: str) -> bool:
         """Tell whether the wheel may bring all that lies there if it may bring one file of it.
 
@@ -71,11 +80,15 @@ class Reserved:
 
     def _is_of_another_distribution(self, path: str) -> bool:
         """Tell whether it lies in a ``*.dist-info`` that is not this wheel's."""
+        return self._info_of(path) not in {None, self._own}
+
+    def _info_of(self, path: str) -> str | None:
+        """Return the name of the ``*.dist-info`` that it lies in, or is; None for other paths."""
         name = self._names.file(path)
         folded = name.casefold()
         for site in self._sites:
             if folded.startswith(site):
                 top = name.split("/")[site.count("/")]
-                if top.casefold().endswith(".dist-info") and top != self._own:
-                    return True
-        return False
+                if top.casefold().endswith(".dist-info"):
+                    return top
+        return None

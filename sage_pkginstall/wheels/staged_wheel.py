@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["StagedFile", "StagedWheel", "WheelIdentity"]
 
 _MAX_SCRIPT = 64 << 20
+_NOT_FOR_RECORDS = frozenset(("data", "headers", "scripts"))
+"""Schemes of ``*.data``; `layout` sees to the other two."""
 
 
 class WheelIdentity(NamedTuple):
@@ -202,7 +204,8 @@ class StagedWheel:
         if scheme == "headers":
             base = posixpath.join(base, self._wheel.name)  # canonical: pip since 25
         target = posixpath.join(base, path)
-        fault = self._reserved.fault_of(target)
+        is_data = scheme in _NOT_FOR_RECORDS
+        fault = (self._reserved.fault_of_data if is_data else self._reserved.fault_of)(target)
         if fault:
             self._refuse(target, fault)
         return target

@@ -235,4 +235,12 @@ PLACES = {
     "its own `*.dist-info` by platlib": refused(
         adding(f"{DATA}/platlib/foo-1.0.dist-info/RECORD"), "makes a second *.dist-info directory"
     ),
+    "its own origin by the data scheme": refused(
+        adding(f"{DATA}/data/{SITE}/foo-1.0.dist-info/direct_url.json", b"evil"),
+        "foo-1.0.dist-info/direct_url.json' belongs to its own",
+    ),
+    "more entry points by the data scheme": refused(
+        adding(f"{DATA}/data/lib64/{SITE[4:]}/foo-1.0.dist-info/entry_points.txt", b"evil"),
+        "foo-1.0.dist-info/entry_points.txt' belongs to its own",
+    ),
 }

@@ -214,6 +214,7 @@ def test_wheel_that_is_cut_while_it_is_read(desk: Desk) -> str:
     "cannot install {wheel}: it has {number} *.data directories",
     "cannot install {wheel}: {path} belongs to the environment, not to a wheel",
     "cannot install {wheel}: {path} belongs to the records of another distribution",
+    "cannot install {wheel}: {path} belongs to its own *.dist-info, to which no *.data may add",
     "cannot install {wheel}: {path} is in it twice, with different contents",
     "cannot install {wheel}: {path} and {other} are in it, a file and a directory of one name",
     "cannot install {wheel}: {path} is a Python script of more than {number} bytes",
