@@ -26,6 +26,7 @@ from sage_pkginstall.wheels.staging import (
     stage_wheel,
     stage_wheels,
 )
+from tests.sitepackages import SITE
 from tests.trees import Entry, modes, tree
 from tests.wheelmaker import make_wheel
 
@@ -75,6 +76,10 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
+NO_PYTHON = f"{SITE}/foo/no_python.py"
+"""It is tried each time: that it cannot be compiled is not remembered."""
+
+
 class Noting:
     """Compiles, and notes what."""
 
@@ -91,6 +96,19 @@ class Noting:
 
     def finish(self) -> tuple[str, ...]:
         return self.compiler.finish()
+
+
+class Unable:
+    """Compiles nothing, as one that lacks memory."""
+
+    def add(self, source: str) -> None:
+        pass
+
+    def settle(self, source: str) -> None:
+        pass
+
+    def finish(self) -> tuple[str, ...]:
+        return ()
 
 
 class Refusing:
@@ -149,7 +167,7 @@ def test_packed_wheel_is_staged_like_its_archive(
     assert min(stage.compiled).endswith("foo/__init__.py")
     packed = stage(environment, cache)
     assert plain == kept == packed
-    assert stage.compiled == []
+    assert stage.compiled == [NO_PYTHON]
     assert len(list((cache / "packs").iterdir())) == 2
 
 
@@ -163,6 +181,16 @@ def test_python_script_has_byte_code_in_any_case(
     assert f"bin/__pycache__/own.{environment.cache_tag}.pyc" in plain[1].paths
     assert plain == stage(environment, cache) == stage(environment, cache)
     assert stage.compiled == ["bin/own.py"]
+
+
+def test_source_that_was_not_compiled_for_lack_of_memory_is_compiled_the_next_time(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    root = stage.directory / "unable"
+    root.mkdir()
+    unable = contextlib.nullcontext(Unable())
+    stage_wheel(stage.request, environment, root, compiler=lambda *_: unable, cache=cache)
+    assert stage(environment, cache) == stage(environment, None)
 
 
 class Forking:
@@ -198,7 +226,7 @@ def test_packed_byte_code_is_written_by_several_processes(
     for processors in (1, 2, 5):
         monkeypatch.setattr(staging, "processors", lambda: processors)  # noqa: B023 - used at once
         assert many(environment, cache) == plain
-    assert many.compiled == []
+    assert many.compiled == [NO_PYTHON]
     assert forking.processes == 0 + 1 + 4
 
 
@@ -221,7 +249,7 @@ def test_packed_wheel_fits_another_prefix(
     prefix = environment.prefix / ("ünusual " * 40)
     elsewhere = environment._replace(prefix=prefix, interpreter=prefix / "bin/python3")
     packed = stage(elsewhere, cache)
-    assert stage.compiled == []
+    assert stage.compiled == [NO_PYTHON]
     assert packed == stage(elsewhere, None)
     assert any(str(prefix).encode() in data for data in packed[0].values() if data)  # type: ignore[operator]
 

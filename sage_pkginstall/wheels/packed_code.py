@@ -3,7 +3,8 @@
 Byte-code has the path of its source in it, once: all code objects of a module share one
 string.  It is kept without that string, and put together again with the path that the
 source has in another prefix.  Where the path is in it more than once (which no compiler
-does), or not as a string, the source is compiled each time.
+does), or not as a string, the source is compiled each time; and so is one that did not
+compile, as that may have been for lack of memory.
 
 Specifications: CPython's marshal format (version 4), and PEP 552 for the header.
 """
@@ -99,14 +100,13 @@ def take_code(
     """Write the byte-code of a staged wheel to a pack; return what its index is to tell.
 
     That is a row for each source, (number of the file, offset, sizes of the two pieces,
-    referred, interned), or the number alone of one that does not compile.
+    referred, interned).  One that was not compiled has none: memory may have been short.
     """
     made = frozenset(compiled)
     start = len(os.path.join(staged.place(""), ""))  # noqa: PTH118
     rows: list[tuple[int, ...]] = []
     for number, task in _tasks(staged, environment):
         if task.target[start:] not in made:
-            rows.append((number,))
             continue
         with open(task.target, "rb", buffering=0) as file:  # noqa: PTH123 -- thousands of files
             code = without_path(file.readall()[_HEADER:], task.final)
@@ -163,12 +163,12 @@ class PackedCode:
         row = self._rows.get(number) if file.as_it_is else None
         if row is None:
             self._rest.append(file.path)
-        elif row:
-            directory = os.path.dirname(file.path)  # noqa: PTH120
-            if directory not in self._directories:
-                make_directory(os.path.dirname(self._task_of(file.path).target))  # noqa: PTH120
-                self._directories.add(directory)
-            self._workers.add(1, f"{number} {file.path}")
+            return
+        directory = os.path.dirname(file.path)  # noqa: PTH120
+        if directory not in self._directories:
+            make_directory(os.path.dirname(self._task_of(file.path).target))  # noqa: PTH120
+            self._directories.add(directory)
+        self._workers.add(1, f"{number} {file.path}")
 
     def finish(self) -> tuple[list[str], list[str]]:
         """Write what is left; return the files, and the sources that are to be compiled.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PackedWheel", "WheelPacks"]
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST_FILES = 20_000
 _ANY_BYTES = "latin-1"  # each byte is a character
 
