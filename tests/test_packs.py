@@ -15,7 +15,7 @@ import pytest
 
 from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import WheelError
-from sage_pkginstall.wheels import packs, staging
+from sage_pkginstall.wheels import packed_wheel, packs, staging
 from sage_pkginstall.wheels.archive import WheelArchive
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.packed_wheel import WheelPacks
@@ -282,6 +282,31 @@ def test_packed_wheel_must_fit_the_environment(
     stage(environment, cache)
     with pytest.raises(WheelError, match="requires Python"):
         stage(environment._replace(version="3.7.0"), cache)
+
+
+def test_pack_of_another_version_counts_as_missing(
+    stage: Staging, environment: Environment, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may have taken what this one refuses."""
+    with monkeypatch.context() as patch:
+        patch.setattr(packed_wheel, "__version__", "0.0.1")
+        stage(environment, cache)
+    stage(environment, cache)
+    assert len(stage.compiled) > 1
+    stage(environment, cache)
+    assert stage.compiled == [NO_PYTHON]
+
+
+def test_what_a_killed_writer_left_is_in_nobodys_way(
+    stage: Staging, environment: Environment, cache: Path
+) -> None:
+    """Processes of containers have few numbers, and the same ones."""
+    stage(environment, cache)
+    for path in (cache / "packs").iterdir():
+        path.rename(path.with_name(f"{path.name}.{os.getpid()}.new"))
+    stage(environment, cache)
+    stage(environment, cache)
+    assert stage.compiled == [NO_PYTHON]
 
 
 def test_wheel_with_another_name_is_another_wheel(

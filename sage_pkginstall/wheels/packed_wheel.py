@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 
+from sage_pkginstall import __version__
 from sage_pkginstall.wheels.fitness import Needs
 from sage_pkginstall.wheels.packs import (
     PackedFile,
@@ -114,14 +115,19 @@ class WheelPacks:
 
     def _open(self, name: str) -> Pack | None:
         pack = open_pack(self._directory / name)
-        if pack is not None and (pack.index["format"], pack.index["name"]) != (_FORMAT, name):
+        if pack is not None and (pack.index["format"], pack.index["name"]) != (_format(), name):
             pack.close()
             return None
         return pack
 
     def _index(self, name: str, index: dict[str, object]) -> dict[str, object]:
         """Return the index of a pack that says which it is: its name could have been changed."""
-        return {"format": _FORMAT, "name": name, **index}
+        return {"format": _format(), "name": name, **index}
+
+
+def _format() -> str:
+    """Return what a pack is good for: another version may refuse what this one has taken."""
+    return f"{_FORMAT} of {__version__}"
 
 
 class PackedWheel:

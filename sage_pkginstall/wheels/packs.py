@@ -259,7 +259,7 @@ class PackWriter:
         self.size = 0
         """Bytes of all pieces so far: the offset of the next one."""
         self._path = path
-        self._temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+        self._temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
         self._file: BinaryIO | None = None
         self._digest = hashlib.sha256()
 
