@@ -86,6 +86,16 @@ def test_byte_code_that_virtualenv_announces_is_not_missing(environment: Environ
     )
 
 
+def test_what_pip_lists_of_an_odd_wheel_is_no_problem(environment: Environment) -> None:
+    """It keeps the rows of byte-code that it makes anew, and of wrappers that it leaves out."""
+    in_site(environment, {"p/__pycache__/a.cpython-311.pyc": b"made by pip"})
+    pyc = f"p/__pycache__/a.cpython-311.pyc,{digest(b'of the wheel')},12\n"
+    wrapper = f"foo-1.0.data/scripts/foo,{digest(b'#!python')},8\n"
+    rows = pyc + pyc.partition(",")[0] + ",,\n" + wrapper
+    installed = record(environment, f"{rows}foo-1.0.dist-info/RECORD,,\n")
+    assert check(environment, installed) == ()
+
+
 def test_check_of_a_ghost_names_its_record(environment: Environment) -> None:
     in_site(environment, {"foo-1.0.dist-info": EMPTY})
     (problem,) = check(environment, the_one(environment, "foo"))

@@ -37,10 +37,10 @@ class Problem:
 def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]:
     """Return where the disk differs from the record: every file there, every hash right.
 
-    A row without a hash (RECORD itself, byte-code) must only exist.  Byte-code beside its
-    source, where Python makes none, may be missing, and ``__pycache__`` be a directory:
-    virtualenv lists both for the pip that it brings.  What has no list of files by its
-    nature (egg-link, distutils) has no problems either.
+    A row without a hash (RECORD itself) must only exist, and so must byte-code, which Python
+    makes anew: pip keeps the hashes of what a wheel brought.  Some rows are no files
+    (`_is_only_announced`).  What has no list of files by its nature (egg-link, distutils)
+    has no problems either.
     """
     if installed.kind in {"egg-link", "distutils"}:
         return ()
@@ -60,12 +60,19 @@ def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]
 
 
 def _is_only_announced(row: RecordRow, problem: Problem) -> bool:
-    """Tell whether a row without its file is ``__pycache__``, or byte-code beside its source."""
-    if row.hash is not None or problem.kind not in {"missing", "type"}:
+    """Tell whether a row without its file is one of those that never had any.
+
+    virtualenv lists ``__pycache__``, and byte-code beside its source, for the pip that it
+    brings; pip keeps the row of a script in ``*.data`` that it leaves out, as an entry point
+    has that name.
+    """
+    if problem.kind not in {"missing", "type"}:
         return False
     directory, _, name = row.path.rpartition("/")
-    return name == "__pycache__" or (
-        name.endswith(".pyc") and not directory.endswith("__pycache__")
+    if directory.endswith(".data/scripts"):
+        return True
+    return row.hash is None and (
+        name == "__pycache__" or (name.endswith(".pyc") and not directory.endswith("__pycache__"))
     )
 
 
@@ -77,7 +84,7 @@ def _row_problem(environment: Environment, row: RecordRow) -> Problem | None:
         if not path.is_file():
             found = "a directory" if path.is_dir() else ""
             return Problem(row.path, "type" if found else "missing", found or "not there")
-        if row.hash is None:
+        if row.hash is None or "/__pycache__/" in row.path:
             return None
         size = path.stat().st_size
         if row.size is not None and size != row.size:
