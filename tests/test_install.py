@@ -228,6 +228,26 @@ def test_users_file_in_a_package_directory_stays(
     assert [p.name for p in mine.parent.iterdir()] == ["mine.cfg"]
 
 
+def test_uninstall_keeps_the_environment_whatever_a_record_says(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1.0"))
+    before = tree(venv)
+    state = {"var/lib/sage/installed/bar-1": b"", "var/lock/own": b""}
+    plant(venv, state)
+    listed = ("bin/python3", "bin/python", "pyvenv.cfg", "var/lock/pip3.lock", *state)
+    (record,) = venv.glob("lib/python3*/site-packages/foo-1.0.dist-info/RECORD")
+    with record.open("a") as file:
+        file.writelines(f"../../../{path},,\n" for path in listed)
+    said = run_cli("uninstall", "--prefix", venv, "foo").stderr
+    after = tree(venv)
+    assert {path: after.get(path) for path in listed} == {
+        path: before.get(path, state.get(path)) for path in listed
+    }
+    assert said.count("belongs to the environment and stays") == len(listed)
+    assert not any("foo" in path for path in after)
+
+
 @pytest.mark.parametrize("name", ["foo.txt", "absent-1-py3-none-any.whl"])
 def test_what_is_no_wheel_is_refused_in_one_line(
     venv: Path, tmp_path: Path, run_cli: RunCli, name: str

@@ -20,6 +20,7 @@ from sage_pkginstall.wheels.adoption import adopt_shared
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS, changed_records
 from sage_pkginstall.wheels.records import entries_of, files_below, recorded_files
+from sage_pkginstall.wheels.reserved import Reserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -220,12 +221,12 @@ def _distribution_paths(
             f" other files of {installed.name} {installed.version} may stay"
         )
         return frozenset(entries_of(environment.prefix, installed.info))
-    warnings.extend(
-        f"{installed.name} {installed.version} lists {path!r}, which is outside of the prefix"
-        " and stays"
-        for path in recorded.outside
-    )
-    return recorded.paths
+    reserved = Reserved(installed.info.rpartition("/")[2], environment)
+    staying = reserved.of_the_environment(recorded.paths)
+    who = f"{installed.name} {installed.version} lists"
+    warnings += [f"{who} {p!r}, which is outside of the prefix and stays" for p in recorded.outside]
+    warnings += [f"{who} {p!r}, which belongs to the environment and stays" for p in staying]
+    return recorded.paths.difference(staying)
 
 
 def _package_paths(prefix: Path, package: str) -> Iterator[str]:

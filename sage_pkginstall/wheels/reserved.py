@@ -1,4 +1,7 @@
-"""Which paths of a prefix no wheel may bring: they are the environment's, ours, or another's."""
+"""Which paths of a prefix no wheel may bring: they are the environment's, ours, or another's.
+
+Nor does what a record says of the first two make them its distribution's.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from sage_pkginstall.environment import CanonicalPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sage_pkginstall.environment import Environment
 
 __all__ = ["Reserved"]
@@ -57,6 +62,22 @@ class Reserved:
         if self._info_of(path) == self._own:
             return "belongs to its own *.dist-info, to which no *.data may add"
         return self.fault_of(path)
+
+    def of_the_environment(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return the files among ``paths`` that are the interpreter, our own state or the like.
+
+        Who lists them does not own them: pip installs a wheel that brings one.
+        """
+        return tuple(sorted(filter(self._is_listed_in_vain, paths)))
+
+    def _is_listed_in_vain(self, path: str) -> bool:
+        directory = path.rpartition("/")[0]
+        if directory in self._free:
+            return False
+        if self._is_free(directory):
+            self._free.add(directory)
+            return False
+        return self._is_of_the_environment(path)
 
     def _is_free(self, directory: str) -> bool:
         """Tell whether the wheel may bring all that lies there if it may bring one file of it.

@@ -138,13 +138,14 @@ def test_requirement_is_missing(desk: Desk) -> str:
     "Warning: {info} has no readable RECORD: only that directory is removed, other files of"
     " {name} {version} may stay",
     "Warning: {name} {version} lists '{path}', which is outside of the prefix and stays",
+    "Warning: {name} {version} lists '{path}', which belongs to the environment and stays",
 )
 def test_records_at_fault(desk: Desk) -> str:
     desk.install("foo")
     (desk.site / "foo-1.dist-info" / "RECORD").unlink()
     desk.install("bar")
     with (desk.site / "bar-1.dist-info" / "RECORD").open("a") as record:
-        record.write("/etc/passwd,,\n")
+        record.write("/etc/passwd,,\n../../../pyvenv.cfg,,\n")
     return desk.run("uninstall", "foo", "bar")
 
 
