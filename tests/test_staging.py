@@ -262,6 +262,32 @@ def test_another_interpreter_gets_its_own_bytecode(tmp_path: Path, root: Path) -
     assert (prefix / compiled).stat().st_mtime_ns == before
 
 
+def test_wrappers_of_entry_points_are_left_out_as_by_pip(
+    tmp_path: Path, root: Path, environment: Environment
+) -> None:
+    """Old builders put them among the scripts, for other systems, too."""
+    wrappers = ("tool", "tool-script.py", "tool.exe", "TOOL.PYA", "sub/tool", "Window.EXE")
+    path = make_wheel(
+        tmp_path,
+        "foo",
+        "1.0",
+        scripts={"tool": "foo:main", "TOOL": "foo:main", "Window": "foo:main"},
+        data={
+            f"scripts/{name}": "#!python\nimport old\n" for name in (*wrappers, "other-script.py")
+        },
+    )
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        staged = stage_wheel(
+            WheelRequest(path), environment, root, compiler=staged_compiler, cache=cache
+        )
+        found = {name for name in staged.paths if name.startswith("bin/")}
+        code = f"bin/__pycache__/other-script.{environment.cache_tag}.pyc"
+        assert found == {"bin/tool", "bin/TOOL", "bin/Window", "bin/other-script.py", code}
+        assert found == {name for name in tree(root) if name.startswith("bin/")}
+        assert b"import old" not in (root / "bin/tool").read_bytes()
+        assert not [name for name, *_ in record(root, staged) if "sub" in name or ".exe" in name]
+
+
 @pytest.mark.slow
 def test_same_files_modes_and_record_as_pip(
     tmp_path: Path, root: Path, environment: Environment

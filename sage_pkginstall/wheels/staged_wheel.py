@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import re
 import stat
 
 from sage_pkginstall.errors import ConflictError, WheelError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["StagedFile", "StagedWheel", "WheelIdentity"]
 
 _MAX_SCRIPT = 64 << 20
+_WRAPPER_END = re.compile(r"(?:\.exe|\.pya|-script\.py)\Z", re.IGNORECASE)
 _NOT_FOR_RECORDS = frozenset(("data", "headers", "scripts"))
 """Schemes of ``*.data``; `layout` sees to the other two."""
 
@@ -81,6 +83,7 @@ class StagedWheel:
         self._root = StagedRoot(root)
         self._written: dict[str, Content] = {}
         self._scripts: set[str] = set()
+        self._entry_points: set[str] = set()
         self._replaced: set[str] = set()
         self._record = ""
         self.on_source: Callable[[int], object] = lambda _number: None
@@ -127,6 +130,7 @@ class StagedWheel:
     def add_script(self, name: str, content: bytes) -> tuple[str, Content]:
         """Write the script of an entry point; return where it is and what it holds."""
         path = self._add_script(name, content)
+        self._entry_points.add(name)
         self.scripts.append((name, path))
         if name == self._wheel.name == "pip":
             # The wheel cannot know this one; ensurepip and pip make it, so it must not
@@ -149,11 +153,10 @@ class StagedWheel:
         mode = self._root.modes.executable if executable else self._root.modes.plain
         is_new_source = self._is_source(target) and target not in self._written
         as_it_is = True
-        if target in self._scripts:
-            # An old builder's wrapper of an entry point: pip skips it, too.
-            copy_content(stream, None)
-            as_it_is = False
-        elif scheme == "scripts":
+        if target in self._scripts or (scheme == "scripts" and self._is_wrapper(target)):
+            self.files.append(StagedFile(scheme, name, target, executable, as_it_is=False))
+            return target, copy_content(stream, None)
+        if scheme == "scripts":
             as_it_is = self._write_wheel_script(target, stream, mode)
         elif target.endswith("/__init__.py"):
             shared = self._shared(target, stream)
@@ -165,6 +168,16 @@ class StagedWheel:
         if is_new_source:
             self.on_source(len(self.files) - 1)
         return target, self._written[target]
+
+    def _is_wrapper(self, path: str) -> bool:
+        """Tell whether a script is what old builders made for an entry point.
+
+        pip leaves those out: ``NAME``, ``NAME.exe``, ``NAME.pya`` and ``NAME-script.py``.
+        """
+        name = posixpath.basename(path)
+        end = _WRAPPER_END.search(name)
+        stem = name[: end.start()] if end else name
+        return stem in self._entry_points
 
     def place(self, path: str) -> Path:
         """Return where a file of the prefix is staged."""
