@@ -34,7 +34,7 @@ from sage_pkginstall.wheels.staged_wheel import WheelIdentity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
     from typing import BinaryIO, ClassVar, NoReturn
@@ -64,6 +64,7 @@ class WheelArchive(WheelSource):
         self.tags = file_name.tags
         self._descriptor = descriptor
         self._limits = limits
+        self._most = {"METADATA": limits.text}
         self._source = Source(path, descriptor, library_for(os.fstat(descriptor).st_size))
         entries = read_entries(descriptor, limits)
         self._entries = checked_files(entries)
@@ -75,10 +76,11 @@ class WheelArchive(WheelSource):
         """Given each entry of `get_contents` before it is read."""
         self.on_entry: Callable[[EntryStream], object] | None = None
         """Given each entry of `get_contents` that was read to its end."""
+        self._most["RECORD"] = _most_of_record(entries, limits)
         rows = record_rows(self._text("RECORD"))
         self._expected = check_record(rows, entries, self._layout)
         self._purelib = check_wheel_file(self._text("WHEEL"), self.tags)
-        self.metadata = read_metadata(self._text("METADATA"), file_name)
+        self.metadata = read_metadata(self._text("METADATA"), file_name, limits.lines)
         self.version = self.metadata.version
         if f"{self._layout.info}/entry_points.txt" in self._entries:
             check_entry_points(self._text("entry_points.txt"), limits.scripts)
@@ -215,7 +217,7 @@ class WheelArchive(WheelSource):
         entry = self._entries.get(name)
         if entry is None:
             raise RefusalError(f"it has no {name!r}")
-        limit = self._limits.directory if filename == "RECORD" else self._limits.text
+        limit = self._most.get(filename, self._limits.lines)
         if entry.size > limit:
             raise RefusalError(f"{name!r} has {entry.size} bytes (allowed: {limit})")
         try:
@@ -225,3 +227,8 @@ class WheelArchive(WheelSource):
 
     def _refuse(self, reason: str) -> NoReturn:
         raise WheelError(self.path, reason) from None
+
+
+def _most_of_record(entries: Collection[str], limits: Limits) -> int:
+    """Return how long RECORD can be: a row for each entry; one that packs well is long in vain."""
+    return min(limits.directory, limits.row * len(entries) + 8 * sum(map(len, entries)))

@@ -57,11 +57,15 @@ class Limits(NamedTuple):
     name: int = 1024
     """Bytes of an entry's name; a component may have 255, as everywhere."""
     text: int = 16 << 20
-    """Bytes of METADATA, WHEEL or entry_points.txt, which are held in memory."""
+    """Bytes of METADATA, most of it a description; it is held in memory."""
+    lines: int = 1 << 20
+    """Bytes of what is taken apart: WHEEL, entry_points.txt, the fields of METADATA."""
     scripts: int = 10_000
     """Scripts of entry points: a file is made of each line."""
     directory: int = 256 << 20
     """Bytes of the central directory or of RECORD, which have a row for each entry."""
+    row: int = 256
+    """Bytes of such a row in RECORD, beside eight for each character of the name."""
 
 
 class Entry(NamedTuple):

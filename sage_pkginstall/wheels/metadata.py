@@ -46,9 +46,15 @@ class WheelMetadata(NamedTuple):
     requires_dist: tuple[str, ...]
 
 
-def read_metadata(text: str, file_name: WheelFileName) -> WheelMetadata:
-    """Return what METADATA says, once it is of the distribution that the file name says."""
-    headers = _headers(text)
+def read_metadata(text: str, file_name: WheelFileName, most: int) -> WheelMetadata:
+    """Return what METADATA says, once it is of the distribution that the file name says.
+
+    Refuses fields of more than ``most`` characters; what follows them may be of any length.
+    """
+    fields = _fields(text)
+    if len(fields) > most:
+        raise RefusalError(f"METADATA has fields of {len(fields)} characters (allowed: {most})")
+    headers = parse_metadata_file(fields)
     name = _only(headers, "Name")
     version = _only(headers, "Version")
     if not is_name(name) or canonical_name(name) != canonical_name(file_name.distribution):
@@ -73,7 +79,7 @@ def check_wheel_file(text: str, tags: frozenset[str]) -> bool:
 
     Refuses a WHEEL that is not understood, or not of a wheel with these ``tags``.
     """
-    headers = _headers(text)
+    headers = parse_metadata_file(_fields(text))
     version = str(headers["Wheel-Version"] or "").strip()
     if re.fullmatch(r"1\.[0-9]{1,9}", version) is None:
         raise RefusalError(f"WHEEL has Wheel-Version {quoted(version)}; 1.x is understood")
@@ -107,13 +113,13 @@ def check_entry_points(text: str, most: int) -> None:
             raise RefusalError(f"entry point {quoted(name)} is no name for a script")
 
 
-def _headers(text: str) -> Message:
-    """Parse METADATA or WHEEL with the parser that ``installer`` uses for WHEEL.
+def _fields(text: str) -> str:
+    """Return what stands above the first empty line of METADATA or WHEEL.
 
-    It is the standard library's, which ``installer`` has imported already; what follows
-    the first empty line, a description of any length, is not parsed.
+    What follows is a description.  `parse_metadata_file` takes the fields apart with the standard
+    library's parser, which ``installer`` has imported already.
     """
-    return parse_metadata_file(_EMPTY_LINE.split(text, maxsplit=1)[0])
+    return _EMPTY_LINE.split(text, maxsplit=1)[0]
 
 
 def _only(headers: Message, field: str) -> str:

@@ -318,6 +318,10 @@ def _large_text(name: str) -> Callable[[Path], Path]:
     return make
 
 
+def _many_fields(directory: Path) -> Path:
+    return make_wheel(directory, "foo", "1.0", metadata=["a:"] * 1_000_000)
+
+
 SIZES = {
     "bomb by ratio": refused(_bomb, "it would inflate to more than 268435456 bytes"),
     "bomb by total": refused(_total, "it would inflate to more than 268435456 bytes"),
@@ -331,6 +335,13 @@ SIZES = {
         changed(_claims_entries), "it has 2097152 entries (allowed: 1000000)"
     ),
     "METADATA of 17 MiB": refused(_large_text("METADATA"), "(allowed: 16777216)"),
-    "entry points of 17 MiB": refused(_large_text("entry_points.txt"), "(allowed: 16777216)"),
+    "METADATA of a million fields": refused(
+        _many_fields, "METADATA has fields of 3000045 characters (allowed: 1048576)"
+    ),
+    "entry points of 17 MiB": refused(_large_text("entry_points.txt"), "(allowed: 1048576)"),
+    "RECORD of 255 MiB": refused(
+        lambda d: make_wheel(d, "foo", "1.0", record=b"\n" * 255 * MEBIBYTE),
+        "'foo-1.0.dist-info/RECORD' has 267386880 bytes (allowed: ",
+    ),
     "100,000 tiny files": installed(_many, {f"{SITE}/{name}": b"x" for name in MANY}),
 }

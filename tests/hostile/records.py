@@ -16,6 +16,8 @@ __all__ = ["RECORDS"]
 
 FOO_ROW = members("foo", "1.0")[-1].data.decode().splitlines(keepends=True)[0]
 FOO_HASH = FOO_ROW.split(",")[1]
+_MANY = {f"{'x' * 200}{number}": "" for number in range(120)}
+"""So many that RECORD may be longer than a field in CSV."""
 
 
 def _replaced(old: str, new: str, reason: str) -> Case:
@@ -85,7 +87,8 @@ RECORDS = {
     "blake2b hash": _hashed_by("blake2b"),
     "not UTF-8": refused(_not_utf8, f"'{INFO}/RECORD' is not UTF-8 (byte 6)"),
     "not CSV": refused(
-        lambda d: with_record(d, lambda text: text + '"' + "x" * 200_000), "RECORD is not in CSV"
+        lambda d: make_wheel(d, "foo", "1.0", _MANY, record='"' + "x" * 200_000),
+        "RECORD is not in CSV",
     ),
     "row of four fields": _replaced("RECORD,,", "RECORD,,,", "RECORD has a row of 4 fields"),
     "row of no field": _replaced(f"{INFO}/RECORD,,", "", "RECORD has a row of 0 fields"),

@@ -250,6 +250,7 @@ def test_records_in_wheels_at_fault(desk: Desk) -> str:
     "cannot install {wheel}: it has no {path}",
     "cannot install {wheel}: {path} has {number} bytes (allowed: {limit})",
     "cannot install {wheel}: {path} is not UTF-8 (byte {number})",
+    "cannot install {wheel}: METADATA has fields of {number} characters (allowed: {limit})",
     "cannot install {wheel}: METADATA has {number} Name fields",
     "cannot install {wheel}: METADATA has {number} Version fields",
     "cannot install {wheel}: METADATA has the name {name}, the file {other}",
