@@ -93,6 +93,7 @@ def test_other_code_is_a_conflict_as_ever(
     ("first", "second", "same"),
     [
         (b"x = 1\n", b"# comment\nx=1", True),
+        (b"x = '\\d'  # warned of\n", b"x = '\\d'\n", True),
         (b"x = 1\n", b"x = 2\n", False),
         (b'"""doc"""\n', b'"""other"""\n', False),
         (b"x = (", b"x = (\n", False),

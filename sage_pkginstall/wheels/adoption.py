@@ -32,9 +32,12 @@ def same_code(first: bytes, second: bytes) -> bool:
     if first == second:
         return True
     import ast  # noqa: PLC0415 -- seldom needed
+    import warnings  # noqa: PLC0415
 
     try:
-        return ast.dump(ast.parse(first)) == ast.dump(ast.parse(second))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that mean nothing, say: not our business
+            return ast.dump(ast.parse(first)) == ast.dump(ast.parse(second))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
