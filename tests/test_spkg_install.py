@@ -448,6 +448,29 @@ def test_empty_directories_arrive_and_go(world: SageWorld) -> None:
     assert world.tree() == before
 
 
+def test_locks_and_journals_that_are_staged_stay_out(world: SageWorld) -> None:
+    """As `sage-pip-install --root=$SAGE_DESTDIR` leaves them: the lock is held meanwhile."""
+    world.package("bar", "1", {"spkg-install.in": "true"})
+    world.spkg("bar")
+    lock = world.prefix / "var/lock/pip3.lock"
+    before = lock.stat().st_ino
+    install = """
+cd "$SAGE_DESTDIR_LOCAL"
+mkdir -p share var/lock var/tmp/sage/T-1
+for file in share/f var/lock/pip3.lock var/lock/pip3.lock.holder var/tmp/sage/journal; do
+    echo x >$file
+done
+"""
+    world.package("foo", "1", {"spkg-install.in": install})
+    world.spkg("foo")
+    assert lock.stat().st_ino == before
+    assert list((world.prefix / "var/tmp/sage").iterdir()) == []
+    stamp = json.loads((world.prefix / "var/lib/sage/installed/foo-1").read_bytes())
+    assert stamp["files"] == ["share/f", "var/lock", "var/tmp"]
+    world.clean("foo")
+    assert lock.stat().st_ino == before
+
+
 def test_modes_links_and_odd_names_arrive(world: SageWorld) -> None:
     install = r"""
 cd "$SAGE_DESTDIR_LOCAL"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from functools import partial
+from pathlib import Path
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.holder import changed_since, last_holder
@@ -18,7 +20,6 @@ from sage_pkginstall.values import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sage_pkginstall.engine.holder import Changed, Holder
     from sage_pkginstall.engine.lock import Held
@@ -200,6 +201,18 @@ class Tree:
         """Return the label of what this object recovered since it was asked last, for the log."""
         recovery, self._recovery = self._recovery, None
         return None if recovery is None else recovery.label
+
+    def leave_out_own_files(self) -> None:
+        """Take locks and staging area out of a tree that is staged, an image say.
+
+        In the prefix they would replace the lock that is held, and the journal.  Not by a link
+        that leads out of the tree: behind it, commands may be at work.
+        """
+        root = os.path.realpath(self.prefix)
+        locks = self.lock_path.parent.glob(f"{self.lock_path.name}*")
+        for path in (self.area.path, *locks):
+            if Path(os.path.realpath(path.parent)).is_relative_to(root):
+                files.delete_tree(path)
 
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""

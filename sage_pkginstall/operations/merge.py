@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from sage_pkginstall.engine import files
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
@@ -15,6 +11,8 @@ from sage_pkginstall.wheels.records import all_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sage_pkginstall.engine.workspace import Workspace
     from sage_pkginstall.environment import Environment
 
@@ -69,20 +67,8 @@ def _lay_in(
         reason = "letters, digits, '_', '.' and '+' make the name of a package"
         raise UsageError(f"cannot merge {staged} as {change.package!r}: {reason}")
     lay_in(staged, workspace.tree, move=move)
-    _leave_out_engine_files(Tree(workspace.tree))
+    Tree(workspace.tree).leave_out_own_files()
     return _with_older_versions(workspace.tree, environment, change)
-
-
-def _leave_out_engine_files(staged: Tree) -> None:
-    """Take locks and staging area out of a staged tree, but not by a link that leads out of it.
-
-    An image that is a copy of a prefix has its links: behind them, commands may be at work.
-    """
-    root = os.path.realpath(staged.prefix)
-    locks = staged.lock_path.parent.glob(f"{staged.lock_path.name}*")
-    for path in (staged.area.path, *locks):
-        if Path(os.path.realpath(path.parent)).is_relative_to(root):
-            files.delete_tree(path)
 
 
 def _with_older_versions(staged: Path, environment: Environment | None, change: Change) -> Change:

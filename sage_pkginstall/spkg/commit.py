@@ -201,6 +201,7 @@ def _stage(
     if staged.is_dir():
         lay_in(staged, workspace.tree, move=request.move, owner=request.caller)
     _refuse_links(workspace.tree)
+    Tree(workspace.tree).leave_out_own_files()
     files = set(listed(workspace.tree))
     distributions: tuple[StagedDistribution, ...] = ()
     if environment is not None:
