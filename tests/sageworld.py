@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 
     from tests.trees import Entry
 
-__all__ = ["BIN", "ENGINE", "SageWorld"]
+__all__ = ["BIN", "ENGINE", "ORDINARY_USER", "SageWorld"]
 
 BIN = Path(__file__).resolve().parent.parent / "build" / "bin"
 ENGINE = ("var/lock", "var/tmp", "pyvenv.cfg", "lib64")
 """What lies in a tree and is no package's."""
+_ALL_RIGHTS = "-dac_override,-dac_read_search"
+ORDINARY_USER = (
+    ("setpriv", f"--bounding-set={_ALL_RIGHTS}", f"--inh-caps={_ALL_RIGHTS}")
+    if os.geteuid() == 0
+    else ()
+)
+"""What runs a command as one for whom the modes of files count; root must give up its rights."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.spkg.stamp import read_stamp
-from tests.sageworld import BIN, SageWorld
+from tests.sageworld import BIN, ORDINARY_USER, SageWorld
 from tests.sources import make_source
 from tests.trees import EMPTY, Link, modes
 from tests.wheelmaker import make_wheel
@@ -446,6 +446,40 @@ def test_empty_directories_arrive_and_go(world: SageWorld) -> None:
     assert world.tree()["var/empty"] == EMPTY
     world.clean("foo")
     assert world.tree() == before
+
+
+@pytest.mark.parametrize("mode", ["000", "555"])
+@pytest.mark.parametrize("closed", ["lib", "share/d", "."])
+def test_directory_that_a_script_closes_is_opened(world: SageWorld, closed: str, mode: str) -> None:
+    install = f"""
+mkdir -p "$SAGE_DESTDIR_LOCAL/share/d" work/a/b
+echo 1 >"$SAGE_DESTDIR_LOCAL/share/d/f"
+echo 1 >"$SAGE_DESTDIR_LOCAL/lib/f.la"
+cd "$SAGE_DESTDIR_LOCAL"
+chmod {mode} {closed}
+"""
+    world.package("foo", "1", {"spkg-install.in": install})
+    world.run("/usr/bin/env", *ORDINARY_USER, BIN / "sage-spkg", "foo")
+    assert world.tree()["share/d/f"] == b"1\n"
+    assert not (world.prefix / "lib/f.la").exists()
+
+
+def test_build_directory_with_closed_directories_is_deleted(world: SageWorld) -> None:
+    """As a test suite leaves them that was interrupted; nothing could be built there any more."""
+    install = "mkdir -p a/b/c && touch a/b/c/f && chmod 000 a/b/c && chmod 300 a/b && chmod 100 a"
+    spkg = ("/usr/bin/env", *ORDINARY_USER, BIN / "sage-spkg")
+    world.package("foo", "1", {"spkg-install.in": f"{install}; false"})
+    world.run(*spkg, "foo", status=1)
+    world.package("foo", "1", {"spkg-install.in": install})
+    assert "Warning" not in world.run(*spkg, "foo").stderr
+    assert not (world.prefix / "var/tmp/sage/build").exists()
+
+
+def test_directory_called_as_a_libtool_file_arrives(world: SageWorld) -> None:
+    install = 'mkdir "$SAGE_DESTDIR_LOCAL/lib/x.la" && touch "$SAGE_DESTDIR_LOCAL/lib/x.la/f"'
+    world.package("foo", "1", {"spkg-install.in": install})
+    world.spkg("foo")
+    assert "lib/x.la/f" in world.paths()
 
 
 def test_locks_and_journals_that_are_staged_stay_out(world: SageWorld) -> None:

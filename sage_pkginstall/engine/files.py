@@ -343,7 +343,7 @@ def flush_file_system(path: Path) -> None:
 
 
 def delete_tree(path: StrPath) -> None:
-    """Delete a private tree, read-only directories included; it may be missing.
+    """Delete a private tree, closed directories included; it may be missing.
 
     If ``path`` is a link, only that goes.
     """

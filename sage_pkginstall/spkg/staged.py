@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sage_pkginstall.engine.files import current_umask
+from sage_pkginstall.engine.staged import open_modes
 from sage_pkginstall.errors import PackageError
 
 TYPE_CHECKING = False
@@ -29,16 +31,20 @@ def open_for_scripts(place: PackageVariables) -> None:
 
 
 def finish(place: PackageVariables) -> None:
-    """Remove from the staged tree what is not to be installed.
+    """Remove from the staged tree what is not to be installed, and let us into all of it.
 
-    That is our ``lib64``, the libtool files ``lib/*.la``, and ``lib`` if it is empty.
+    That is our ``lib64``, the libtool files ``lib/*.la``, and ``lib`` if it is empty.  What
+    SAGE_SUDO made has its modes until SAGE_SUDO copies it.
     """
+    if place.destdir.is_dir() and not place.common.sudo:
+        open_modes(os.fspath(place.destdir), current_umask())
     link, lib = place.destdir_tree / "lib64", place.destdir_tree / "lib"
     if link.is_symlink():
         link.unlink()
     if lib.is_dir() and not lib.is_symlink():
         for file in lib.glob("*.la"):
-            file.unlink()
+            if not file.is_dir():
+                file.unlink()
         if not any(lib.iterdir()):
             lib.rmdir()
 
