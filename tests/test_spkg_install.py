@@ -591,6 +591,8 @@ def test_editable_package_is_recorded_and_goes(world: SageWorld, tmp_path: Path)
     url = json.loads((world.prefix / path).read_text())
     source = (directory / "src").as_uri()
     assert url == {"dir_info": {"editable": True}, "url": source}
+    requirements = world.prefix / "var/lib/sage/scripts/tiny/spkg-requirements.txt"
+    assert requirements.read_text() == f"tiny @ {source}\n"  # not the link in the build directory
     world.clean("tiny")
     assert world.tree() == before
 
