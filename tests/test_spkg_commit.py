@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import time
 import venv as stdlib_venv
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -164,6 +166,36 @@ def test_two_builds_of_one_package_wait_for_each_other(world: SageWorld) -> None
     assert sum("waiting for another build of foo-1" in text for text in said) == 1
     assert world.tree()["share/f"] == b"x\n"
     assert not (world.prefix / "var/tmp/sage/build").exists()
+
+
+def test_build_waits_for_what_a_killed_one_left_running(world: SageWorld, tmp_path: Path) -> None:
+    """It would write into the staged tree of the next one, where the same path leads to."""
+    slow = f"""
+echo $PPID >"{tmp_path}/pid.new"; mv "{tmp_path}/pid.new" "{tmp_path}/pid"
+sleep 2; mkdir -p "$SAGE_DESTDIR_LOCAL/share"; touch "$SAGE_DESTDIR_LOCAL/share/late" """
+    world.package("foo", "1", {"spkg-install.in": slow})
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(world.spkg, "foo", status=-signal.SIGKILL)
+        while not (tmp_path / "pid").exists():
+            time.sleep(0.05)
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        killed.result()
+    world.package("foo", "1", {"spkg-install.in": 'sleep 3; sdh_install "$0" "$SAGE_SHARE"'})
+    said = world.spkg("foo").stdout
+    assert "what one that was killed has left running" in said
+    assert "share/spkg-install" in world.paths()
+    assert "share/late" not in world.paths()
+
+
+def test_build_does_not_wait_for_a_daemon_that_one_left(world: SageWorld, tmp_path: Path) -> None:
+    install = f'sleep 60 >/dev/null 2>&1 & echo $! >>"{tmp_path}/daemons"; sleep 0.3'
+    world.package("foo", "1", {"spkg-install.in": install})
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: world.spkg("foo"), range(2)))
+    assert time.monotonic() - began < 30
+    for daemon in (tmp_path / "daemons").read_text().split():
+        os.kill(int(daemon), signal.SIGKILL)
 
 
 def test_two_packages_that_own_the_same_file_come_at_once(world: SageWorld, tmp_path: Path) -> None:

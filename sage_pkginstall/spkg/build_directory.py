@@ -5,8 +5,10 @@
         .sage-pkginstall/                 what helpers leave for sage-spkg
     $SAGE_BUILD_DIR/.NAME-VERSION.lock    flocked by the process that works there
 
-The lock keeps two builds of one package from deleting each other's sources.  It has
-nothing to do with the lock of the tree, which is not held while anything is built.
+The lock keeps two builds of one package from deleting each other's sources.  Scripts inherit
+it: what goes on when sage-spkg was killed would write into the next build's staged tree, so
+that one waits for its end.  It has nothing to do with the lock of the tree, which is not
+held while anything is built.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["erase", "is_staged", "make_fresh", "mark_staged", "mark_unfinished", "occupied"]
 
+_SCRIPTS_TAKE = 20  # descriptors: scripts, those of autoconf say, open smaller ones by number
 _STAGED = "staged"
 _UNFINISHED = "unfinished"
 
@@ -46,14 +49,15 @@ def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> I
     while descriptor is None:
         _make_area(place, run)
         with contextlib.suppress(FileNotFoundError):  # others have just removed the area
-            descriptor = _locked(
-                path, lambda: say(f"waiting for another build of {place.full_name}")
-            )
+            descriptor = _locked(path, lambda: say(_waiting(place)))
     try:
-        yield
+        with _inherited(descriptor):
+            yield
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # whatever daemons have inherited
         os.close(descriptor)
         if place.common.build is None:
             with contextlib.suppress(OSError):
@@ -130,6 +134,21 @@ def _make_area(place: PackageVariables, run: Run) -> None:
         command = [*sudo, "mkdir", "-p", "-m", "1777", os.fspath(area)]
         if run(Program(command, place.common.root, place.common.environ)) != 0:
             raise PackageError(place.name, f"{sudo[0]} cannot make {area}") from error
+
+
+def _waiting(place: PackageVariables) -> str:
+    what = f"another build of {place.full_name}, or what one that was killed has left running"
+    return f"waiting for {what} in {place.build_directory}"
+
+
+@contextlib.contextmanager
+def _inherited(descriptor: int) -> Iterator[None]:
+    """Have what we run keep the lock as long as it runs, should it outlive us."""
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD, _SCRIPTS_TAKE)
+    try:
+        yield
+    finally:
+        os.close(copy)
 
 
 def _locked(path: Path, waiting: Callable[[], None]) -> int:

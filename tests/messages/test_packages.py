@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.conftest import ROOT, START
@@ -38,6 +39,17 @@ def test_packages_at_fault(desk: Desk) -> str:
     told = world.run("sage-logger", "-p", command, log, V="0", status=1)
     assert "why" in told.stdout.split("the end of")[1]
     return said + told.stdout
+
+
+@produces(
+    "waiting for another build of {package}, or what one that was killed has left running in"
+    " {directory}"
+)
+def test_build_directory_in_use(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", {"spkg-install.in": "sleep 0.5"})
+    with ThreadPoolExecutor(2) as pool:
+        return "".join(ended.stdout for ended in pool.map(lambda _: world.spkg("foo"), range(2)))
 
 
 @produces(
