@@ -187,6 +187,24 @@ sleep 2; mkdir -p "$SAGE_DESTDIR_LOCAL/share"; touch "$SAGE_DESTDIR_LOCAL/share/
     assert "share/late" not in world.paths()
 
 
+def test_sigterm_ends_what_scripts_have_started(world: SageWorld, tmp_path: Path) -> None:
+    """As Ctrl-C in a terminal does, also below the script."""
+    loop = 'echo $PPID $$ >>pids; mv pids "$0"; for i in {1..100}; do sleep 0.1; done'
+    install = f"echo $PPID >pids; bash -c '{loop}' '{tmp_path}/pids'; true"
+    world.package("foo", "1", {"spkg-install.in": install})
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(world.spkg, "foo", status=130)
+        while not (tmp_path / "pids").exists():
+            time.sleep(0.05)
+        tool, *below = map(int, (tmp_path / "pids").read_text().split())
+        os.kill(tool, signal.SIGTERM)
+        assert "interrupted; nothing is half installed" in ended.result().stderr
+    time.sleep(0.3)
+    for process in below:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
 def test_build_does_not_wait_for_a_daemon_that_one_left(world: SageWorld, tmp_path: Path) -> None:
     install = f'sleep 60 >/dev/null 2>&1 & echo $! >>"{tmp_path}/daemons"; sleep 0.3'
     world.package("foo", "1", {"spkg-install.in": install})

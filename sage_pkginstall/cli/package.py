@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sage_pkginstall.cli.target import Talk, tree_settings
 from sage_pkginstall.environment import environment_of
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job
+from sage_pkginstall.spkg.descendants import descendants
 from sage_pkginstall.spkg.install import describe, run_job
 from sage_pkginstall.spkg.job import Effects, Job, JobOptions
 from sage_pkginstall.spkg.logger import LOGGED, logged
@@ -31,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
+    from typing import NoReturn
 
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.spkg.job import Mode
@@ -60,6 +63,7 @@ def install(arguments: Sequence[str]) -> int:
     asked = _make_asks(os.environ.get("MAKEFLAGS", ""))
     if asked is not None:
         return asked
+    _end_as_with_ctrl_c()
     begin_job()
     common = read_variables(os.environ)
     package = _package(common, given.name)
@@ -79,6 +83,19 @@ def install(arguments: Sequence[str]) -> int:
     )
     with _logging(place, common.logs):
         return _told("sage-spkg", lambda: _run_job(package, place, options), common.logs)
+
+
+def _end_as_with_ctrl_c() -> None:
+    """Let SIGTERM end us and all that scripts have started, as Ctrl-C in a terminal does."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        for one in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # ended, or root's
+                os.kill(one, signal.SIGINT)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, interrupt)
 
 
 def _run_job(package: Package, place: PackageVariables, options: JobOptions) -> int:
