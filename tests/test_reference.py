@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from sage_pkginstall.cli.main import COMMANDS
+from sage_pkginstall.spkg.search_paths import search_paths
+from sage_pkginstall.spkg.variables import PackageVariables, read_variables
 from tests.conftest import ROOT, RunCli
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -52,3 +55,11 @@ def test_every_variable_of_ours_is_documented() -> None:
     names = {name for path in sources for name in ours.findall(path.read_text())}
     page = (REFERENCE / "variables.md").read_text()
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+def test_every_variable_that_scripts_see_is_documented() -> None:
+    common = read_variables({"SAGE_ROOT": "/r"})
+    place = PackageVariables(common, Path("/t"), "foo", "1.2.p3")
+    seen = {*place.exports(), *place.staging_exports(), *search_paths(place, Path("/bin"))}
+    page = (REFERENCE / "variables.md").read_text()
+    assert {name for name in seen if f"`{name}`" not in page} == set()
