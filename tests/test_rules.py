@@ -342,6 +342,27 @@ def test_environment_whose_python_became_another_one_is_not_taken(
     assert call == "a-1.0 local/var/lib/sage/venv-python3.99"
 
 
+def test_environment_whose_python_does_not_run_is_the_target_all_the_same(
+    distribution: Distribution,
+) -> None:
+    """Packages can be uninstalled from it, and one of them may be what mends it."""
+    above = distribution.root / "local/var/lib/sage"
+    plant(above, {"venv-python3.98/bin/python3": b"#!/bin/sh\nexit 1\n"})
+    (above / "venv-python3.98/bin/python3").chmod(0o755)
+    distribution.script("a", version_requirements_txt="a")
+    (call, _) = distribution.make("a", SAGE_VENV="")
+    assert call == "a-1.0 local/var/lib/sage/venv-python3.98"
+
+
+def test_python_that_does_not_run_is_refused(distribution: Distribution) -> None:
+    """It led to another tree: a-clean removed nothing there, and said nothing."""
+    distribution.script("a", version_requirements_txt="a")
+    for goal in ("a", "a-clean"):
+        ended = distribution.run(goal, SAGE_VENV="", PYTHON="no-such-python")
+        assert ended.returncode == 2
+        assert "no-such-python does not run" in ended.stderr
+
+
 def test_sage_local_may_be_the_environment_itself(distribution: Distribution) -> None:
     plant(distribution.local, {"bin/python3": b"", "pyvenv.cfg": b""})
     distribution.script("a", version_requirements_txt="a")

@@ -133,6 +133,8 @@ def test_tool_without_python(desk: Desk) -> str:
 @produces(
     'cannot build in "{directory}": make cannot handle paths with blanks',
     'cannot build in "{directory}": make cannot handle paths with {characters}',
+    "cannot make a target environment: {python} does not run; name a Python that does, make"
+    " PYTHON=python3.12 say",
     "cannot build wheels of SHARD={text}: it is not K/N, the K-th of N slices",
     "cannot make {environment}: {python} is not there; on Debian: apt-get install python3"
     " python3-venv",
@@ -146,12 +148,14 @@ def test_make(desk: Desk) -> str:
     shutil.copy2(ROOT / "Makefile", dollar)
     trees = {name: str(desk.prefix) for name in ("SAGE_LOCAL", "SAGE_VENV")}
     rules: list[str | Path] = ["make", "-f", ROOT / "build/make/Makefile", "wheels", "SHARD=3"]
+    named: list[str | Path] = ["make", "-f", ROOT / "build/make/Makefile", "list"]
     environment: list[str | Path] = [ROOT / "build/setup/environment", desk.directory / "made"]
     return "".join(
         (
             told(["make", "-C", blank], os.environ),
             told(["make", "-C", dollar], os.environ),
             told(rules, {**os.environ, **trees, "SAGE_ROOT": str(desk.directory)}),
+            told(named, {"PATH": os.environ["PATH"], "PYTHON": "no-such-python"}),
             told(environment, {**os.environ, "PYTHON": "no-such-python"}),
         )
     )
