@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.toolchain import toolchain
 from sage_pkginstall.environment import cache_directory
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.conftest import RunCli
 
-__all__ = ["SCRIPT", "TAKEN", "learn_tools", "make_quiet", "package_files"]
+__all__ = ["SCRIPT", "TAKEN", "Builds", "learn_tools", "make_quiet", "package_files"]
 
 TAKEN = "Taken from the cache: tiny-1.0-py3-none-any.whl"
 SCRIPT = "cd src && sdh_pip_install .\n"
+
+
+class Builds:
+    """Builds of a source by the command line, with a cache of their own."""
+
+    def __init__(self, root: Path, venv: Path, run: RunCli) -> None:
+        self.root = root
+        self.venv = venv
+        self.run = run
+        self.cache = root / "cache"
+        self.store = root / "store"
+        self.env = {"SAGE_PKGINSTALL_CACHE": str(self.cache)}
+        self.store.mkdir()
+        learn_tools(self.cache)
+
+    def __call__(self, source: Path, *options: str, **env: str) -> tuple[Path, bool]:
+        """Build; return the wheel, and whether it was taken."""
+        dist = self.root / "dist"
+        words = ("--store", self.store, "--wheel-dir", dist, "--log", self.root / "log")
+        target = ("--prefix", self.venv)
+        ended = self.run("build", *target, *words, *options, source, env={**self.env, **env})
+        self.said = ended.stderr
+        return Path(ended.stdout.strip()), TAKEN in ended.stderr
+
+    def why(self, name: str) -> list[str]:
+        ended = self.run("why-rebuilt", "--all", name, env=self.env)
+        return [line.strip() for line in ended.stdout.splitlines()]
 
 
 def learn_tools(cache: Path) -> None:

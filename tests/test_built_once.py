@@ -1,6 +1,6 @@
-"""A wheel is built once: what finds it again, and what must not.
+"""A wheel is built once: what is kept, and when it is taken.
 
-Those of packages: test_packages_wheel_once.py.
+What counts for that: test_build_inputs.py; wheels of packages: test_packages_wheel_once.py.
 """
 
 from __future__ import annotations
@@ -11,51 +11,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.shelf import Shelf
-from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.operations.events import EventFile
-from tests.once import TAKEN, learn_tools, make_quiet
+from tests.once import Builds, make_quiet
 from tests.sources import make_source, make_wheel, report_of
 from tests.trees import plant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.conftest import RunCli
-
-
-class Builds:
-    """Builds of a source by the command line, with a cache of their own."""
-
-    def __init__(self, root: Path, venv: Path, run: RunCli) -> None:
-        self.root = root
-        self.venv = venv
-        self.run = run
-        self.cache = root / "cache"
-        self.store = root / "store"
-        self.env = {"SAGE_PKGINSTALL_CACHE": str(self.cache)}
-        self.store.mkdir()
-        learn_tools(self.cache)
-
-    def __call__(self, source: Path, *options: str, **env: str) -> tuple[Path, bool]:
-        """Build; return the wheel, and whether it was taken."""
-        dist = self.root / "dist"
-        words = ("--store", self.store, "--wheel-dir", dist, "--log", self.root / "log")
-        target = ("--prefix", self.venv)
-        ended = self.run("build", *target, *words, *options, source, env={**self.env, **env})
-        self.said = ended.stderr
-        return Path(ended.stdout.strip()), TAKEN in ended.stderr
-
-    def why(self, name: str) -> list[str]:
-        ended = self.run("why-rebuilt", "--all", name, env=self.env)
-        return [line.strip() for line in ended.stdout.splitlines()]
 
 
 @pytest.fixture
@@ -113,134 +81,6 @@ def test_wheel_that_names_the_prefix_stays_in_it(tmp_path: Path, builds: Builds)
     assert not builds(source)[1]
 
 
-def change_source(source: Path) -> Mapping[str, str]:
-    plant(source, {"new.py": b""})
-    return {}
-
-
-def remove_file(source: Path) -> Mapping[str, str]:
-    (source / "extra.py").unlink()
-    return {}
-
-
-def make_executable(source: Path) -> Mapping[str, str]:
-    (source / "extra.py").chmod(0o755)
-    return {}
-
-
-def add_directory(source: Path) -> Mapping[str, str]:
-    (source / "empty").mkdir()
-    return {}
-
-
-def set_variable(_: Path) -> Mapping[str, str]:
-    return {"CFLAGS": "-O0"}
-
-
-def set_unknown_variable(_: Path) -> Mapping[str, str]:
-    return {"WHATEVER_A_SETUP_LOOKS_AT": "1"}
-
-
-def other_compiler(source: Path) -> Mapping[str, str]:
-    compiler = plant(source.parent / "bin", {"cc": b"#!/bin/sh\necho mine 2.0\n"}) / "cc"
-    compiler.chmod(0o755)
-    return {"PATH": f"{compiler.parent}:{os.environ['PATH']}"}
-
-
-def name_compiler(source: Path) -> Mapping[str, str]:
-    compiler = plant(source.parent / "bin", {"my cc": b"", "mycc": b"#!/bin/sh\n"}) / "mycc"
-    compiler.chmod(0o755)
-    return {"CC": str(compiler)}
-
-
-def name_toolchain(_: Path) -> Mapping[str, str]:
-    return {"SAGE_PKGINSTALL_TOOLCHAIN": "farm-1"}
-
-
-def other_front_end(_: Path) -> Mapping[str, str]:
-    return {"SAGE_BUILD_FRONTEND": "pip"}
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (change_source, "source: new.py: new"),
-        (remove_file, "source: extra.py: gone"),
-        (make_executable, "source: extra.py: - "),
-        (add_directory, "source: empty/: new (directory)"),
-        (set_variable, "variables: CFLAGS: new (-O0)"),
-        (set_unknown_variable, "variables: WHATEVER_A_SETUP_LOOKS_AT: new (1)"),
-        (other_compiler, "compilers: cc: "),
-        (name_compiler, "compilers: CC: mycc: new"),
-        (name_toolchain, "toolchain: name: new (farm-1)"),
-        (other_front_end, "build: front end: '' → pip"),
-    ],
-)
-def test_what_changes_the_wheel_builds_it_again_and_is_named(
-    tmp_path: Path, builds: Builds, change: object, told: str
-) -> None:
-    source = plant(make_source(tmp_path / "src"), {"extra.py": b"x = 1\n"})
-    builds(source)
-    assert callable(change)
-    assert not builds(source, **change(source))[1]
-    assert [line for line in builds.why("src") if line.startswith(told)] != []
-
-
-def test_config_settings_and_isolation_count(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "src")
-    builds(source)
-    for options in (("-Ca=1",), ("-Ca=2",), ("-Ca=1", "-Cb=2"), ("--no-build-isolation",)):
-        assert not builds(source, *options)[1], options
-        assert builds(source, *options)[1], options
-
-
-def test_compiler_that_changes_at_its_path_builds_it_again(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "src")
-    env = other_compiler(source)
-    builds(source, **env)
-    assert builds(source, **env)[1]
-    (tmp_path / "bin" / "cc").write_text("#!/bin/sh\necho mine 2.1\n")
-    assert not builds(source, **env)[1]
-
-
-def test_build_requirement_of_other_content_builds_it_again(tmp_path: Path, builds: Builds) -> None:
-    make_wheel(builds.store, "needed-1.0-py3-none-any.whl", {"needed.py": "x = 1\n"})
-    make_wheel(builds.store, "asked-1.0-py3-none-any.whl", {"asked.py": "x = 1\n"})
-    source = make_source(tmp_path / "src", requires=["needed"], more=["asked"])
-    builds(source)
-    assert builds(source)[1]
-    assert "hook" not in builds.said
-    for name in ("needed", "asked"):
-        make_wheel(builds.store, f"{name}-1.0-py3-none-any.whl", {f"{name}.py": "x = 2\n"})
-        assert not builds(source)[1], name
-        assert f"requirements: {name}-1.0-py3-none-any.whl: " in "".join(builds.why("src"))
-
-
-def test_build_requirement_packed_again_does_not_count(tmp_path: Path, builds: Builds) -> None:
-    wheel = make_wheel(builds.store, "needed-1.0-py3-none-any.whl")
-    source = make_source(tmp_path / "src", requires=["needed"])
-    builds(source)
-    before = wheel.read_bytes()
-    with zipfile.ZipFile(wheel) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    assert wheel.read_bytes() != before
-    assert builds(source)[1]
-
-
-def test_build_without_isolation_depends_on_what_the_target_holds(
-    tmp_path: Path, builds: Builds, run_cli: RunCli
-) -> None:
-    source = make_source(tmp_path / "src")
-    wheel = make_wheel(tmp_path, "other-1.0-py3-none-any.whl")
-    builds(source, "--no-build-isolation")
-    run_cli("install", "--prefix", builds.venv, wheel)
-    assert not builds(source, "--no-build-isolation")[1]
-    assert builds(source, "--no-build-isolation")[1]
-
-
 def test_nothing_is_kept_of_a_build_that_lacks_a_requirement(
     tmp_path: Path, builds: Builds
 ) -> None:
@@ -254,22 +94,6 @@ def test_editable_builds_are_not_kept(tmp_path: Path, builds: Builds) -> None:
     builds(source, "--editable")
     assert not builds(source, "--editable")[1]
     assert not builds(source)[1]
-
-
-def test_source_that_leads_out_of_itself_is_built_each_time(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "src")
-    (source / "out").symlink_to(tmp_path)
-    builds(source)
-    assert not builds(source)[1]
-    assert "Built without looking into the cache: out leads out of it" in builds.said
-
-
-def test_wheel_without_a_record_has_no_identity(tmp_path: Path) -> None:
-    (tmp_path / "damaged.whl").write_bytes(b"PK")
-    (tmp_path / "link.whl").symlink_to("gone.whl")
-    for name in ("damaged.whl", "link.whl", "none.whl"):
-        with pytest.raises(UnknownInputError, match="it has no RECORD that could be read"):
-            identity_of_wheel(tmp_path / name)
 
 
 def test_rebuild_takes_nothing_and_replaces_what_is_kept(tmp_path: Path, builds: Builds) -> None:
@@ -399,60 +223,6 @@ def test_cache_that_cannot_be_written_is_no_failure(tmp_path: Path, builds: Buil
     assert "is not kept in" in builds.said
 
 
-def test_variables_that_change_with_each_run_can_be_left_out(
-    tmp_path: Path, builds: Builds
-) -> None:
-    source = make_source(tmp_path / "src")
-    builds(source, RUN_ID="1", SAGE_PKGINSTALL_IGNORE="RUN_* OTHER")
-    assert builds(source, RUN_ID="2", SAGE_PKGINSTALL_IGNORE="RUN_* OTHER")[1]
-    assert not builds(source, RUN_ID="2")[1]
-
-
-def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "src")
-    settings = plant(tmp_path, {"extra.cfg": b"[build_ext]\ndefine=A\n"}) / "extra.cfg"
-    builds(source, DIST_EXTRA_CONFIG=str(settings))
-    _, was_taken = builds(source, DIST_EXTRA_CONFIG=str(settings))
-    assert was_taken
-    settings.write_text("[build_ext]\ndefine=B\n")
-    _, was_taken = builds(source, DIST_EXTRA_CONFIG=str(settings))
-    assert not was_taken
-    assert builds.why("src")[1].startswith("variables: DIST_EXTRA_CONFIG: ")
-
-
-def test_machines_of_one_toolchain_need_no_compiler(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "src")
-    make_quiet(source)
-    builds(source, SAGE_PKGINSTALL_TOOLCHAIN="farm")
-    bare = {"SAGE_PKGINSTALL_TOOLCHAIN": "farm", "PATH": str(tmp_path)}
-    assert builds(source, **bare)[1]
-
-
-def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "top" / "src")
-    outside = tmp_path / "top" / "VERSION"
-    outside.write_text("1")
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
-
-    def git(*words: str) -> None:
-        identity = ["-c", "user.name=x", "-c", "user.email=x"]
-        command = ["git", "-C", str(tmp_path / "top"), *identity, *words]
-        subprocess.run(command, check=True, env=env, capture_output=True)
-
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "1")
-    builds(source)
-    assert builds(source)[1]
-    outside.write_text("2")
-    assert not builds(source)[1]
-    git("commit", "-am", "2")
-    assert not builds(source)[1]
-    git("tag", "v2")
-    assert not builds(source)[1]
-    assert builds(source)[1]
-
-
 LEAVES = """
 Path("build/lib").mkdir(parents=True, exist_ok=True)
 Path("tiny.egg-info").mkdir(exist_ok=True)
@@ -486,43 +256,6 @@ def test_what_a_build_left_counts_if_the_source_or_it_has_changed(
     assert not builds(fresh)[1]
 
 
-# ------------------------------------------------------------------------------- packages
-
-
-def make_venv(path: Path, *options: str) -> Path:
-    command = [sys.executable, "-m", "venv", "--without-pip", *options]
-    subprocess.run([*command, path], check=True)
-    return path
-
-
-@pytest.mark.parametrize("way", ["variable", "setting"])
-def test_prefix_that_the_build_is_told_of_counts(tmp_path: Path, builds: Builds, way: str) -> None:
-    """Its headers may be others: outside of Sage their content does not count."""
-    source = make_source(tmp_path / "src", code="report_of = 1")
-    make_quiet(source)
-
-    def build() -> bool:
-        flags = f"-I{builds.venv}/include"
-        if way == "variable":
-            return builds(source, CFLAGS=flags)[1]
-        return builds(source, f"-Cflags={flags}")[1]
-
-    assert not build()
-    assert build()
-    builds.venv = make_venv(tmp_path / "other")
-    assert not build()
-
-
-def test_program_of_an_activated_prefix_counts(tmp_path: Path, builds: Builds) -> None:
-    source = make_source(tmp_path / "src")
-    builds.venv = make_venv(tmp_path / "own")
-    path = f"{builds.venv}/bin:{os.environ['PATH']}"
-    builds(source, PATH=path)
-    assert builds(source, PATH=path)[1]
-    plant(builds.venv / "bin", {"protoc": b"#!/bin/sh\n"}).joinpath("protoc").chmod(0o755)
-    assert not builds(source, PATH=path)[1]
-
-
 def test_source_that_changes_while_it_is_built_is_not_kept(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "src", code='Path("extra.py").write_text("x = 2")')
     plant(source, {"extra.py": b"x = 1"})
@@ -530,26 +263,3 @@ def test_source_that_changes_while_it_is_built_is_not_kept(tmp_path: Path, build
     assert "is not kept: extra.py changed while it was built" in builds.said
     plant(source, {"extra.py": b"x = 1"})
     assert not builds(source)[1]
-
-
-@pytest.mark.parametrize("way", ["editable", "path", "base"])
-def test_what_lies_elsewhere_makes_a_build_without_isolation_unknown(
-    tmp_path: Path, builds: Builds, way: str
-) -> None:
-    source = make_source(tmp_path / "src")
-    builds.venv = make_venv(tmp_path / "own", *(["--system-site-packages"] * (way == "base")))
-    site = next(builds.venv.glob("lib/python*/site-packages"))
-    (tmp_path / "elsewhere").mkdir()
-    if way == "editable":
-        info = {
-            "RECORD": b"",
-            "direct_url.json": b'{"url": "file:///x", "dir_info": {"editable": true}}',
-        }
-        plant(site / "tools-1.0.dist-info", info)
-    elif way == "path":
-        plant(site, {"tools.pth": f"# a path\nimport sys\n{tmp_path}/elsewhere\n".encode()})
-    for _ in range(2):
-        assert not builds(source, "--no-build-isolation")[1]
-        assert "without looking into the cache" in builds.said
-    assert not builds(source)[1]  # isolated, it sees nothing of that
-    assert builds(source)[1]
