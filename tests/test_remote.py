@@ -352,6 +352,25 @@ def drips(request: Liar) -> None:
         time.sleep(0.05)
 
 
+def drips_a_header(request: Liar) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        request.wfile.write(b"x")
+        time.sleep(0.05)
+
+
+def fails_without_end(request: Liar) -> None:
+    request.answer(b"", 503, Content_Length=str(10**12))
+    while True:
+        request.wfile.write(b"x" * 65536)
+
+
+def redirects_without_end(request: Liar) -> None:
+    request.answer(b"", 302, Location=request.path, Content_Length=str(10**12))
+    while True:
+        request.wfile.write(b"x" * 65536)
+
+
 def redirects_for_ever(request: Liar) -> None:
     request.answer(b"", 302, Location=request.path)
 
@@ -404,7 +423,8 @@ def mixes_up_entries(request: Liar) -> None:
 LIES = [
     fails, says_nothing, hangs_up, speaks_nonsense, sends_half, never_ends, drips,
     redirects_for_ever, says_come_back_in_a_year, leads_out, is_no_object, has_another_wheel,
-    mixes_up_entries, has_no_wheel, has_no_end, nests,
+    mixes_up_entries, has_no_wheel, has_no_end, nests, drips_a_header, fails_without_end,
+    redirects_without_end,
 ]  # fmt: skip
 
 
@@ -423,7 +443,16 @@ def test_server_that_lies_is_reported_once_and_does_no_harm(
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("lie", [fails, says_nothing, hangs_up, redirects_for_ever])
+def says_more_than_fits(request: Liar) -> None:
+    request.answer(b"", 404 if request.command == "HEAD" else 201, Content_Length=str(10**12))
+
+
+UNWILLING = [
+    fails, says_nothing, hangs_up, redirects_for_ever, drips_a_header, says_more_than_fits,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", UNWILLING, ids=lambda lie: str(lie.__name__))
 def test_server_that_takes_nothing_is_no_failure_of_the_build(
     tmp_path: Path, warnings: list[str], lie: Callable[[Liar], None]
 ) -> None:
@@ -449,6 +478,25 @@ def test_server_that_forgets_what_it_took_gets_no_entry(
         shelf_of(tmp_path / "a", url, warnings).keep(KEY, wheel, about_of(wheel))
     assert asked == ["HEAD /cas", "PUT /cas", "HEAD /cas"]
     assert "does not have what it took" in warnings[0]
+
+
+def test_who_we_are_is_told_to_no_host_that_the_server_leads_to(warnings: list[str]) -> None:
+    sent: list[str | None] = []
+
+    def listens(request: Liar) -> None:
+        sent.append(request.headers["Authorization"])
+        request.answer(b"here")
+
+    def leads(request: Liar) -> None:
+        sent.append(request.headers["Authorization"])
+        request.answer(b"", 307, Location="/again" if request.path == "/ac/x" else other)
+
+    with liar(listens) as other, liar(leads) as url:
+        environ = {"SAGE_PKGINSTALL_REMOTE": url, "SAGE_PKGINSTALL_REMOTE_TOKEN": "secret"}
+        remote = remote_of(environ, warnings.append)
+        assert remote is not None
+        assert remote.get("ac/x") == b"here"
+    assert sent == ["Bearer secret", "Bearer secret", None]
 
 
 def test_what_is_sent_names_its_hash(tmp_path: Path, warnings: list[str]) -> None:

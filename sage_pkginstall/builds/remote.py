@@ -20,9 +20,11 @@ import base64
 import contextlib
 import hashlib
 import netrc
+import threading
 import time
+from functools import partial
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.environment import cache_directory, write_cached
@@ -32,7 +34,7 @@ from sage_pkginstall.values import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import TypeVar
+    from typing import NoReturn, TypeVar
 
     import urllib3
 
@@ -47,7 +49,10 @@ _BLOCK = 1 << 16
 _FOUND = 200
 _WRITTEN = frozenset((200, 201, 202, 204))
 _ABSENT = frozenset((404, 410))
-_TRY_AGAIN = (429, 500, 502, 503, 504)
+_TRY_AGAIN = frozenset((429, 500, 502, 503, 504))
+_SEE_OTHER = 303
+_LONGEST_WAY = 5  # redirections
+_PAUSE = 0.1  # seconds before the second try
 _HINT = "install urllib3 >= 2.2 (the extra 'remote') for the Python that runs this tool"
 
 
@@ -55,7 +60,8 @@ class RemoteSettings(NamedTuple):
     """How patient we are.  All times are in seconds.
 
     ``connect`` and ``idle`` bound the time without an answer, ``slowest`` (bytes a second)
-    and ``grace`` the whole of a transfer; after a failure the server is left alone for ``rest``.
+    and ``grace`` the whole of a transfer, and with ``retries`` all that is done for one request;
+    after a failure the server is left alone for ``rest``.
     """
 
     connect: float = 5
@@ -122,21 +128,26 @@ class Remote:
 
         def work() -> bytes | None:
             response = self._found(path)
-            return None if response is None else b"".join(self._body(response, _MAX_NOTE))
+            if response is None:
+                return None
+            with contextlib.closing(response):
+                return b"".join(self._body(response, _MAX_NOTE))
 
-        return self._attempt(f"GET {path}", work)
+        return self._attempt(f"GET {path}", _MAX_NOTE, work)
 
     def get_file(self, path: str, place: Path, size: int) -> bool:
         """Write what lies there, at most ``size`` bytes, to ``place``; return whether it is."""
+        most = min(size, _MAX_WHEEL)
 
         def work() -> bool:
             response = self._found(path)
             if response is None:
                 return False
-            _write(place, self._body(response, min(size, _MAX_WHEEL)))
+            with contextlib.closing(response):
+                _write(place, self._body(response, most))
             return True
 
-        is_there = bool(self._attempt(f"GET {path}", work))
+        is_there = bool(self._attempt(f"GET {path}", most, work))
         if not is_there:
             place.unlink(missing_ok=True)
         return is_there
@@ -148,14 +159,15 @@ class Remote:
             self._write(path, data, {})
             return True
 
-        return self.writable and bool(self._attempt(f"PUT {path}", work))
+        return self.writable and bool(self._attempt(f"PUT {path}", len(data), work))
 
     def put_file(self, path: str, source: Path) -> bool:
         """Put a file there, if we may write and it is not there; return whether it is now."""
+        size = source.stat().st_size if source.exists() else 0
 
         def work() -> bool:
             with _our_files():
-                size, digest = source.stat().st_size, bytes.fromhex(hash_file(source))
+                digest = bytes.fromhex(hash_file(source))
             if self._has(path, size):
                 return True
             said = base64.b64encode(digest).decode()
@@ -168,23 +180,25 @@ class Remote:
                 raise _RefusedError("it does not have what it took")
             return True
 
-        return self.writable and bool(self._attempt(f"PUT {path}", work))
+        return self.writable and bool(self._attempt(f"PUT {path}", size, work))
 
     def _has(self, path: str, size: int) -> bool:
         response = self._request("HEAD", path)
+        _dismiss(response)
         return response.status == _FOUND and response.headers.get("Content-Length") == str(size)
 
     def _found(self, path: str) -> urllib3.BaseHTTPResponse | None:
         response = self._request("GET", path)
         if response.status == _FOUND:
             return response
-        response.release_conn()
+        _dismiss(response)
         if response.status in _ABSENT:
             return None
         raise _RefusedError(f"it answers {response.status}")
 
     def _write(self, path: str, data: bytes | _Blocks, headers: Mapping[str, str]) -> None:
         response = self._request("PUT", path, data, headers)
+        _dismiss(response)
         if response.status not in _WRITTEN:
             raise _RefusedError(f"it answers {response.status}")
 
@@ -195,29 +209,53 @@ class Remote:
         data: bytes | _Blocks | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
+        """Return the answer, its body unread, of where the server leads."""
+        address = self.url + path
+        sent = {"Accept-Encoding": "identity", **self._headers, **(headers or {})}
+        for _ in range(_LONGEST_WAY + 1):
+            response = self._answer(method, address, data, sent)
+            location = response.get_redirect_location()
+            if not location or (response.status == _SEE_OTHER and data is not None):
+                return response
+            _dismiss(response)
+            there = urljoin(address, location)
+            if _host(there) != _host(address):  # who we are is no business of others
+                sent.pop("Authorization", None)
+            address = there
+        raise _RefusedError("too many redirects")
+
+    def _answer(
+        self, method: str, address: str, data: bytes | _Blocks | None, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        """Return what is answered there, asked again as often as we are patient.
+
+        The library could follow and ask again by itself, but would read what it gets all the
+        while to its end, and that may have none.
+        """
         import urllib3  # noqa: PLC0415 -- only with a remote
 
         settings = self._settings
         if self._pool is None:
             timeout = urllib3.Timeout(connect=settings.connect, read=settings.idle)
             self._pool = urllib3.PoolManager(timeout=timeout)
-        retries = urllib3.Retry(
-            settings.retries,
-            backoff_factor=0.1,
-            status_forcelist=_TRY_AGAIN,
-            allowed_methods=None,
-            raise_on_status=False,
-            respect_retry_after_header=False,  # it may say "in a year"
-        )
-        return self._pool.request(
-            method,
-            self.url + path,
-            body=data,
-            headers={"Accept-Encoding": "identity", **self._headers, **(headers or {})},
-            preload_content=method != "GET",
-            decode_content=False,
-            retries=retries,
-        )
+        retries = urllib3.Retry(settings.retries, backoff_factor=_PAUSE, allowed_methods=None)
+        left = settings.retries
+        while True:
+            response = self._pool.request(
+                method,
+                address,
+                body=data,
+                headers=headers,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=retries,
+            )
+            if response.status not in _TRY_AGAIN or not left:
+                return response
+            _dismiss(response)
+            left -= 1
+            time.sleep(_PAUSE * 2 ** (settings.retries - left))
 
     def _body(self, response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
         """Yield the body.  Raises _RefusedError if it is too long, or comes too slowly."""
@@ -227,16 +265,16 @@ class Remote:
         while block := response.read1(_BLOCK):
             length += len(block)
             if length > most:
-                response.close()
                 raise _RefusedError(f"it sends more than {most} bytes")
             if time.monotonic() > end:
-                response.close()
                 raise OSError(f"it is too slow: {length} bytes in all the time it had")
             yield block
-        response.release_conn()
 
-    def _attempt(self, what: str, work: Callable[[], _T]) -> _T | None:
-        """Return what ``work`` returns; None if the server is to be left alone, or fails."""
+    def _attempt(self, what: str, size: int, work: Callable[[], _T]) -> _T | None:
+        """Return what ``work`` returns; None if the server is to be left alone, or fails.
+
+        ``work`` sends or receives ``size`` bytes at most.
+        """
         if self._is_given_up or self._rests():
             return None
         try:
@@ -247,8 +285,10 @@ class Remote:
         except (ImportError, AttributeError):
             self._give_up(_HINT)
             return None
+        settings = self._settings
+        patience = (settings.retries + 1) * (settings.grace + size / settings.slowest)
         try:
-            return work()
+            return _in_time(work, patience)
         except (_RefusedError, _OursError) as error:
             self._give_up(f"{what}: {error}")
         except (HTTPError, OSError, ValueError) as error:
@@ -271,6 +311,44 @@ class Remote:
     def _mark(self) -> Path:
         name = hashlib.sha256(self.url.encode()).hexdigest()[:32]
         return cache_directory() / "remote-down" / name
+
+
+def _in_time(work: Callable[[], _T], seconds: float) -> _T:
+    """Return what ``work`` returns, raise what it raises, or OSError if it takes too long.
+
+    It is left to itself then, as nothing can end it: a server may send one letter of a header
+    now and then, and is never idle.
+    """
+    ended: list[Callable[[], _T]] = []
+
+    def run() -> None:
+        try:
+            result = work()
+            ended.append(lambda: result)
+        except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
+            ended.append(partial(_raise, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not ended:
+        raise OSError(f"it did not come to an end in {seconds:.0f} seconds")
+    return ended.pop()()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _dismiss(response: urllib3.BaseHTTPResponse) -> None:
+    """Be done with a response; a short one lets its connection be used again."""
+    response.read1(_BLOCK)
+    response.close()
+
+
+def _host(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _write(place: Path, blocks: Iterator[bytes]) -> None:
