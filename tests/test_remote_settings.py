@@ -50,6 +50,8 @@ def test_netrc_is_asked_for_the_host_and_no_other(
     [
         ({"SAGE_PKGINSTALL_REMOTE": "ftp://x/"}, "no URL that begins with http"),
         ({"SAGE_PKGINSTALL_REMOTE": "http:///x"}, "no URL"),
+        ({"SAGE_PKGINSTALL_REMOTE": "http://x/\x1b[31m"}, "no URL"),
+        ({"SAGE_PKGINSTALL_REMOTE": "http://x/#part"}, "something behind its path"),
         (
             {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_MODE": "write"},
             "neither read nor read-write",
@@ -97,6 +99,7 @@ def test_end_of_a_line_is_no_part_of_a_token() -> None:
         {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "secret\nword"},
         {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "sécret"},
         {"SAGE_PKGINSTALL_REMOTE": "http://me:secret@x/"},
+        {"SAGE_PKGINSTALL_REMOTE": "http://x/cache?sig=secret"},
     ],
 )
 def test_secret_that_cannot_be_used_is_refused_and_not_told(environ: dict[str, str]) -> None:

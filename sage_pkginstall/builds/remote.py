@@ -368,7 +368,12 @@ def _parts(url: str) -> SplitResult | None:
     """Return the parts of a URL of the web, None for something else."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        good = (
+            url.isprintable()
+            and parts.scheme in {"http", "https"}
+            and parts.hostname
+            and parts.port != 0
+        )
     except ValueError:  # of a bracket that is not closed, a port that is no number
         return None
     return parts if good else None
@@ -389,6 +394,9 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
     if "@" in parts.netloc:
         remedy = "put it into ~/.netrc"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; {remedy}")
+    if parts.query or parts.fragment:  # often a secret, and names of entries are put behind it
+        reason = "it has something behind its path, after a '?' or '#'"
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: {reason}")
     mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
     if mode not in _MODES:
         neither = f"it is neither {' nor '.join(_MODES)}"

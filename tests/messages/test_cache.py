@@ -134,6 +134,7 @@ def test_two_builds_of_one_wheel(desk: Desk) -> str:
     "cannot use SAGE_PKGINSTALL_REMOTE='{text}': it is no URL that begins with http:// or https://",
     "cannot use SAGE_PKGINSTALL_REMOTE_MODE='{text}': it is neither read nor read-write",
     "cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; put it into ~/.netrc",
+    "cannot use SAGE_PKGINSTALL_REMOTE: it has something behind its path, after a '?' or '#'",
     "cannot use SAGE_PKGINSTALL_REMOTE_TOKEN: it is no line of ASCII",
 )
 def test_remote_cache_that_cannot_be(desk: Desk) -> str:
@@ -143,6 +144,7 @@ def test_remote_cache_that_cannot_be(desk: Desk) -> str:
     said = build(desk, source, status=2, **{remote: "ftp://localhost/"})
     said += build(desk, source, status=2, **{remote: url, mode: "write"})
     said += build(desk, source, status=2, **{remote: "http://me:secret@localhost/"})
+    said += build(desk, source, status=2, **{remote: url + "?sig=secret"})
     return said + build(desk, source, status=2, **{remote: url, token: "two\nlines"})
 
 
