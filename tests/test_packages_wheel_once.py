@@ -77,6 +77,34 @@ def test_patches_and_scripts_of_a_package_count(
     assert told in said
 
 
+def test_upstream_counts_where_a_part_of_it_is_built(tmp_path: Path, world: SageWorld) -> None:
+    """A binding is compiled with the headers of the library that it lies beside."""
+    script = "cd src/python && sdh_pip_install .\n"
+    taken = []
+    for header in ("1", "1", "2"):
+        files = {f"python/{path}": text for path, text in source_files(tmp_path).items()}
+        files["library.h"] = header
+        world.package("tiny", "1.0", package_files(**{"spkg-install.in": script}), source=files)
+        taken.append(is_taken(world.spkg("tiny")))
+    assert taken == [False, True, False]
+
+
+def test_checkout_in_the_build_directory_counts(tmp_path: Path, world: SageWorld) -> None:
+    git = "git -C src -c user.name=x -c user.email=x"
+    script = (
+        "export GIT_AUTHOR_DATE=2020-01-01T00:00:00Z GIT_COMMITTER_DATE=2020-01-01T00:00:00Z\n"
+        f"git init -q src && {git} add . && {git} commit -qm 1\n"
+        f'{git} tag "$(cat "$SAGE_ROOT/tag")"\n'
+    )
+    files = package_files(**{"spkg-install.in": script + SCRIPT})
+    world.package("tiny", "1.0", files, source=source_files(tmp_path))
+    taken = []
+    for tag in ("v1", "v1", "v2"):
+        (world.root / "tag").write_text(tag)
+        taken.append(is_taken(world.spkg("tiny")))
+    assert taken == [False, True, False]
+
+
 def test_text_about_a_package_does_not_count(tmp_path: Path, world: SageWorld) -> None:
     world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
     world.spkg("tiny")

@@ -87,7 +87,7 @@ class Once(NamedTuple):
         return Inputs(
             {
                 "source": hash_files(source, left_out),
-                "checkout": {} if around.in_package else checkout(source),
+                "checkout": checkout(source, above=not around.in_package),
                 "build": {"format": _FORMAT, "tool": __version__, **asked},
                 "interpreter": interpreter(environment),
                 "variables": variables,

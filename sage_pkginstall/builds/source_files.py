@@ -53,13 +53,14 @@ def hash_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def checkout(directory: Path) -> dict[str, str]:
-    """Return what git says of the checkout that ``directory`` lies in; nothing without one.
+def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
+    """Return what git says of the checkout that ``directory`` is or, if ``above``, lies in.
 
     Versions are often made of that (setuptools-scm, hatch-vcs).  Raises UnknownInputError if
     there is a checkout and git does not answer.
     """
-    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+    places = (directory, *directory.parents) if above else (directory,)
+    if not any((place / ".git").exists() for place in places):
         return {}
     described = _git(directory, "describe", "--always", "--long", "--tags", "--dirty")
     head = _git(directory, "rev-parse", "HEAD")

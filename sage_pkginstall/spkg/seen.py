@@ -42,10 +42,11 @@ __all__ = [
 _USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/")
 _NO_INPUT = (
     "SPKG.rst", "SPKG.txt", "README.rst", "README.md", "distros",  # text about it
-    "checksums.ini", "type", "trees.txt",  # what is unpacked counts, and where it goes
+    "type", "trees.txt",  # where it goes counts
     "dependencies", "dependencies_build", "dependencies_check", "dependencies_optional",
     "dependencies_order_only",  # what they name counts
 )  # fmt: skip
+_CHECKSUMS = "checksums.ini"
 _LIBRARY = re.compile(r"(?:lib|lib64)/(lib[^/]+\.(?:so|dylib)[^/]*)\Z")
 
 
@@ -93,10 +94,13 @@ def _of_package(
     real = source.resolve()
     in_package = real.is_relative_to(build.resolve())
     here = {} if in_package or not source.is_dir() else {"source": os.fspath(real)}
+    # What is unpacked counts; but a part of it may be built with what lies beside that part.
+    unpacked = () if in_package and real != (build / "src").resolve() else (_CHECKSUMS,)
+    no_input = [directory / one for one in (*_NO_INPUT, *unpacked)]
     return Surroundings(
         subject=Subject(name, f"package for {variables.venv}"),
         seen={
-            "package": hash_files(directory, [directory / one for one in _NO_INPUT]),
+            "package": hash_files(directory, no_input),
             "prefix": dict(installed_contents(variables, declared)),
         },
         seen_unisolated=dict(installed_contents(variables, declared | toolchain)),
