@@ -223,6 +223,12 @@ def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Bui
     assert not builds(source)[1]
     git("tag", "v2")
     assert not builds(source)[1]
+    git("tag", "-a", "-m", "stable", "stable")  # it is all that `git describe` tells from now on
+    assert not builds(source)[1]
+    git("tag", "v3")
+    assert not builds(source)[1]
+    git("checkout", "-b", "release-4")
+    assert not builds(source)[1]
     assert builds(source)[1]
 
 

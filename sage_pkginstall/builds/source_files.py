@@ -23,6 +23,7 @@ __all__ = ["UnknownInputError", "checkout", "hash_file", "hash_files"]
 
 _BLOCK = 1 << 20
 _SECONDS = 120
+_TAG = "--format=%(refname) %(objectname)"
 
 
 class UnknownInputError(BuildError):
@@ -56,19 +57,22 @@ def hash_file(path: str | Path) -> str:
 def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
     """Return what git says of the checkout that ``directory`` is or, if ``above``, lies in.
 
-    Versions are often made of that (setuptools-scm, hatch-vcs).  Raises UnknownInputError if
-    there is a checkout and git does not answer.
+    Versions are often made of that (setuptools-scm, hatch-vcs), of any tag and of the branch.
+    Raises UnknownInputError if there is a checkout and git does not answer.
     """
     places = (directory, *directory.parents) if above else (directory,)
     if not any((place / ".git").exists() for place in places):
         return {}
     described = _git(directory, "describe", "--always", "--long", "--tags", "--dirty")
-    head = _git(directory, "rev-parse", "HEAD")
-    changed = hashlib.sha256(_git(directory, "diff", "--no-ext-diff", "--binary", "HEAD"))
+    commit, branch = _git(directory, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD").split()
+    tags = _git(directory, "for-each-ref", "--merged=HEAD", _TAG, "refs/tags")
+    changed = _git(directory, "diff", "--no-ext-diff", "--binary", "HEAD")
     return {
         "described": described.decode(errors="replace").strip(),
-        "commit": head.decode(errors="replace").strip(),
-        "changes": changed.hexdigest(),
+        "commit": commit.decode(),
+        "branch": branch.decode(errors="replace"),
+        "tags": hashlib.sha256(tags).hexdigest(),
+        "changes": hashlib.sha256(changed).hexdigest(),
     }
 
 
