@@ -181,16 +181,54 @@ def test_variables_that_change_with_each_run_can_be_left_out(
     assert not builds(source, RUN_ID="2")[1]
 
 
-def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds) -> None:
+@pytest.mark.parametrize("way", ["variable", "several", "setting", "home", "cargo", "make"])
+def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds, way: str) -> None:
     source = make_source(tmp_path / "src")
-    settings = plant(tmp_path, {"extra.cfg": b"[build_ext]\ndefine=A\n"}) / "extra.cfg"
-    builds(source, DIST_EXTRA_CONFIG=str(settings))
-    _, was_taken = builds(source, DIST_EXTRA_CONFIG=str(settings))
-    assert was_taken
-    settings.write_text("[build_ext]\ndefine=B\n")
-    _, was_taken = builds(source, DIST_EXTRA_CONFIG=str(settings))
-    assert not was_taken
-    assert builds.why("src")[1].startswith("variables: DIST_EXTRA_CONFIG: ")
+    file = tmp_path / {"home": ".pydistutils.cfg", "cargo": ".cargo/config.toml"}.get(way, "a b")
+    env = {"HOME": str(tmp_path)}
+    if way == "variable":
+        env["DIST_EXTRA_CONFIG"] = str(file)
+    elif way == "several":
+        file = tmp_path / "site.config"
+        env["CONFIG_SITE"] = f"/missing {file}"
+    elif way == "make":
+        env["MAKEFILES"] = str(file)
+    options = [f"-Csetup-args=--native-file={file}"] * (way == "setting")
+    taken = []
+    for text in (b"1", b"1", b"2"):
+        plant(tmp_path, {os.path.relpath(file, tmp_path): text})
+        taken.append(builds(source, *options, **env)[1])
+    assert taken == [False, True, False]
+    assert file.name in builds.why("src")[1]
+
+
+def test_program_that_is_named_is_told_by_the_name_of_the_toolchain(
+    tmp_path: Path, builds: Builds
+) -> None:
+    source = make_source(tmp_path / "src")
+    program = plant(tmp_path, {"mpicc": b"1"}) / "mpicc"
+    program.chmod(0o755)
+    farm = {"MPICC": str(program), "SAGE_PKGINSTALL_TOOLCHAIN": "farm"}
+    builds(source, **farm)
+    program.write_bytes(b"2")
+    assert builds(source, **farm)[1]
+    builds(source, MPICC=str(program))
+    program.write_bytes(b"3")
+    assert not builds(source, MPICC=str(program))[1]
+
+
+def test_variable_of_the_command_line_of_make_counts(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source, MAKEFLAGS="s -- V=1 FLAGS=-a\\ -b")
+    assert builds(source, MAKEFLAGS="k -j4 -- FLAGS=-a\\ -b V=2")[1]
+    assert not builds(source, MAKEFLAGS="s -- FLAGS=-a\\ -c")[1]
+    assert "variables: FLAGS of make: " in "".join(builds.why("src"))
+
+
+def test_setting_of_two_lines_is_not_two_settings(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source, "-Ca=1\nb=2")
+    assert not builds(source, "-Ca=1", "-Cb=2")[1]
 
 
 def test_machines_of_one_toolchain_need_no_compiler(tmp_path: Path, builds: Builds) -> None:

@@ -209,7 +209,7 @@ class _Build(NamedTuple):
         return once.with_requirements(inputs, wheels), partial(self._compose, wheels, backend)
 
     def _options(self, *, isolated: bool) -> dict[str, str]:
-        settings = "\n".join(f"{key}={value}" for key, value in self.request.config_settings)
+        settings = "\n".join(_one_line(f"{k}={v}") for k, v in self.request.config_settings)
         return {
             "isolation": "yes" if isolated else "no",
             "front end": os.environ.get("SAGE_BUILD_FRONTEND", ""),
@@ -273,6 +273,10 @@ class _Build(NamedTuple):
 
     def _fresh(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _empty(directory: Path, *needed: Path) -> None:

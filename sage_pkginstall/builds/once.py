@@ -7,6 +7,7 @@
     prefix         what it may see of the prefix: the packages that it depends on
     requirements   build requirements, those that the backend asked for and their own
     target         without isolation: the distributions that it sees instead
+    files          what variables and settings name, and some of the home directory
     interpreter, compilers, programs, system, variables
 
 docs/decisions/0004-wheels-built-once.md says why these.  A wheel that names a directory of
@@ -26,6 +27,7 @@ from sage_pkginstall.builds.leftovers import (
     remember_leftovers,
     without_leftovers,
 )
+from sage_pkginstall.builds.named_files import named_files
 from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.seen_variables import Places, seen_variables
 from sage_pkginstall.builds.shelf import About
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 __all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to_rebuild"]
 
 _FORMAT = "3"
+_TREES = ("prefix", "SAGE_LOCAL", "SAGE_VENV")
+"""The places whose content counts as far as it is declared, where there is a Sage."""
 
 
 class Once(NamedTuple):
@@ -81,8 +85,15 @@ class Once(NamedTuple):
         """
         around = self.surroundings
         places = Places({**around.places, **{f"dead {n}": p for n, p in enumerate(around.dead)}})
-        variables = seen_variables(self.environ, places)
-        asked = {name: places.without(text) for name, text in options.items()}
+        variables = seen_variables(self.environ)
+        trees = _TREES if around.seen else ()
+        files = named_files(
+            (*variables.values(), *options["config settings"].splitlines()),
+            self.environ,
+            (os.fspath(source), *(around.places.get(name, "") for name in trees)),
+        )
+        variables = places.in_all(variables)
+        asked = places.in_all(options)
         seen = around.seen or _named_prefix(around.places, (*variables.values(), *asked.values()))
         return Inputs(
             {
@@ -91,6 +102,7 @@ class Once(NamedTuple):
                 "build": {"format": _FORMAT, "tool": __version__, **asked},
                 "interpreter": interpreter(environment),
                 "variables": variables,
+                "files": {places.without(path): told for path, told in files.items()},
                 **toolchain(self.environ, around.places.values() if around.seen else ()),
                 **seen,
             }

@@ -6,11 +6,12 @@ of make's job slots, of where things lie.  ``SAGE_PKGINSTALL_IGNORE`` may name m
 as patterns (``GITHUB_* CI_*``), for machines that have some that change with each run.
 
 Where a directory that has a name (``SAGE_LOCAL``, the source …) stands in a value, that name
-takes its place: the same build in another prefix has the same variables.
+takes its place (`Places`): the same build in another prefix has the same variables.
 """
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 
 from sage_pkginstall.values import NamedTuple
@@ -33,7 +34,7 @@ _SESSION = (
 )
 # Of job slots: how many compilers run must not matter.
 _SLOTS = (
-    "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE", "MAKEOVERRIDES", "MAKEFILES", "MAKE_TERMOUT",
+    "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKE", "MAKEOVERRIDES", "MAKE_TERMOUT",
     "MAKE_TERMERR", "MAKE_RESTARTS", "SAGE_NUM_THREADS", "SAGE_NUM_THREADS_PARALLEL",
     "MAX_JOBS", "NPY_NUM_BUILD_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL",
     "CARGO_MAKEFLAGS", "CARGO_BUILD_JOBS",
@@ -62,8 +63,6 @@ _NETWORK = (
     "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
 )
 # fmt: on
-# They name a file of settings, which counts with what it holds.
-_FILES = ("DIST_EXTRA_CONFIG", "CMAKE_TOOLCHAIN_FILE", "CONFIG_SITE")
 _IGNORED = frozenset((*_SESSION, *_SLOTS, *_PLACES, *_TOOL, *REMOVED, *_NETWORK))
 _IGNORED_STARTS = (
     "SAGE_PKGINSTALL_",
@@ -83,6 +82,9 @@ _IGNORED_STARTS = (
     "BASH_FUNC__sdh_",
 )
 
+_OF_MAKE = re.compile(r"(?:^|(?<=\s))(?P<name>\w+)(?P<value>[:+?!]*=(?:\\.|[^\s\\])*)", re.DOTALL)
+"""A variable in MAKEFLAGS, where a blank in a value has a backslash before it."""
+
 
 class Places(NamedTuple):
     """Directories that have a name, so that they can be told where they lie elsewhere."""
@@ -96,23 +98,27 @@ class Places(NamedTuple):
                 text = text.replace(path, f"{{{name}}}")
         return text
 
+    def in_all(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Return ``texts`` with that done to each."""
+        return {name: self.without(text) for name, text in texts.items()}
 
-def seen_variables(environ: Mapping[str, str], places: Places) -> dict[str, str]:
-    """Return the variables of ``environ`` that count for a build, and what they say."""
+
+def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of ``environ`` that count for a build, and what they say.
+
+    Those of make's command line are among them: each make of the build takes them from MAKEFLAGS.
+    """
     patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
-    return {
-        name: places.without(value) + (_content(value) if name in _FILES else "")
-        for name, value in environ.items()
-        if name not in _IGNORED
-        and not name.startswith(_IGNORED_STARTS)
-        and not any(fnmatchcase(name, pattern) for pattern in patterns)
-    }
 
+    def counts(name: str) -> bool:
+        return not (
+            name in _IGNORED
+            or name.startswith(_IGNORED_STARTS)
+            or any(fnmatchcase(name, pattern) for pattern in patterns)
+        )
 
-def _content(path: str) -> str:
-    from sage_pkginstall.builds.source_files import hash_file  # noqa: PLC0415 -- few have one
-
-    try:
-        return f" {hash_file(path)}"
-    except OSError:
-        return ""
+    seen = {name: value for name, value in environ.items() if counts(name)}
+    for match in _OF_MAKE.finditer(environ.get("MAKEFLAGS", "")):
+        if counts(match["name"]):
+            seen[f"{match['name']} of make"] = match["value"]
+    return seen

@@ -29,8 +29,9 @@ from sage_pkginstall import __version__
 from sage_pkginstall.builds.embedded_paths import embedded_words
 from sage_pkginstall.builds.inputs import Inputs
 from sage_pkginstall.builds.last_builds import LastBuild, Subject, remember_build
+from sage_pkginstall.builds.named_files import named_files
 from sage_pkginstall.builds.once import linked_with_foreign, now, reason_to_rebuild
-from sage_pkginstall.builds.seen_variables import Places, seen_variables
+from sage_pkginstall.builds.seen_variables import seen_variables
 from sage_pkginstall.builds.shelf import About, Shelf
 from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
@@ -272,6 +273,7 @@ def _is_wanted(job: Job) -> bool:
 def _inputs(job: Job) -> Inputs:
     common, package = job.place.common, job.package
     variables = job.build_variables()
+    counted = seen_variables(variables)
     trees = {os.fspath(one) for one in (job.place.tree, common.local, common.venv, common.root)}
     tarball = choose_tarball(package, _tags(job))
     helpers = (*environment_files(common.root, common.local), job.tools / "sage-dist-helpers")
@@ -288,9 +290,10 @@ def _inputs(job: Job) -> Inputs:
             },
             "prefix": dict(installed_contents(common, _seen_packages(job))),
             "variables": {
-                **seen_variables(variables, Places({})),
+                **counted,
                 **{name: variables.get(name, "") for name in _SEEN_BY_SCRIPTS},
             },
+            "files": named_files(counted.values(), variables, trees - {os.fspath(common.root)}),
             "interpreter": _interpreter(job),
             **toolchain(variables, trees),
         }
