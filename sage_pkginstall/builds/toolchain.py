@@ -44,6 +44,7 @@ _PROGRAMS = (
     "ccache", "f2py",
 )
 # fmt: on
+_LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")
 _SYSTEM_DIRECTORIES = frozenset(
     ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/games")
 )
@@ -121,24 +122,26 @@ def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, d
 
 
 def _compilers(environ: Mapping[str, str], path: list[str]) -> Iterator[tuple[str, str]]:
-    yield from _programs(_COMPILERS, path)
+    yield from _programs(_COMPILERS, path, of_compiler=True)
     for variable in _COMPILER_VARIABLES:
         words = environ.get(variable, "").split()
         for word in words:
             found = shutil.which(word, path=":".join(path))
             if found:
-                yield f"{variable}: {os.path.basename(word)}", _program(found)  # noqa: PTH119
+                yield f"{variable}: {os.path.basename(word)}", _program(found, of_compiler=True)  # noqa: PTH119
 
 
-def _programs(names: Collection[str], path: list[str]) -> Iterator[tuple[str, str]]:
+def _programs(
+    names: Collection[str], path: list[str], *, of_compiler: bool = False
+) -> Iterator[tuple[str, str]]:
     search = ":".join(path)
     for name in names:
         found = shutil.which(name, path=search) if path else None
         if found:
-            yield name, _program(found)
+            yield name, _program(found, of_compiler=of_compiler)
 
 
-def _program(path: str) -> str:
+def _program(path: str, *, of_compiler: bool = False) -> str:
     """Return what a program says of its version, and the hash of its file."""
     real = Path(path).resolve()
 
@@ -146,7 +149,8 @@ def _program(path: str) -> str:
         said = _output([path, "--version"], with_errors=True).splitlines()
         return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
 
-    facts = _told(path, ask) if _is_proxy(path, real) else _known(real, ask, called=path)
+    is_told = _is_proxy(path, real) or (of_compiler and _is_wrapper(real))
+    facts = _told(path, ask) if is_told else _known(real, ask, called=path)
     return f"{facts['version']} {facts['hash']}".strip()
 
 
@@ -158,6 +162,20 @@ def _is_proxy(path: str, real: Path) -> bool:
         return True
     try:
         return real.samefile(real.with_name("rustup"))
+    except OSError:
+        return False
+
+
+def _is_wrapper(real: Path) -> bool:
+    """Tell whether what calls itself a compiler runs another one, which changes while it does not.
+
+    Of other programs, many are scripts, which take long to tell their version.
+    """
+    if real.name in _LAUNCHERS:
+        return True
+    try:
+        with real.open("rb") as file:
+            return file.read(2) == b"#!"
     except OSError:
         return False
 
