@@ -164,6 +164,18 @@ def test_source_that_leads_out_of_itself_is_built_each_time(tmp_path: Path, buil
     assert "Built without looking into the cache: out leads out of it" in builds.said
 
 
+def test_file_outside_that_the_source_links_to_counts(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    script = plant(tmp_path, {"script": b"1"}) / "script"
+    (source / "script").symlink_to(script)
+    builds(source)
+    script.chmod(0o755)
+    assert not builds(source)[1]
+    script.write_bytes(b"2")
+    assert not builds(source)[1]
+    assert builds(source)[1]
+
+
 def test_wheel_without_a_record_has_no_identity(tmp_path: Path) -> None:
     (tmp_path / "damaged.whl").write_bytes(b"PK")
     (tmp_path / "link.whl").symlink_to("gone.whl")

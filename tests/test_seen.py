@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +35,22 @@ def test_source_in_the_build_directory_is_of_the_package(
     assert own.in_package
     assert own.dead == (str(area / "tiny-1.0"),)
     assert not surroundings(environ, environment, area / "other-1.0/src").in_package
+
+
+def test_file_that_was_changed_and_given_its_old_time_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
+    stamp = json.dumps({"files": ["include/x.h"]}).encode()
+    plant(tmp_path, {"local/var/lib/sage/installed/tiny-1.0": stamp})
+    variables = read_variables({"SAGE_ROOT": str(tmp_path)})
+    header = plant(tmp_path, {"local/include/x.h": b"1"}) / "local/include/x.h"
+    seen = [dict(installed_contents(variables, ["tiny"]))]
+    before = header.stat()
+    header.write_bytes(b"2")
+    os.utime(header, ns=(before.st_atime_ns, before.st_mtime_ns))
+    seen.append(dict(installed_contents(variables, ["tiny"])))
+    assert seen[0] != seen[1]
 
 
 @pytest.mark.parametrize("directory", ["wheels", "100%41"])

@@ -82,6 +82,8 @@ _IGNORED_STARTS = (
     "BASH_FUNC__sdh_",
 )
 
+_ENDS = r"\s:;,=\"'(){}\[\]|"
+"""What may stand before and behind a path in a text."""
 _OF_MAKE = re.compile(r"(?:^|(?<=\s))(?P<name>\w+)(?P<value>[:+?!]*=(?:\\.|[^\s\\])*)", re.DOTALL)
 """A variable in MAKEFLAGS, where a blank in a value has a backslash before it."""
 
@@ -92,10 +94,14 @@ class Places(NamedTuple):
     names: Mapping[str, str]
 
     def without(self, text: str) -> str:
-        """Return ``text`` with each directory replaced by its name; the deepest go first."""
+        """Return ``text`` with each directory replaced by its name; the deepest go first.
+
+        Not where a path only begins like it (``/opt/sage-2`` is not in ``/opt/sage``), or ends so.
+        """
         for name, path in sorted(self.names.items(), key=lambda one: -len(one[1])):
-            if path.strip("/"):
-                text = text.replace(path, f"{{{name}}}")
+            if path.strip("/") and path in text:
+                whole = f"(?<![^{_ENDS}])(-[A-Za-z]+)?{re.escape(path.rstrip('/'))}(?![^/{_ENDS}])"
+                text = re.sub(whole, lambda found: f"{found[1] or ''}{{{name}}}", text)  # noqa: B023 -- used at once
         return text
 
     def in_all(self, texts: Mapping[str, str]) -> dict[str, str]:

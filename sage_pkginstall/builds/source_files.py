@@ -91,10 +91,14 @@ def _entries(
             yield name + "/", "directory"
             yield from _entries(directory, root, name + "/", skipped)
         elif entry.is_file(follow_symlinks=False):
-            kind = "x" if entry.stat().st_mode & stat.S_IXUSR else "-"
-            yield name, f"{kind} {hash_file(entry.path)}"
+            yield name, _file(entry.path)
         else:
             raise UnknownInputError(directory, f"{name} is neither file, link nor directory")
+
+
+def _file(path: str) -> str:
+    kind = "x" if os.stat(path).st_mode & stat.S_IXUSR else "-"  # noqa: PTH116 -- hot
+    return f"{kind} {hash_file(path)}"
 
 
 def _link(directory: Path, root: str, path: str) -> str:
@@ -104,7 +108,7 @@ def _link(directory: Path, root: str, path: str) -> str:
         if not os.path.isfile(target):  # noqa: PTH113 -- hot
             reason = f"{os.path.relpath(path, root)} leads out of it, to {text}"
             raise UnknownInputError(directory, reason)
-        return f"link to a file outside {hash_file(target)}"
+        return f"link to a file outside {_file(target)}"
     return f"link {text}"
 
 

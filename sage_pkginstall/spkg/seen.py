@@ -171,7 +171,7 @@ def _wheels(tree: Path, name: str) -> tuple[Path, ...]:
 def _content(variables: Variables, tree: Path, stamp: Path) -> str:
     """Return the hash of the files of a stamp that a build may look at, and of its wheels.
 
-    It is remembered with their times and sizes.  The paths of the trees do not count.
+    It is remembered with their identities.  The paths of the trees do not count.
     """
     files = [path for path in _files(stamp) if path.startswith(_USED)]
     wheels = _wheels(tree, stamp.name.partition("-")[0])
@@ -201,7 +201,8 @@ def _identity(tree: Path, path: str) -> list[object]:
         status = os.lstat(tree / path)
     except OSError:
         return [path]
-    return [path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode]
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return [path, status.st_ino, status.st_size, *times, status.st_mode]
 
 
 def _hash(variables: Variables, path: Path) -> str:

@@ -1,0 +1,37 @@
+"""Which variables count for a build, and where a directory stands in what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from sage_pkginstall.builds.seen_variables import Places, seen_variables
+
+PLACES = Places({"SAGE_LOCAL": "/opt/sage/local", "SAGE_ROOT": "/opt/sage", "none": "/"})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("/opt/sage", "{SAGE_ROOT}"),
+        ("/opt/sage/", "{SAGE_ROOT}/"),
+        ("-I/opt/sage/local/include -L/opt/sage/lib", "-I{SAGE_LOCAL}/include -L{SAGE_ROOT}/lib"),
+        ("-Wl,-rpath,/opt/sage/lib", "-Wl,-rpath,{SAGE_ROOT}/lib"),
+        ('-isystem/opt/sage -DX="/opt/sage"', '-isystem{SAGE_ROOT} -DX="{SAGE_ROOT}"'),
+        ("/opt/sage/local:/opt/sage:/usr", "{SAGE_LOCAL}:{SAGE_ROOT}:/usr"),
+        ("/opt/sage-2/include", "/opt/sage-2/include"),
+        ("/opt/sage/local2", "{SAGE_ROOT}/local2"),
+        ("/mnt/opt/sage", "/mnt/opt/sage"),
+        ("-I/mnt/opt/sage", "-I/mnt/opt/sage"),
+    ],
+)
+def test_directory_is_replaced_where_it_stands_as_a_whole(text: str, told: str) -> None:
+    assert PLACES.without(text) == told
+
+
+def test_variables_of_make_are_those_of_its_command_line() -> None:
+    flags = "ks -j4 --jobserver-auth=3,4 -- CFLAGS:=-a\\ -b V=1 EMPTY= OTHER+=c"
+    assert seen_variables({"MAKEFLAGS": flags}) == {
+        "CFLAGS of make": ":=-a\\ -b",
+        "EMPTY of make": "=",
+        "OTHER of make": "+=c",
+    }
