@@ -106,6 +106,31 @@ def test_uninstall_is_ours(venv: Path, index: Path, pip: Pip) -> None:
     assert tree(venv, ignore=("var",)) == before
 
 
+@pytest.mark.parametrize("words", [["uninstall", "-y", "lib"], ["install", "lib"]], ids=" ".join)
+def test_what_was_killed_is_finished_before_pip_looks(
+    venv: Path, index: Path, pip: Pip, run_cli: RunCli, words: list[str]
+) -> None:
+    """A removal takes the metadata first: before it lib seems to be there, after it to be gone."""
+    for step in range(5, 20):
+        run_cli("install", "--prefix", venv, index / "lib-2-py3-none-any.whl")
+        env = {"SAGE_PKGINSTALL_FAIL": f"kill@{step}"}
+        run_cli("uninstall", "--prefix", venv, "lib", env=env, status=-signal.SIGKILL)
+        gone = not list(venv.glob("lib/python3*/site-packages/lib-*"))
+        if (venv / "var/tmp/sage/journal").exists() and gone == (words[0] == "uninstall"):
+            break
+    pip(*words, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
+    run_cli("recover", "--prefix", venv)
+    found = {p.name for p in venv.glob("lib/python3*/site-packages/lib*")}
+    assert found == (set() if words[0] == "uninstall" else {"lib.py", "lib-2.dist-info"})
+
+
+def test_pip_that_was_killed_is_told_as_a_shell_does(venv: Path, pip: Pip) -> None:
+    (site,) = venv.glob("lib/python3*/site-packages")
+    kill = b"import os; os.kill(os.getpid(), 9)"
+    plant(site, {"pip/__init__.py": b"", "pip/__main__.py": kill})
+    pip("install", "lib", status=128 + signal.SIGKILL)
+
+
 def test_uninstall_asks_and_no_answer_is_no(venv: Path, index: Path, pip: Pip) -> None:
     pip("install", "--no-index", "--find-links", index, "lib")
     ended = pip("uninstall", "lib")

@@ -14,7 +14,7 @@ from pathlib import Path
 from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
 from sage_pkginstall.cli.pip_options import Split, command_of, goes_elsewhere, split
 from sage_pkginstall.cli.target import Talk, sage_target
-from sage_pkginstall.operations.history import logged_lock
+from sage_pkginstall.operations.history import logged_lock, note_recovered
 from sage_pkginstall.operations.managed import refuse_managed
 from sage_pkginstall.operations.pip import REPORT, PipError, can_report, choose_wheels
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
@@ -46,6 +46,9 @@ def pip(arguments: Sequence[str]) -> int:
         return _become_pip(target, words)
     if not (_breaks_system_packages(words) or goes_elsewhere(command, words, os.environ)):
         refuse_managed(target.python_environment())
+    if target.tree.journal.exists():
+        target.tree.recover()  # what is half there or half gone would be taken for all or nothing
+        note_recovered(target.tree)
     taken = split(command, words, os.environ) if command in ("install", "uninstall") else None
     try:
         if taken is None:
@@ -56,7 +59,7 @@ def pip(arguments: Sequence[str]) -> int:
             return _under_lock(target, words)  # pip refuses that
         return _uninstall(target, taken, talk._replace(quiet=taken.quiet))
     except PipError as error:
-        return error.status  # pip said itself what is wrong
+        return exit_status(error.status)  # pip said itself what is wrong
 
 
 def _only_tells(words: Sequence[str]) -> bool:
