@@ -19,10 +19,10 @@ from sage_pkginstall.wheels.requirements import (
 )
 from sage_pkginstall.wheels.requirements_file import (
     has_line_options,
+    names_in,
     names_only,
     parse_requirements_file,
     search_options,
-    unnamed_lines,
     wheels_only,
 )
 from tests.conftest import ROOT
@@ -112,10 +112,10 @@ def test_paths_and_urls_with_an_at_sign(tmp_path: Path, monkeypatch: pytest.Monk
     }
     assert listing(path, "\n".join(places)) == tuple(("foo", place) for place in places.values())
     assert names_only(path) == ("foo",)
-    assert unnamed_lines(path) == ()
+    assert names_in(path).unnamed == ()
     path.write_text("git+ssh://git@example.org/a.git@v1#egg=a\ngit+ssh://git@example.org/b.git\n")
     assert names_only(path) == ("a",)
-    assert unnamed_lines(path) == ("git+ssh://git@example.org/b.git",)
+    assert names_in(path).unnamed == ("git+ssh://git@example.org/b.git",)
 
 
 def test_file_with_odd_bytes_and_line_ends(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ nobody/here
 .
 """)
     assert names_only(path) == ("more", "a-a", "b-b", "c-c", "d", "e", "f", "g", "h")
-    assert unnamed_lines(path) == (
+    assert names_in(path).unnamed == (
         "git+https://example.org/nobody.git",
         "https://example.org/nobody-1.0.tar.gz",
         "-e .",
@@ -198,6 +198,15 @@ nobody/here
         "nobody/here",
         ".",
     )
+
+
+def test_names_are_taken_from_a_pipe_too() -> None:
+    """A shell's ``-r <(…)`` can be read once."""
+    source, sink = os.pipe()
+    os.write(sink, b"a\n./b\n")
+    os.close(sink)
+    assert names_in(Path(f"/dev/fd/{source}")) == (("a",), ("./b",))
+    os.close(source)
 
 
 def test_names_only_refuses_what_is_no_requirement(tmp_path: Path) -> None:

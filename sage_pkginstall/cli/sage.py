@@ -179,14 +179,17 @@ def _names_in(files: Sequence[Path], talk: Talk) -> list[str]:
     """Return the names in requirements files; warn of what they do not name."""
     if not files:
         return []
-    from sage_pkginstall.wheels.requirements_file import names_only, unnamed_lines  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements_file import names_in  # noqa: PLC0415
 
+    names: list[str] = []
     for file in files:
+        named = names_in(file)
         talk.warn(
             f"{file} does not name what '{line}' brought; uninstall that by its name"
-            for line in unnamed_lines(file)
+            for line in named.unnamed
         )
-    return [name for file in files for name in names_only(file)]
+        names += named.names
+    return names
 
 
 def _requirements(files: Sequence[str]) -> list[RequirementLine]:

@@ -13,7 +13,7 @@ Where only the names count, for uninstalling, any line of pip's is understood:
 
     NAME @ https://…, git+https://…#egg=NAME, -e DIRECTORY#egg=NAME, NAME --config-settings=…
     -c FILE and the like             are passed over
-    git+https://…, -e DIRECTORY      names nothing, for pip neither: see `unnamed_lines`
+    git+https://…, -e DIRECTORY      names nothing, for pip neither: see `Named`
 
 Where only the wheels count (`wheels_only`), all that names none is passed over.
 """
@@ -25,6 +25,7 @@ import os
 import re
 
 from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name, is_name
 from sage_pkginstall.wheels.requirements import (
     DIRECT,
@@ -41,11 +42,12 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.requirements import RequirementLine
 
 __all__ = [
+    "Named",
     "has_line_options",
+    "names_in",
     "names_only",
     "parse_requirements_file",
     "search_options",
-    "unnamed_lines",
     "wheels_only",
 ]
 
@@ -76,6 +78,16 @@ _IGNORED = frozenset(
 _NESTED = ("--requirement", "-r")
 
 
+class Named(NamedTuple):
+    """The canonical names in a requirements file, each once and in its order.
+
+    ``unnamed`` are its lines that ask for something and do not name it.
+    """
+
+    names: tuple[str, ...]
+    unnamed: tuple[str, ...]
+
+
 def parse_requirements_file(path: Path) -> tuple[RequirementLine, ...]:
     """Return the requirement lines of a file, those of nested files in their places.
 
@@ -84,20 +96,19 @@ def parse_requirements_file(path: Path) -> tuple[RequirementLine, ...]:
     return tuple(_requirements_of(path))
 
 
+def names_in(path: Path) -> Named:
+    """Return what a requirements file names, and does not; it is read once, so it may be a pipe.
+
+    Raises RequirementError for what is no requirement of pip's.
+    """
+    lines = tuple(_names_of(path))
+    names = dict.fromkeys(name for _, name in lines if name is not None)
+    return Named(tuple(names), tuple(line for line, name in lines if name is None))
+
+
 def names_only(path: Path) -> tuple[str, ...]:
-    """Return the canonical names in a requirements file, each once, in its order.
-
-    Raises RequirementError for what is no requirement of pip's.
-    """
-    return tuple(dict.fromkeys(name for _, name in _names_of(path) if name is not None))
-
-
-def unnamed_lines(path: Path) -> tuple[str, ...]:
-    """Return the lines of a requirements file that ask for something and do not name it.
-
-    Raises RequirementError for what is no requirement of pip's.
-    """
-    return tuple(line for line, name in _names_of(path) if name is None)
+    """Return the canonical names in a requirements file, as `names_in` does."""
+    return names_in(path).names
 
 
 def wheels_only(path: Path) -> tuple[Path, ...]:
