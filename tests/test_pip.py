@@ -189,7 +189,16 @@ def test_what_cannot_be_taken_apart_is_left_to_pip(index: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     "words",
-    [["-t", "x"], ["-Ut", "x"], ["--targ=x"], ["--editable", "x"], ["-qUex"], ["--dry"], ["--us"]],
+    [
+        ["-t", "x"],
+        ["-Ut", "x"],
+        ["--targ=x"],
+        ["--pyth", "x"],
+        ["--editable", "x"],
+        ["-qUex"],
+        ["--dry"],
+        ["--us"],
+    ],
     ids=" ".join,
 )
 def test_what_goes_elsewhere_is_left_to_pip_however_it_is_written(words: list[str]) -> None:
@@ -197,7 +206,7 @@ def test_what_goes_elsewhere_is_left_to_pip_however_it_is_written(words: list[st
     assert split("install", ["install", "-Ur", "x", "--upgrade-strategy=eager", "lib"], {})
 
 
-@pytest.mark.parametrize("name", ["PIP_TARGET", "PIP_USER", "PIP_DRY_RUN"])
+@pytest.mark.parametrize("name", ["PIP_TARGET", "PIP_USER", "PIP_DRY_RUN", "PIP_PYTHON"])
 def test_what_goes_elsewhere_by_a_variable_is_left_to_pip(name: str) -> None:
     assert split("install", ["install", "lib"], {name: "1"}) is None
     assert split("install", ["install", "lib"], {name: "0"}) is not None
@@ -208,6 +217,55 @@ def test_what_goes_elsewhere_changes_no_environment() -> None:
     assert goes_elsewhere("install", ["install", "lib"], {"PIP_ROOT": "x"})
     assert not goes_elsewhere("install", ["install", "--user", "-e", "lib"], {})
     assert not goes_elsewhere("uninstall", ["uninstall", "lib"], {"PIP_ROOT": "x"})
+
+
+@pytest.mark.parametrize(
+    ("word", "is_left"),
+    [
+        ("lib @ https://u:p@example.org/lib-1-py3-none-any.whl", True),
+        ("git+https://token@example.org/lib.git", True),
+        ("git+ssh://git@example.org/lib.git@v1", False),
+        ("https://example.org/@/lib-1-py3-none-any.whl", False),
+        ("--find-links=https://u:p@example.org/", True),
+        ("--index-url=https://u:p@example.org/", False),
+    ],
+)
+def test_what_takes_a_password_is_left_to_pip(tmp_path: Path, word: str, is_left: bool) -> None:
+    """The report does not have it; of an index, pip finds it again."""
+    file = tmp_path / "r.txt"
+    file.write_text(f"{word}\n")
+    assert (split("install", ["install", word], {}) is None) == is_left
+    assert (split("install", ["install", "-r", str(file)], {}) is None) == is_left
+
+
+def test_passwords_of_other_options_are_left_to_pip_or_not() -> None:
+    place = "https://u:p@example.org/"
+    assert split("install", ["install", "--proxy", place, "lib"], {}) is not None
+    assert split("install", ["install", "lib"], {"PIP_INDEX_URL": place}) is not None
+    assert split("install", ["install", "lib"], {"PIP_FIND_LINKS": f"x {place}"}) is None
+
+
+@pytest.mark.parametrize("option", ["-r", "-c"])
+def test_pipe_is_left_to_pip(option: str) -> None:
+    """A shell's ``-r <(…)`` can be read once."""
+    source, sink = os.pipe()
+    os.write(sink, b"lib\n")
+    os.close(sink)
+    assert split("install", ["install", option, f"/dev/fd/{source}"], {}) is None
+    assert os.read(source, 9) == b"lib\n"
+    os.close(source)
+
+
+def test_answers_may_come_from_variables(tmp_path: Path) -> None:
+    report = str(tmp_path / "report.json")
+    taken = split("install", ["install", "lib"], {"PIP_REPORT": report, "PIP_QUIET": "1"})
+    assert taken is not None
+    assert (taken.report, taken.quiet) == (report, True)
+    taken = split("uninstall", ["uninstall", "lib"], {"PIP_YES": "1", "PIP_NO_INPUT": "1"})
+    assert taken is not None
+    assert taken.yes
+    assert split("uninstall", ["uninstall", "lib"], {"PIP_NO_INPUT": "1"}) is None
+    assert split("uninstall", ["uninstall", "-y", "lib"], {"PIP_PYTHON": "x"}) is None
 
 
 def test_report_is_written_where_it_is_asked_for(index: Path, tmp_path: Path, pip: Pip) -> None:
@@ -238,6 +296,13 @@ def test_requirements_file_says_where_build_requirements_are(
     (tmp_path / "inner.txt").write_text(f"--no-index\n--find-links {index.name}\n")
     ended = pip("install", "-r", tmp_path / "outer.txt", PIP_INDEX_URL="http://127.0.0.1:1/")
     assert ended.stdout.splitlines()[-1:] == ["installed tiny 1.0"]
+
+
+def test_build_requirements_are_as_old_as_what_is_installed() -> None:
+    words = ["--uploaded-prior-to=P7D", "--only-final", "lib"]
+    taken = split("install", ["install", *words, "lib"], {})
+    assert taken is not None
+    assert taken.for_wheel == ("--uploaded-prior-to", "P7D", "--only-final", "lib")
 
 
 def test_settings_are_for_what_the_words_name(

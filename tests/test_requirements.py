@@ -18,7 +18,7 @@ from sage_pkginstall.wheels.requirements import (
     requirement_name,
 )
 from sage_pkginstall.wheels.requirements_file import (
-    has_line_options,
+    is_only_for_pip,
     names_in,
     names_only,
     parse_requirements_file,
@@ -230,7 +230,7 @@ def test_names_only_refuses_what_is_no_requirement(tmp_path: Path) -> None:
 def test_lines_with_options_of_their_own(tmp_path: Path, text: str, has: bool) -> None:
     (tmp_path / "r.txt").write_text("-r inner.txt\n")
     (tmp_path / "inner.txt").write_text(f"{text}\n")
-    assert has_line_options(tmp_path / "r.txt") is has
+    assert is_only_for_pip(tmp_path / "r.txt") is has
 
 
 @pytest.mark.parametrize(

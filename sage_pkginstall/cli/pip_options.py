@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import NoReturn
 
 __all__ = ["Split", "command_of", "goes_elsewhere", "split"]
@@ -17,8 +18,8 @@ __all__ = ["Split", "command_of", "goes_elsewhere", "split"]
 # Options of `pip install` that change where or how files are put: pip does that itself.
 _OPAQUE_FLAGS = ("--user", "--dry-run")
 _OPAQUE_VALUES = ("-e", "--editable", "--src")
-_ELSEWHERE_VALUES = ("-t", "--target", "--prefix", "--root")
-_ELSEWHERE_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+_ELSEWHERE_VALUES = ("-t", "--target", "--prefix", "--root", "--python")
+_ELSEWHERE_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON")
 _OPAQUE_VARIABLES = ("PIP_USER", "PIP_DRY_RUN", *_ELSEWHERE_VARIABLES)
 _NO = ("", "0", "false", "no", "off", "n", "f")
 
@@ -33,7 +34,7 @@ _GENERAL_FLAGS = (
     "--no-cache-dir", "--disable-pip-version-check", "--no-color", "--no-python-version-warning",
 )  # fmt: skip
 _GENERAL_VALUES = (
-    "--python", "--log", "--log-file", "--local-log", "--keyring-provider", "--proxy", "--retries",
+    "--log", "--log-file", "--local-log", "--keyring-provider", "--proxy", "--retries",
     "--timeout", "--default-timeout", "--exists-action", "--trusted-host", "--cert",
     "--client-cert", "--cache-dir", "--use-feature", "--use-deprecated", "--resume-retries",
 )  # fmt: skip
@@ -44,11 +45,12 @@ _SHARED_FLAGS = (
     "--no-index", "--prefer-binary", "--no-build-isolation", "--use-pep517", "--no-use-pep517",
     "--pre", "--no-clean", "--check-build-dependencies", "--no-verify-ssl",
 )  # fmt: skip
+_LINKS = ("-f", "--find-links")
 _SHARED_VALUES = (
-    *_GENERAL_VALUES,
+    *_GENERAL_VALUES, *_LINKS,
     "-i", "--index-url", "--pypi-url", "--extra-index-url",
-    "-f", "--find-links", "--no-binary", "--only-binary", "--global-option",
-    "--build-constraint", "--progress-bar",
+    "--no-binary", "--only-binary", "--global-option", "--build-constraint", "--progress-bar",
+    "--all-releases", "--only-final", "--uploaded-prior-to", "--refresh-package",
 )  # fmt: skip
 
 # Settings for the build of what the words name; not of what it needs, nor of what is listed.
@@ -116,7 +118,8 @@ def command_of(words: Sequence[str]) -> str | None:
         if not word.startswith("-") and not is_value:
             return word
         # pip takes abbreviations of options
-        is_value = len(word) > len("--") and any(o.startswith(word) for o in _GENERAL_VALUES)
+        options = ("--python", *_GENERAL_VALUES)
+        is_value = len(word) > len("--") and any(o.startswith(word) for o in options)
     return None
 
 
@@ -129,7 +132,7 @@ def split(command: str, words: Sequence[str], variables: Mapping[str, str]) -> S
     rest.remove(command)
     try:
         if command != "install":
-            return _split_uninstall(rest)
+            return _split_uninstall(rest, variables)
         if _are_set(_OPAQUE_VARIABLES, variables):
             return None
         return _split_install(rest, variables)
@@ -179,34 +182,49 @@ def _install_parser() -> _Parser:
 
 def _split_install(words: list[str], variables: Mapping[str, str]) -> Split:
     from sage_pkginstall.wheels.requirements_file import (  # noqa: PLC0415
-        has_line_options,
+        has_password,
         search_options,
     )
 
-    given, _others = _install_parser().parse_known_args(words)
+    given, others = _install_parser().parse_known_args(words)
     if given.opaque or given.elsewhere:
+        raise _CannotTakeApartError
+    if any(has_password(place) for place in (*others, *_links(given.shared, variables))):
         raise _CannotTakeApartError
     has_settings = given.settings is not None or _are_set(_SETTINGS_VARIABLES, variables)
     if has_settings and (given.files or given.lists):
         raise _CannotTakeApartError
-    if any(has_line_options(Path(file)) for file in given.files):
+    files = tuple(Path(file) for file in (*given.constraints, *given.files))  # in pip's order
+    if any(map(_is_only_for_pip, files)):
         raise _CannotTakeApartError
-    files = (*given.constraints, *given.files)  # in pip's order
-    searching = [word for file in files for word in search_options(Path(file))]
+    searching = [word for file in files for word in search_options(file)]
     return Split(
         tuple(words),
         (*given.shared, *searching),  # the last counts; a file's do with pip
         no_compile=given.no_compile,
-        quiet=given.quiet > 0,
-        report=given.report,
+        quiet=given.quiet > 0 or _are_set(("PIP_QUIET",), variables),
+        report=given.report or variables.get("PIP_REPORT") or None,
     )
 
 
-def _split_uninstall(words: list[str]) -> Split:
+def _links(shared: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:
+    """Yield where wheels are looked for beside an index."""
+    yield from (value for option, value in pairwise(shared) if option in _LINKS)
+    yield from variables.get("PIP_FIND_LINKS", "").split()
+
+
+def _is_only_for_pip(file: Path) -> bool:
+    """Tell whether pip must do alone what a requirements file says: it can be read once, say."""
+    from sage_pkginstall.wheels.requirements_file import is_only_for_pip  # noqa: PLC0415
+
+    return (file.exists() and not file.is_file()) or is_only_for_pip(file)
+
+
+def _split_uninstall(words: list[str], variables: Mapping[str, str]) -> Split:
     parser = _Parser(add_help=False)  # pip takes abbreviations of options
     for flag in _GENERAL_FLAGS:
         parser.add_argument(flag, action="store_true")
-    for option in (*_GENERAL_VALUES, "--root-user-action"):
+    for option in (*_GENERAL_VALUES, "--python", "--root-user-action"):
         parser.add_argument(option)
     parser.add_argument("-r", "--requirement", action="append", default=[])
     parser.add_argument("-y", "--yes", action="store_true")
@@ -216,15 +234,17 @@ def _split_uninstall(words: list[str]) -> Split:
     given, others = parser.parse_known_args(words)
     names = [word for word in others if word != "--"]
     unknown = any(name.startswith("-") for name in names)
-    if unknown or given.python is not None or not (names or given.requirement):
+    elsewhere = given.python is not None or _are_set(("PIP_PYTHON",), variables)
+    if unknown or elsewhere or not (names or given.requirement):
         raise _CannotTakeApartError
-    if given.no_input and not given.yes:
+    yes = given.yes or _are_set(("PIP_YES",), variables)
+    if (given.no_input or _are_set(("PIP_NO_INPUT",), variables)) and not yes:
         raise _CannotTakeApartError  # pip says that it would have to ask
     return Split(
         tuple(words),
-        yes=given.yes,
-        only_in_venv=given.require_virtualenv,
-        quiet=given.quiet > 0,
+        yes=yes,
+        only_in_venv=given.require_virtualenv or _are_set(("PIP_REQUIRE_VIRTUALENV",), variables),
+        quiet=given.quiet > 0 or _are_set(("PIP_QUIET",), variables),
         named=tuple(names),
         files=tuple(given.requirement),
     )

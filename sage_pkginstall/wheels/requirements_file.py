@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Named",
-    "has_line_options",
+    "has_password",
+    "is_only_for_pip",
     "names_in",
     "names_only",
     "parse_requirements_file",
@@ -56,13 +57,17 @@ _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _EGG = re.compile(r"[#&]egg=(?P<name>[^&\[\s]+)")
 _EDITABLE = re.compile(r"(?:-e\s*|--editable[=\s]\s*)")
 _LINE_OPTION = re.compile(r"\s-(?!-hash[=\s])")
+_PASSWORD = re.compile(r"://(?!git@)[^/@\s]+@")
 _WHEEL = re.compile(r"(?:^|/)(?P<name>[^/-]+)-[^/]*\.whl(?=$|[#;\s])", re.IGNORECASE)
 _IGNORED = frozenset(
     {
         "--no-index",
         "--pre",
+        "--all-releases",
+        "--only-final",
         "--prefer-binary",
         "--require-hashes",
+        "--no-require-hashes",
         "--find-links",
         "--index-url",
         "--extra-index-url",
@@ -76,6 +81,7 @@ _IGNORED = frozenset(
     }
 )
 _NESTED = ("--requirement", "-r")
+_INDEXES = ("--index-url", "--extra-index-url", "--pypi-url", "-i")  # pip finds their passwords
 
 
 class Named(NamedTuple):
@@ -178,13 +184,24 @@ def search_options(path: Path) -> tuple[str, ...]:
     return tuple(word for directory, line in options for word in _search_words(line, directory))
 
 
-def has_line_options(path: Path) -> bool:
-    """Tell whether a requirement of a file has options of its own, such as settings for a build.
+def is_only_for_pip(path: Path) -> bool:
+    """Tell whether a file asks for what cannot be asked for again, once pip has chosen.
 
-    Hashes do not count.  What cannot be read has none, as in `search_options`.
+    That is a requirement with options of its own, such as settings for a build (hashes do not
+    count), and one by a URL with a password. What cannot be read asks for none, as in
+    `search_options`.
     """
-    lines = (line for _, line in _readable_lines(path, set()))
-    return any(_LINE_OPTION.search(line) for line in lines if not line.startswith("-"))
+    lines = [line for _, line in _readable_lines(path, set()) if not line.startswith(_INDEXES)]
+    wanted = (line for line in lines if not line.startswith("-"))
+    return any(map(_LINE_OPTION.search, wanted)) or any(map(has_password, lines))
+
+
+def has_password(place: str) -> bool:
+    """Tell whether a URL has a user in it, or a password; pip's report leaves both out.
+
+    ``git`` is nobody, and stays there.
+    """
+    return _PASSWORD.search(place) is not None
 
 
 def _readable_lines(path: Path, seen: set[Path]) -> Iterator[tuple[Path, str]]:
@@ -215,7 +232,7 @@ def _search_words(line: str, directory: Path) -> Iterator[str]:
     option = ""
     for word in (part for w in words for part in _option_and_value(w)):
         if word.startswith("-"):
-            option = word if word in _IGNORED and word != "--require-hashes" else ""
+            option = word if word in _IGNORED and not word.endswith("-hashes") else ""
             if option:
                 yield option
         elif option:
