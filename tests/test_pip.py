@@ -92,6 +92,18 @@ def test_file_gets_a_direct_url(venv: Path, index: Path, pip: Pip) -> None:
     assert document["archive_info"]["hashes"].keys() == {"sha256"}
 
 
+def test_what_others_need_is_told(index: Path, pip: Pip) -> None:
+    """What was asked for wins, with pip too, which says so."""
+    make_wheel(index, "O.ther", "1", metadata=["Requires-Dist: Lib<2", "Requires-Dist: no"])
+    find = ("--no-index", "--find-links", index)
+    pip("install", "--no-deps", *find, "o-ther", "lib==1")
+    ended = pip("install", *find, "lib==2")
+    warnings = [line for line in ended.stderr.splitlines() if line.startswith("Warning")]
+    assert len(warnings) == 1
+    assert "O.ther needs Lib<2, but version 2 is installed" in warnings[0]
+    assert ended.stdout.splitlines()[-1:] == ["installed lib 2"]
+
+
 def test_failed_resolution_changes_nothing(venv: Path, index: Path, pip: Pip) -> None:
     before = tree(venv)
     ended = pip("install", "--no-index", "--find-links", index, "lib>3", status=1)

@@ -16,7 +16,13 @@ from sage_pkginstall.cli.pip_options import Split, command_of, goes_elsewhere, s
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock, note_recovered
 from sage_pkginstall.operations.managed import refuse_managed
-from sage_pkginstall.operations.pip import REPORT, PipError, can_report, choose_wheels
+from sage_pkginstall.operations.pip import (
+    REPORT,
+    PipError,
+    can_report,
+    choose_wheels,
+    unmet_of_others,
+)
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
 from sage_pkginstall.spkg.programs import exit_status
 
@@ -103,6 +109,8 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
         talk = talk._replace(quiet=taken.quiet)
         with staging_bar(len(compiled), talk) as staged:
             result = install(target.tree, environment, compiled, InstallOptions(staged=staged))
+    others = unmet_of_others(environment, {one.name for one in result.distributions})
+    result = result._replace(unmet=(*result.unmet, *others))
     tell_installation(result, talk, dry_run=False)
     return 0
 

@@ -11,21 +11,25 @@ import contextlib
 import json
 import os
 
-from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.errors import PkgInstallError, RecordError
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.installed import read_metadata
 from sage_pkginstall.wheels.names import canonical_name
-from sage_pkginstall.wheels.records import find_recorded
+from sage_pkginstall.wheels.records import all_recorded, find_recorded
 from sage_pkginstall.wheels.staging import WheelRequest
+from sage_pkginstall.wheels.unmet import required_name, unmet_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
     from sage_pkginstall.environment import Environment
+    from sage_pkginstall.wheels.installed import Installed
+    from sage_pkginstall.wheels.unmet import Unmet
 
-__all__ = ["REPORT", "PipError", "can_report", "choose_wheels"]
+__all__ = ["REPORT", "PipError", "can_report", "choose_wheels", "unmet_of_others"]
 
 REPORT = "report.json"
 _FIRST_REPORTING = (22, 2)
@@ -147,3 +151,26 @@ def _wheel_request(chosen: _Chosen, wheels: Path) -> WheelRequest:
             return WheelRequest(wheel, requested=chosen.requested, direct_url=chosen.direct_url)
     message = f"cannot install {chosen.name} {chosen.version}: pip made no wheel of it"
     raise PkgInstallError(message)
+
+
+def unmet_of_others(environment: Environment, names: Collection[str]) -> tuple[Unmet, ...]:
+    """Return what all other distributions require of ``names`` (canonical), and do not find.
+
+    pip resolves for what is to be installed alone, and tells of these afterwards, too.
+    """
+    recorded = all_recorded(environment)
+    installed = {one.canonical: one.version for one in recorded}
+    return tuple(
+        unmet
+        for one in recorded
+        if one.canonical not in names
+        for unmet in unmet_by(one.name, _requires(environment, one), environment, installed)
+        if required_name(unmet.requirement) in names
+    )
+
+
+def _requires(environment: Environment, installed: Installed) -> tuple[str, ...]:
+    try:
+        return read_metadata(environment, installed).requires
+    except RecordError:
+        return ()

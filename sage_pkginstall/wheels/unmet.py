@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["Unmet", "plainly_met", "unmet", "unmet_by"]
+__all__ = ["Unmet", "plainly_met", "required_name", "unmet", "unmet_by"]
 
 _PLAIN = re.compile(
     r"[ \t]*([A-Za-z0-9._-]+)[ \t]*(?:\[([^][]*)\][ \t]*)?"
@@ -74,7 +74,7 @@ def unmet_by(
 ) -> Iterator[Unmet]:
     """Yield each requirement of distribution ``name`` that is not met, once; see `unmet`."""
     for line in dict.fromkeys(unmet(requires, environment, installed)):
-        required = _name(line)
+        required = required_name(line)
         yield Unmet(name, line, None if required is None else installed.get(required))
 
 
@@ -117,7 +117,7 @@ def _packaging_says(line: str, environment: Environment, installed: Mapping[str,
         return False
 
 
-def _name(line: str) -> str | None:
+def required_name(line: str) -> str | None:
     """Return the canonical name of what is required; None if the line cannot be read."""
     plain = _Requirement.parse(line)
     if plain is not None:
