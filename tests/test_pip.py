@@ -280,6 +280,37 @@ def test_answers_may_come_from_variables(tmp_path: Path) -> None:
     assert split("uninstall", ["uninstall", "-y", "lib"], {"PIP_PYTHON": "x"}) is None
 
 
+def test_configuration_counts_as_its_variables(
+    venv: Path, index: Path, tmp_path: Path, pip: Pip
+) -> None:
+    config = tmp_path / "pip.conf"
+    source = make_source(tmp_path / "source", requires=["lib"])
+    config.write_text(
+        f"[install]\nno-index = yes\nfind-links = {index}\nno-compile = no\n"
+        "[uninstall]\nyes = 1\n[global]\nquiet = 1\n"
+    )
+    settings = {"PIP_CONFIG_FILE": str(config), "PIP_INDEX_URL": "http://127.0.0.1:1/"}
+    assert pip("install", source, **settings).stdout == ""
+    assert not list(venv.glob("lib/python3*/site-packages/__pycache__/tiny*"))
+    assert pip("uninstall", "tiny", **settings).stdout == ""
+    assert not list(venv.glob("lib/python3*/site-packages/tiny*"))
+    config.write_text(f"[global]\ntarget = {tmp_path}/elsewhere\nbreak-system-packages = on\n")
+    pip("install", "--no-index", "--find-links", index, "lib", **settings)
+    assert (tmp_path / "elsewhere" / "lib.py").exists()
+    assert not list(venv.glob("lib/python3*/site-packages/lib*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "compiles"),
+    [("COMPILE", "no", False), ("NO_COMPILE", "0", False), ("NO_COMPILE", "1", True)],
+)
+def test_variables_say_whether_to_compile(name: str, value: str, compiles: bool) -> None:
+    """For pip, PIP_NO_COMPILE is a value of --compile."""
+    taken = split("install", ["install", "lib"], {f"PIP_{name}": value})
+    assert taken is not None
+    assert taken.no_compile != compiles
+
+
 def test_report_is_written_where_it_is_asked_for(index: Path, tmp_path: Path, pip: Pip) -> None:
     report = tmp_path / "out.json"
     find = ("--no-index", "--find-links", index)

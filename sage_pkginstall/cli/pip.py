@@ -12,7 +12,14 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.install import staging_bar, tell_installation, tell_uninstallation
-from sage_pkginstall.cli.pip_options import Split, command_of, goes_elsewhere, split
+from sage_pkginstall.cli.pip_options import (
+    Split,
+    command_of,
+    for_wheel_too,
+    goes_elsewhere,
+    is_told,
+    split,
+)
 from sage_pkginstall.cli.target import Talk, sage_target
 from sage_pkginstall.operations.history import logged_lock, note_recovered
 from sage_pkginstall.operations.managed import refuse_managed
@@ -23,12 +30,13 @@ from sage_pkginstall.operations.pip import (
     choose_wheels,
     unmet_of_others,
 )
+from sage_pkginstall.operations.pip_config import configured
 from sage_pkginstall.operations.run_pip import pip_command, pip_runner
 from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sage_pkginstall.cli.target import Target
 
@@ -50,12 +58,13 @@ def pip(arguments: Sequence[str]) -> int:
     command = command_of(words)
     if command is None or command in _READS_ONLY or _only_tells(words):
         return _become_pip(target, words)
-    if not (_breaks_system_packages(words) or goes_elsewhere(command, words, os.environ)):
+    variables = _variables(command, words, target)
+    if not (_breaks_system_packages(words, variables) or goes_elsewhere(command, words, variables)):
         refuse_managed(target.python_environment())
     if target.tree.journal.exists():
         target.tree.recover()  # what is half there or half gone would be taken for all or nothing
         note_recovered(target.tree)
-    taken = split(command, words, os.environ) if command in ("install", "uninstall") else None
+    taken = split(command, words, variables) if command in ("install", "uninstall") else None
     try:
         if taken is None:
             return _under_lock(target, words)
@@ -68,14 +77,21 @@ def pip(arguments: Sequence[str]) -> int:
         return exit_status(error.status)  # pip said itself what is wrong
 
 
+def _variables(command: str, words: Sequence[str], target: Target) -> dict[str, str]:
+    """Return the variables from which pip takes options, and those that its configuration means."""
+    if "--isolated" in words:
+        return {}
+    said = configured(("global", command), target.tree.prefix, os.environ)
+    return {**said, **os.environ}
+
+
 def _only_tells(words: Sequence[str]) -> bool:
     return any(word in ("-h", "--help", "--dry-run") for word in words)
 
 
-def _breaks_system_packages(words: Sequence[str]) -> bool:
+def _breaks_system_packages(words: Sequence[str], variables: Mapping[str, str]) -> bool:
     """Tell whether pip's option, or the variable that stands for it, is set (PEP 668)."""
-    said = os.environ.get("PIP_BREAK_SYSTEM_PACKAGES", "").lower()
-    return "--break-system-packages" in words or said in ("1", "true", "yes", "on")
+    return "--break-system-packages" in words or is_told("PIP_BREAK_SYSTEM_PACKAGES", variables)
 
 
 def _become_pip(target: Target, words: Sequence[str]) -> int:
@@ -97,7 +113,7 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
     if not can_report(environment):
         return _under_lock(target, words)
     with target.tree.workspace() as workspace:
-        run = pip_runner(environment, changes=False)
+        run = pip_runner(environment, changes=False, variables=_for_both(environment.prefix))
         requests = choose_wheels(taken.words, taken.for_wheel, run, workspace.scratch)
         if requests is None:
             return _under_lock(target, words)
@@ -113,6 +129,11 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
     result = result._replace(unmet=(*result.unmet, *others))
     tell_installation(result, talk, dry_run=False)
     return 0
+
+
+def _for_both(prefix: Path) -> dict[str, str]:
+    """Return what pip's configuration says of installing alone, and of building likewise."""
+    return for_wheel_too(configured(("install",), prefix, os.environ))
 
 
 def _hand_over(report: Path, destination: str) -> None:

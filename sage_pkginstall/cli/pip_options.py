@@ -10,10 +10,10 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import NoReturn
 
-__all__ = ["Split", "command_of", "goes_elsewhere", "split"]
+__all__ = ["Split", "command_of", "for_wheel_too", "goes_elsewhere", "is_told", "split"]
 
 # Options of `pip install` that change where or how files are put: pip does that itself.
 _OPAQUE_FLAGS = ("--user", "--dry-run")
@@ -126,18 +126,31 @@ def command_of(words: Sequence[str]) -> str | None:
 def split(command: str, words: Sequence[str], variables: Mapping[str, str]) -> Split | None:
     """Return ``pip WORDS`` taken apart, None if only pip itself can do that.
 
-    ``variables`` are those of the process: pip takes options from them, too (PIP_TARGET).
+    ``variables`` are those of the process: pip takes options from them, too (PIP_TARGET), and
+    those that stand for its configuration.
     """
     rest = list(words)
     rest.remove(command)
     try:
         if command != "install":
             return _split_uninstall(rest, variables)
-        if _are_set(_OPAQUE_VARIABLES, variables):
+        if any(is_told(name, variables) for name in _OPAQUE_VARIABLES):
             return None
         return _split_install(rest, variables)
     except _CannotTakeApartError:
         return None
+
+
+def for_wheel_too(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those variables for ``pip install`` that ``pip wheel`` needs, too."""
+    options = (*_SHARED_FLAGS, *_SHARED_VALUES, *_SETTINGS)
+    names = {f"PIP_{option.lstrip('-').replace('-', '_').upper()}" for option in options}
+    return {name: value for name, value in variables.items() if name in names}
+
+
+def is_told(variable: str, variables: Mapping[str, str]) -> bool:
+    """Tell whether a variable says yes, or something else that is not no."""
+    return variables.get(variable, "").lower() not in _NO
 
 
 def goes_elsewhere(command: str, words: Sequence[str], variables: Mapping[str, str]) -> bool:
@@ -148,11 +161,7 @@ def goes_elsewhere(command: str, words: Sequence[str], variables: Mapping[str, s
         given, _others = _install_parser().parse_known_args(words)
     except _CannotTakeApartError:
         return False
-    return bool(given.elsewhere) or _are_set(_ELSEWHERE_VARIABLES, variables)
-
-
-def _are_set(names: Iterable[str], variables: Mapping[str, str]) -> bool:
-    return any(variables.get(name, "").lower() not in _NO for name in names)
+    return bool(given.elsewhere) or any(is_told(name, variables) for name in _ELSEWHERE_VARIABLES)
 
 
 def _install_parser() -> _Parser:
@@ -191,7 +200,9 @@ def _split_install(words: list[str], variables: Mapping[str, str]) -> Split:
         raise _CannotTakeApartError
     if any(has_password(place) for place in (*others, *_links(given.shared, variables))):
         raise _CannotTakeApartError
-    has_settings = given.settings is not None or _are_set(_SETTINGS_VARIABLES, variables)
+    has_settings = given.settings is not None or any(
+        is_told(name, variables) for name in _SETTINGS_VARIABLES
+    )
     if has_settings and (given.files or given.lists):
         raise _CannotTakeApartError
     files = tuple(Path(file) for file in (*given.constraints, *given.files))  # in pip's order
@@ -201,10 +212,16 @@ def _split_install(words: list[str], variables: Mapping[str, str]) -> Split:
     return Split(
         tuple(words),
         (*given.shared, *searching),  # the last counts; a file's do with pip
-        no_compile=given.no_compile,
-        quiet=given.quiet > 0 or _are_set(("PIP_QUIET",), variables),
+        no_compile=given.no_compile or not _compiles(variables),
+        quiet=given.quiet > 0 or is_told("PIP_QUIET", variables),
         report=given.report or variables.get("PIP_REPORT") or None,
     )
+
+
+def _compiles(variables: Mapping[str, str]) -> bool:
+    """Tell whether byte-code is to be written; both variables are for pip values of --compile."""
+    values = (variables.get(name) for name in ("PIP_COMPILE", "PIP_NO_COMPILE"))
+    return all(value.lower() not in _NO for value in values if value)
 
 
 def _links(shared: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:
@@ -234,17 +251,17 @@ def _split_uninstall(words: list[str], variables: Mapping[str, str]) -> Split:
     given, others = parser.parse_known_args(words)
     names = [word for word in others if word != "--"]
     unknown = any(name.startswith("-") for name in names)
-    elsewhere = given.python is not None or _are_set(("PIP_PYTHON",), variables)
+    elsewhere = given.python is not None or is_told("PIP_PYTHON", variables)
     if unknown or elsewhere or not (names or given.requirement):
         raise _CannotTakeApartError
-    yes = given.yes or _are_set(("PIP_YES",), variables)
-    if (given.no_input or _are_set(("PIP_NO_INPUT",), variables)) and not yes:
+    yes = given.yes or is_told("PIP_YES", variables)
+    if (given.no_input or is_told("PIP_NO_INPUT", variables)) and not yes:
         raise _CannotTakeApartError  # pip says that it would have to ask
     return Split(
         tuple(words),
         yes=yes,
-        only_in_venv=given.require_virtualenv or _are_set(("PIP_REQUIRE_VIRTUALENV",), variables),
-        quiet=given.quiet > 0 or _are_set(("PIP_QUIET",), variables),
+        only_in_venv=given.require_virtualenv or is_told("PIP_REQUIRE_VIRTUALENV", variables),
+        quiet=given.quiet > 0 or is_told("PIP_QUIET", variables),
         named=tuple(names),
         files=tuple(given.requirement),
     )

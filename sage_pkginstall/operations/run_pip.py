@@ -7,7 +7,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sage_pkginstall.environment import Environment
 
@@ -27,10 +27,13 @@ def pip_command(environment: Environment) -> list[str]:
     return [sys.executable, "-m", "pip", "--python", os.fspath(environment.interpreter), *options]
 
 
-def pip_runner(environment: Environment, *, changes: bool = True) -> Callable[[Sequence[str]], int]:
+def pip_runner(
+    environment: Environment, *, changes: bool = True, variables: Mapping[str, str] | None = None
+) -> Callable[[Sequence[str]], int]:
     """Return a function that runs pip with arguments and returns its status, -N after signal N.
 
     Where pip ``changes`` the tree, the lock is held for it, and we do not end before it.
+    It gets ``variables`` that the process has not.
     """
 
     def run(arguments: Sequence[str]) -> int:
@@ -39,6 +42,9 @@ def pip_runner(environment: Environment, *, changes: bool = True) -> Callable[[S
         from sage_pkginstall.operations.outlast import outlast  # noqa: PLC0415 -- likewise
 
         command = [*pip_command(environment), *arguments]
-        return outlast(command) if changes else subprocess.run(command, check=False).returncode
+        given = {**(variables or {}), **os.environ}
+        if changes:
+            return outlast(command, given)
+        return subprocess.run(command, env=given, check=False).returncode
 
     return run
