@@ -446,6 +446,18 @@ def test_prefix_is_known_by_another_name_than_its_python_gives(
     assert not (site(venv) / "foo.py").exists()
 
 
+@pytest.mark.parametrize("command", ["install", "pip-install"])
+def test_empty_root_is_none(
+    command: str, venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    run_cli(command, "--root", "", wheel, env={"SAGE_VENV": str(venv)})
+    assert (site(venv) / "foo.py").exists()
+    assert tree(tmp_path / "here") == {}
+
+
 def test_dry_run_leaves_no_directory_below_the_root(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

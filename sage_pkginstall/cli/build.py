@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sage_pkginstall.cli.install import store_of
 from sage_pkginstall.cli.options import Options
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PkgInstallError, UsageError
@@ -53,12 +54,13 @@ def build(arguments: Sequence[str]) -> int:
     talk = talk_of("sage-pkginstall build", given)
     target = target_of(given, talk)
     request = BuildRequest(
-        source=Path(given.source).absolute(),
+        source=given_path(given.source, "SOURCE").absolute(),
         isolation=given.isolation,
         config_settings=tuple(map(_setting, given.config_settings)),
         sdist_first=given.sdist_first,
         editable=given.editable,
     )
+    destination = given_path(given.wheel_dir, "--wheel-dir").absolute()
     echo = None if talk.quiet else _show
     log = BuildLog(_log_file(given.log), echo, _tell_of_cache, _tell_of_wheel)
     environment = target.python_environment()
@@ -70,7 +72,7 @@ def build(arguments: Sequence[str]) -> int:
         request,
         environment,
         store,
-        Path(given.wheel_dir).absolute(),
+        destination,
         log=log,
         once=once and once._replace(on_known=lambda _wheel, inputs: known.append(inputs)),
     )
@@ -201,7 +203,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _log_file(given: str | None) -> Path:
     if given is not None:
-        return Path(given).absolute()
+        return given_path(given, "--log").absolute()
     descriptor, name = tempfile.mkstemp(prefix="sage-build-", suffix=".log")
     os.close(descriptor)
     return Path(name)

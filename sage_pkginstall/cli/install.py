@@ -130,8 +130,8 @@ def _has_rich() -> bool:
 
 
 def below(root: str | None, prefix: Path) -> Path:
-    """Return the place of ``prefix`` below ``root``, as DESTDIR means it."""
-    if root is None:
+    """Return the place of ``prefix`` below ``root``, as DESTDIR means it: an empty one is none."""
+    if not root:
         return prefix
     return Path(root).absolute() / prefix.relative_to(prefix.anchor)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sage_pkginstall.cli.options import Options
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 
@@ -41,7 +40,7 @@ def merge(arguments: Sequence[str]) -> int:
     talk = talk_of("sage-pkginstall merge", given)
     target = target_of(given, talk)
     change = Change(package=given.package, conflicts=given.conflicts)
-    staged = Path(given.staged)
+    staged = given_path(given.staged, "STAGED")
     where = target.tree, target.environment
     if given.dry_run:
         outcome = merging.plan_merge(*where, staged, change)

@@ -15,6 +15,7 @@ from sage_pkginstall.cli.install import (
     tell_uninstallation,
 )
 from sage_pkginstall.cli.options import Options
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.target import Talk, sage_target, tree_settings
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import UsageError
@@ -75,8 +76,8 @@ def pip_install(arguments: Sequence[str]) -> int:
         *requests_of_arguments(given.wheels, environment, store),
         *requests_of_lines(lines, environment, store),
     )
-    if given.editable:
-        requests = _editable(requests, Path(given.editable))
+    if given.editable is not None:
+        requests = _editable(requests, given_path(given.editable, "the source"))
     if given.no_compile:
         requests = tuple(request._replace(compile=False) for request in requests)
     tree = Tree(below(given.root, environment.prefix), tree_settings(talk))

@@ -148,6 +148,23 @@ def test_wrong_times(desk: Desk) -> str:
     return said + desk.run("list", status=2, env={"SAGE_LOCK_TIMEOUT": "soon"})
 
 
+@produces("cannot use '' as {argument}: an empty word is no path")
+def test_empty_paths(desk: Desk) -> str:
+    desk.patch.chdir(desk.directory)
+    wheel = make_wheel(desk.directory, "foo", "1")
+    before = tree(desk.directory)
+    variables = {"SAGE_VENV": str(desk.prefix)}
+    said = [
+        desk.run("merge", "", status=2),
+        desk.run("build", "", status=2),
+        desk.run("build", "--wheel-dir", "", "source", status=2),
+        desk.run("build", "--log", "", "source", status=2),
+        desk.cli("pip-install", "-e", "", wheel, status=3, env=variables).stderr,
+    ]
+    assert tree(desk.directory) == before
+    return "".join(said)
+
+
 @produces("cannot read record {path}: {reason}")
 def test_what_cannot_be_read(desk: Desk) -> str:
     plant(desk.directory, {"request": b"nonsense"})
