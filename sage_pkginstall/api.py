@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from functools import partial
 from pathlib import Path
 
 from sage_pkginstall.builds.build import BuildRequest, build_wheel
-from sage_pkginstall.builds.log import BuildLog
+from sage_pkginstall.builds.log import BuildLog, log_file
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.transaction import Recovery, describe
 from sage_pkginstall.engine.tree import Tree, TreeSettings
@@ -165,12 +164,9 @@ def build(
     request = source if isinstance(source, BuildRequest) else BuildRequest(source.absolute())
     place = environment.prefix / _STORE if store is None else store
     with _told(partial(BuildError, request.source)):
-        file = _temporary_log() if log is None else log.absolute()
         goal = destination.absolute()
-        wheel = build_wheel(request, environment, place, goal, log=BuildLog(file))
-        if log is None:
-            file.unlink(missing_ok=True)
-    return wheel
+        with log_file(log and log.absolute()) as file:
+            return build_wheel(request, environment, place, goal, log=BuildLog(file))
 
 
 def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery | None:
@@ -210,9 +206,3 @@ def _told(error_for: Callable[[str], PkgInstallError]) -> Iterator[None]:
         yield
     except OSError as error:
         raise error_for(describe(error)) from error
-
-
-def _temporary_log() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="sage-build-", suffix=".log")
-    os.close(descriptor)
-    return Path(name)

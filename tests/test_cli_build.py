@@ -8,11 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sage_pkginstall.cli.build import _with_settings
 from tests.sources import make_source
+
+if TYPE_CHECKING:
+    from tests.conftest import RunCli
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 30.0
@@ -70,4 +74,27 @@ def test_build_that_is_ended_ends_its_backend_and_leaves_nothing(
         assert process.wait(PATIENCE) == 128 + number
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("code", ["", "raise SystemExit('no such luck')"])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--quiet"]], ids=str)
+def test_log_stays_only_where_it_is_named(
+    code: str, options: list[str], tmp_path: Path, venv: Path, run_cli: RunCli
+) -> None:
+    source = make_source(tmp_path / "src", code=code)
+    (tmp_path / "tmp").mkdir()
+    words: list[str | Path] = ["build", "--prefix", venv, "-w", tmp_path / "dist", *options]
+    variables = {"TMPDIR": str(tmp_path / "tmp")}
+    said = run_cli(*words, source, status=1 if code else 0, env=variables)
+    logs = list((tmp_path / "tmp").iterdir())
+    assert len(logs) == bool(code or "--json" in options)
+    assert all(str(log) in said.stdout + said.stderr for log in logs)
+
+
+def test_build_that_never_began_leaves_no_log(tmp_path: Path, venv: Path, run_cli: RunCli) -> None:
+    (tmp_path / "tmp").mkdir()
+    variables = {"TMPDIR": str(tmp_path / "tmp")}
+    words = ("build", "--prefix", venv, "-w", tmp_path / "dist")
+    run_cli(*words, tmp_path / "none", status=1, env=variables)
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.sources import make_source
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
@@ -52,6 +53,8 @@ def printed(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 def prefix(venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A prefix in which every command has something to tell."""
     monkeypatch.setenv("SAGE_LOGS", str(tmp_path / "logs"))
+    monkeypatch.chdir(tmp_path)
+    make_source(tmp_path / "source")
     needs = ["Requires-Dist: bar"]
     for name, metadata in (("foo", needs), ("guest", ()), ("old", ())):
         wheel = make_wheel(tmp_path, name, "1", metadata=metadata)
@@ -71,6 +74,7 @@ def prefix(venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.Monk
 CASES: list[tuple[list[str], int]] = [
     (["install", "foo-1-py3-none-any.whl"], 0),
     (["uninstall", "foo", "nothing"], 1),
+    (["build", "source"], 0),
     (["merge", "staged"], 0),
     (["recover"], 0),
     (["recover", "--discard"], 0),

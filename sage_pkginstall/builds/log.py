@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
+from sage_pkginstall.errors import BuildError
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-__all__ = ["BuildLog"]
+__all__ = ["BuildLog", "log_file"]
 
 _LEFT_BEHIND = 1.0
 """Seconds to wait for the end of output that a daemon of the build may keep open."""
@@ -64,6 +65,33 @@ class BuildLog(NamedTuple):
             text = file.read().decode(errors="replace")
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         return tuple(lines[-count:])
+
+
+@contextmanager
+def log_file(given: Path | None, *, named: bool = False) -> Iterator[Path]:
+    """Yield where a build is logged: ``given``, or a temporary file.
+
+    The latter stays only where somebody hears of it: from a `BuildError` that names it, or by the
+    result, if it is ``named`` there.
+    """
+    if given is not None:
+        yield given
+        return
+    import tempfile  # noqa: PLC0415 - who only reads one makes none
+
+    descriptor, name = tempfile.mkstemp(prefix="sage-build-", suffix=".log")
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    except BuildError as error:
+        named = name in error.reason
+        raise
+    except BaseException:
+        named = False
+        raise
+    finally:
+        if not named:
+            Path(name).unlink(missing_ok=True)
 
 
 def _copy(reading: int, file: int, echo: Callable[[bytes], object]) -> None:

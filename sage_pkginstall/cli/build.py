@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from sage_pkginstall.cli.install import store_of
@@ -49,7 +48,7 @@ def build(arguments: Sequence[str]) -> int:
     add_options(options, changes=False)
     given = options.parse_args(_with_settings(arguments))
     from sage_pkginstall.builds.build import BuildRequest, build_wheel  # noqa: PLC0415
-    from sage_pkginstall.builds.log import BuildLog  # noqa: PLC0415
+    from sage_pkginstall.builds.log import BuildLog, log_file  # noqa: PLC0415
 
     talk = talk_of("sage-pkginstall build", given)
     target = target_of(given, talk)
@@ -61,23 +60,24 @@ def build(arguments: Sequence[str]) -> int:
         editable=given.editable,
     )
     destination = given_path(given.wheel_dir, "--wheel-dir").absolute()
-    echo = None if talk.quiet else _show
-    log = BuildLog(_log_file(given.log), echo, _tell_of_cache, _tell_of_wheel)
+    named = None if given.log is None else given_path(given.log, "--log").absolute()
     environment = target.python_environment()
     store = store_of(given.store, target.tree.prefix)
-    once = _once(request.source, environment, log, rebuild=given.rebuild)
     known: list[Inputs] = []
     _unwind_when_ended()
-    wheel = build_wheel(
-        request,
-        environment,
-        store,
-        destination,
-        log=log,
-        once=once and once._replace(on_known=lambda _wheel, inputs: known.append(inputs)),
-    )
+    with log_file(named, named=talk.as_json) as file:
+        log = BuildLog(file, None if talk.quiet else _show, _tell_of_cache, _tell_of_wheel)
+        once = _once(request.source, environment, log, rebuild=given.rebuild)
+        wheel = build_wheel(
+            request,
+            environment,
+            store,
+            destination,
+            log=log,
+            once=once and once._replace(on_known=lambda _wheel, inputs: known.append(inputs)),
+        )
     _note(wheel, store, known[-1] if known else None)
-    talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(log.path)})
+    talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(file)})
     return 0
 
 
@@ -199,11 +199,3 @@ def _setting(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise UsageError(f"cannot use -C {text!r}: it is not KEY=VALUE")
     return key, value
-
-
-def _log_file(given: str | None) -> Path:
-    if given is not None:
-        return given_path(given, "--log").absolute()
-    descriptor, name = tempfile.mkstemp(prefix="sage-build-", suffix=".log")
-    os.close(descriptor)
-    return Path(name)
