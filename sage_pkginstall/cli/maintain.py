@@ -129,8 +129,8 @@ def verify(arguments: Sequence[str]) -> int:
     if given.fix and (found.problems or found.unowned):
         repaired = _repair(target, found, given, talk)
         found = verify_names(prefix, environment, given.names)
-    document = _document(found, repaired) if given.fix else _document(found)
-    talk.result(_lines(found, repaired, colours_of(given), quiet=talk.quiet), document)
+    lines = _lines(found, repaired, colours_of(given), quiet=talk.quiet)
+    talk.result(lines, _document(found, repaired))
     return 1 if found.problems or found.unowned else 0
 
 
@@ -148,17 +148,17 @@ def _repair(target: Target, found: Verification, given: argparse.Namespace, talk
     return done
 
 
-def _document(found: Verification, repaired: Repair | None = None) -> dict[str, object]:
+def _document(found: Verification, repaired: Repair | None) -> dict[str, object]:
     rows = [
         {"of": title, "path": p.path, "kind": p.kind, "detail": p.detail}
         for title, p in found.problems
     ]
-    document: dict[str, object] = {
+    return {
         "checked": found.checked,
         "problems": rows,
         "unowned": found.unowned,
+        "repaired": None if repaired is None else asdict(repaired),
     }
-    return document if repaired is None else {**document, "repaired": asdict(repaired)}
 
 
 def _lines(
