@@ -87,10 +87,11 @@ def test_page_of_a_command_is_printed(run_cli: RunCli) -> None:
     assert said.endswith("cannot show the page of nothing: there is no such command\n")
 
 
-def test_all_pages_replace_the_old_ones(tmp_path: Path, run_cli: RunCli) -> None:
-    (tmp_path / "sage-gone.1").write_text("")
+def test_all_pages_replace_the_old_ones_and_none_of_others(tmp_path: Path, run_cli: RunCli) -> None:
+    (tmp_path / "sage-gone.1").write_text(PAGES["sage-flock"])
+    (tmp_path / "sage-preparse.1").write_text(".TH SAGE-PREPARSE 1\n")
     run_cli("manual", "--all", tmp_path)
-    assert {path.stem for path in tmp_path.iterdir()} == set(PAGES)
+    assert {path.stem for path in tmp_path.iterdir()} == {*PAGES, "sage-preparse"}
 
 
 def test_wheel_brings_pages_and_completions(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ __all__ = ["Argument", "Command", "commands", "manual", "pages"]
 # Scripts and make rules call these, people do not.
 _INTERNAL = frozenset({"commit-package", "make-rules", "stage-wheel"})
 
+_MARK = '.\\" Made by `make man` from the parsers of the commands; do not edit.'
+"""The first line of each page, by which it is known to be ours."""
+
 # These hand on their arguments: what they are called, and what they are given.
 _FOREIGN = {
     "pip": ("sage -pip", "PIP-ARGUMENT"),
@@ -95,7 +98,8 @@ def _page_name(command: Command) -> str:
 def _write(directory: Path, known: dict[str, str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob("sage-*.1"):
-        old.unlink()
+        if old.is_file() and old.read_bytes().startswith(_MARK.encode()):
+            old.unlink()
     for page, text in known.items():
         (directory / f"{page}.1").write_text(text, encoding="utf-8")
 
@@ -183,6 +187,7 @@ def _overview(described: Sequence[Command]) -> Iterator[str]:
         ("0", "done"),
         ("1", "failed or refused; nothing has changed"),
         ("2", "the command line, or a variable, asks for something impossible"),
+        ("3", "sage-pip-install failed"),
         ("130", "interrupted; nothing is half installed"),
     ):
         yield from (".TP", f".B {status}", _text(meaning))
@@ -191,7 +196,7 @@ def _overview(described: Sequence[Command]) -> Iterator[str]:
 
 
 def _head(page: str, summary: str) -> Iterator[str]:
-    yield '.\\" Made by `make man` from the parsers of the commands; do not edit.'
+    yield _MARK
     yield f'.TH {_text(page.upper())} 1 "" "sage-pkginstall {__version__}" "User Commands"'
     yield from (".SH NAME", f"{_text(page)} \\- {_text(summary)}", ".SH SYNOPSIS")
 
