@@ -46,7 +46,7 @@ def desk(tmp_path: Path, venv: Path, run_cli: RunCli, monkeypatch: pytest.Monkey
 
 def bash(line: str) -> set[str]:
     """Return what bash completes: it calls our function as readline does."""
-    words = line.split(" ")
+    words = re.findall(r"[^ =]+|=|(?<= )$", line)  # COMP_WORDBREAKS
     quoted = " ".join(f"'{word}'" for word in words)
     code = f"""
         source {KEPT["bash"]}
@@ -138,6 +138,21 @@ def test_values_of_an_option_are_completed(shell: str) -> None:
 
 @pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize("shell", SHELLS)
+def test_values_behind_an_equals_sign_are_completed(shell: str) -> None:
+    found = COMPLETE[shell]("sage-pkginstall install --conflicts=")
+    assert {word.rpartition("=")[2] for word in found} == {"warn", "error"}
+    found = COMPLETE[shell]("sage-pkginstall install --conflicts=wa")
+    assert {word.rpartition("=")[2] for word in found} == {"warn"}
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_manual_takes_the_name_of_a_command(shell: str) -> None:
+    assert COMPLETE[shell]("sage-pkginstall manual ins") == {"install"}
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize("shell", SHELLS)
 def test_wheels_and_directories_are_completed(shell: str) -> None:
     found = {word.rstrip("/") for word in COMPLETE[shell]("sage-pkginstall install ")}
     assert {"one.whl", "place"} <= found
@@ -166,7 +181,8 @@ def test_packages_are_completed(shell: str) -> None:
 def test_names_of_the_prefix_that_the_line_names_are_told(
     desk: Path, venv: Path, run_cli: RunCli
 ) -> None:
-    line = ["sage-pkginstall", "show", "--prefix", str(venv)]
     elsewhere = {"SAGE_VENV": str(desk)}
-    assert run_cli("completion", "names", *line, env=elsewhere).stdout == "bar\nfoo\n"
+    for given in (["--prefix", str(venv)], [f"--prefix={venv}"], ["--prefix", "=", str(venv)]):
+        line = ["sage-pkginstall", "show", *given]
+        assert run_cli("completion", "names", *line, env=elsewhere).stdout == "bar\nfoo\n"
     assert run_cli("completion", "names", "show", env=elsewhere).stdout == ""

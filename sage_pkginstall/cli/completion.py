@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from sage_pkginstall.cli.manual import Argument, Command, commands
@@ -40,10 +41,17 @@ def completion(arguments: Sequence[str]) -> int:
     if given.shell == "names":
         lines = _names(given.words)
     else:
-        lines = {"bash": _bash, "zsh": _zsh, "fish": _fish}[given.shell](commands())
+        lines = {"bash": _bash, "zsh": _zsh, "fish": _fish}[given.shell](_known())
     for line in lines:
         print(line)
     return 0
+
+
+def _known() -> tuple[Command, ...]:
+    """Return all commands; ``manual`` takes the name of any of them, not of a program."""
+    known = commands()
+    page = Argument((), "COMMAND", tuple(c.name for c in known), several=False, help="")
+    return tuple(replace(c, positionals=(page,)) if c.name == "manual" else c for c in known)
 
 
 # -------------------------------------------------------------------------------- names
@@ -81,8 +89,9 @@ def _installed_names(words: Sequence[str]) -> Iterator[str]:
 
 def _value(option: str, words: Sequence[str]) -> str | None:
     for n, word in enumerate(words):
-        if word == option and n + 1 < len(words):
-            return os.path.expanduser(words[n + 1])  # noqa: PTH111 - never raises
+        if word == option:
+            value = next((one for one in words[n + 1 :] if one != "="), None)  # bash splits there
+            return None if value is None else os.path.expanduser(value)  # noqa: PTH111 - never raises
         if word.startswith(f"{option}="):
             return word.partition("=")[2]
     return None
@@ -119,6 +128,12 @@ _BASH_HEAD = r"""# Completes sage-pkginstall and its other names in bash.
 _sage_pkginstall() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[0]##*/} options='' kind='' words=''
+    # Bash splits --option=value, as readline breaks words at "=".
+    if [[ $word == = ]]; then
+        word=''
+    elif [[ $before == = ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
     COMPREPLY=()
     if [[ $command == sage-pkginstall ]]; then
         if ((COMP_CWORD == 1)); then
@@ -241,7 +256,8 @@ def _zsh_specifications(command: Command) -> Iterator[str]:
         text = re.sub(r"([\[\]:\\])", r"\\\1", option.help.replace("%%", "%"))
         for flag in option.flags:
             value = f":{_zsh_name(option)}:{_zsh_action(option)}" if option.metavar else ""
-            yield f"*{flag}[{text}]{value}"
+            joint = ("=" if flag.startswith("--") else "+") if value else ""  # or the next word
+            yield f"*{flag}{joint}[{text}]{value}"
     positional = _positional(command)
     if positional is not None:
         yield f"*:{_zsh_name(positional)}:{_zsh_action(positional)}"

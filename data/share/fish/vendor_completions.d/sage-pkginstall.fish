@@ -201,7 +201,7 @@ complete -c sage-pkginstall -n '__sage_pkginstall_runs doctor' -l lock-timeout -
 complete -c sage-pkginstall -n '__sage_pkginstall_runs doctor' -l color -x -a 'auto always never' -d 'colours (default: on terminals, unless NO_COLOR is set)'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs manual' -s h -l help -d 'show this and end'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs manual' -l all -x -a '(__fish_complete_directories)' -d 'write all pages to DIR'
-complete -c sage-pkginstall -n '__sage_pkginstall_runs manual' -a '(__fish_complete_command)'
+complete -c sage-pkginstall -n '__sage_pkginstall_runs manual' -a 'install uninstall build cache why-rebuilt merge recover verify list show files owner status log watch timings doctor manual completion pip-install pip-uninstall flock pip spkg spkg-uninstall logger'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs completion' -s h -l help -d 'show this and end'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs completion' -a 'bash zsh fish names'
 complete -c sage-pkginstall -n '__sage_pkginstall_runs pip-install' -s h -l help -d 'show this and end'
