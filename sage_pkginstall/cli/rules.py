@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from sage_pkginstall.cli.output import write_output
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.errors import UsageError
 
@@ -33,7 +33,8 @@ def make_rules(arguments: Sequence[str]) -> int:
     if given.output is None:
         print(made.text, end="")
     else:
-        _replace(Path(given.output), made.text, began)
+        # As old as what was read for it: a change since then makes it anew.
+        write_output(Path(given.output), made.text, time_ns=began)
     return 0
 
 
@@ -45,17 +46,3 @@ def _packages(given: str | None) -> Path:
     if not path.is_dir():
         raise UsageError(f"cannot read package directories in {path}: there is no such directory")
     return path
-
-
-def _replace(path: Path, text: str, time_ns: int) -> None:
-    """Replace ``path``, as old as what was read for it: a change since then makes it anew."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(text)
-        os.utime(name, ns=(time_ns, time_ns))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

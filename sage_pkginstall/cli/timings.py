@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sage_pkginstall.cli.output import write_output
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import Talk
 from sage_pkginstall.operations.events import logs_directory
@@ -44,17 +45,7 @@ def timings(arguments: Sequence[str]) -> int:
     talk = Talk("sage-pkginstall timings", as_json=given.json)
     output = Path(given.output) if given.output else logs / "timings.html"
     if not given.json:
-        _replace(output, page_of(document))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_output(output, page_of(document))
     talk.result([os.fspath(output)], document)
     return 0
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a page as a whole: somebody may be looking at it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
