@@ -67,6 +67,28 @@ def test_destination_that_holds_what_is_needed_is_not_emptied(
     assert tree(tmp_path) == before
 
 
+def test_destination_where_somebody_lives_is_not_emptied(
+    tmp_path: Path, venv: Path, build: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_source(tmp_path / "src")
+    plant(tmp_path, {"here/letter": b"", "home/letter": b""})
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    before = tree(tmp_path)
+    for destination in (tmp_path / "here", tmp_path / "home", venv):
+        build.dist = destination
+        with pytest.raises(UsageError, match=r"cannot empty .*: it holds"):
+            build(source)
+    assert tree(tmp_path) == before
+
+
+def test_link_that_leads_to_itself_is_an_error(tmp_path: Path, build: Builder) -> None:
+    build.dist = tmp_path / "loop"
+    build.dist.symlink_to("loop")
+    with pytest.raises(OSError, match="loop"):
+        build(make_source(tmp_path / "src"))
+
+
 def test_destination_may_be_a_link(tmp_path: Path, build: Builder) -> None:
     link = tmp_path / "link"
     link.symlink_to(build.dist)

@@ -365,3 +365,11 @@ def test_search_options_are_those_of_all_files(tmp_path: Path) -> None:
         *("--index-url", "https://e.org/?a=b", "--pre"),
         *("-f", str(tmp_path / "wheels"), "-f", "https://e.org/x"),
     )
+
+
+def test_link_that_leads_to_itself_cannot_be_read(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    assert not has_line_options(loop)
+    with pytest.raises(RequirementError, match=f"-r {loop}"):
+        list(parse_requirements_file(loop))

@@ -29,7 +29,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Literal
 
     from sage_pkginstall.builds.composed import BuildEnvironment
@@ -74,13 +74,13 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     first.  With ``once`` a wheel that was made from the same is taken instead of built, and
     the log says so.  Raises BuildError with the last lines of the log, RequirementError if
     the store lacks a build requirement and isolation is "yes", and UsageError if emptying
-    ``destination`` would delete the source, the store or the log, or an editable wheel would
-    lead to a directory that is gone afterwards.
+    ``destination`` would delete the source, the store, the log, the prefix, the current directory
+    or the user's own, or an editable wheel would lead to a directory that is gone afterwards.
     """
     if request.editable and (request.sdist_first or not request.source.is_dir()):
         reason = "an editable wheel leads to a source directory, not to an sdist"
         raise UsageError(f"cannot build {request.source}: {reason}")
-    _empty(destination, request.source, store, log.path)
+    _empty(destination, request.source, store, log.path, environment.prefix, *_users_own())
     with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch, ExitStack() as held:
         left_out = (destination, log.path)
         build = _Build(request, environment, store, Path(scratch), log, held, once, left_out)
@@ -279,10 +279,19 @@ def _one_line(text: str) -> str:
     return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
+def _users_own() -> Iterator[Path]:
+    """Yield the directories that nobody means to be emptied: the current one, and the home."""
+    with suppress(FileNotFoundError):  # it was deleted
+        yield Path.cwd()
+    with suppress(RuntimeError):  # there is none
+        yield Path.home()
+
+
 def _empty(directory: Path, *needed: Path) -> None:
     """Delete all that is in ``directory``, which is made at need."""
+    real = os.path.realpath(directory)
     for path in needed:
-        if path.resolve().is_relative_to(directory.resolve()):
+        if Path(os.path.realpath(path)).is_relative_to(real):
             raise UsageError(f"cannot empty {directory}: it holds {path}")
     directory.mkdir(parents=True, exist_ok=True)
     for child in directory.iterdir():

@@ -204,11 +204,12 @@ def has_password(place: str) -> bool:
     return _PASSWORD.search(place) is not None
 
 
-def _readable_lines(path: Path, seen: set[Path]) -> Iterator[tuple[Path, str]]:
+def _readable_lines(path: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
     """Yield (directory of the file, line) of a file, and those that it includes or names."""
-    if path.resolve() in seen:
+    real = os.path.realpath(path)
+    if real in seen:
         return
-    seen.add(path.resolve())
+    seen.add(real)
     try:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError:
@@ -246,9 +247,10 @@ def _option_and_value(word: str) -> Iterator[str]:
     yield from (option, value) if equals and word.startswith("--") else (word,)
 
 
-def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, int, str]]:
+def _lines_of(path: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, int, str]]:
     """Yield (file, number, line) of a requirements file and those that it includes."""
-    if above and path.resolve() in above:
+    real = os.path.realpath(path)
+    if real in above:
         raise RequirementError(f"-r {path}", "the files include each other")
     try:
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
@@ -257,7 +259,7 @@ def _lines_of(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, int, 
     for number, line in _logical_lines(text):
         nested = _nested(line)
         if nested is not None:
-            yield from _lines_of(path.parent / nested, (*above, path.resolve()))
+            yield from _lines_of(path.parent / nested, (*above, real))
         else:
             yield path, number, line
 
