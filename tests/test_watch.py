@@ -235,6 +235,10 @@ def test_what_packages_say_is_shown_to_those_who_want_it(
     assert "\x1b[" not in ended.raw
 
 
+def test_what_packages_say_is_shown_if_make_is_told_so(world: SageWorld) -> None:
+    assert "[low-1.0] said by low" in watch(world, "V=1", "high").lines
+
+
 @pytest.mark.parametrize(("flag", "status"), [("-n", 0), ("-q", 1), ("-t", 0)])
 def test_make_that_only_tells_is_not_watched(world: SageWorld, flag: str, status: int) -> None:
     ended = watch(world, flag, "high")

@@ -77,7 +77,9 @@ def _can_show(environ: Mapping[str, str], command: Sequence[str]) -> bool:
     words += [word for word in command[1:] if word.startswith("-")]
     if any(make_letters(word) & set("nqt") for word in words):
         return False
-    wanted = environ.get("V", "0") in {"", "0"} and environ.get("TERM", "dumb") != "dumb"
+    # A variable of make's command line is one of its environment for what it runs.
+    said = [environ.get("V", ""), *(word[2:] for word in command[1:] if word.startswith("V="))]
+    wanted = said[-1] in {"", "0"} and environ.get("TERM", "dumb") != "dumb"
     return wanted and sys.stdout.isatty() and find_spec("rich") is not None
 
 
