@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +41,13 @@ def test_file_installs_verifies_and_uninstalls(tool: Path, venv: Path, tmp_path:
     assert run(tool, "install", "--prefix", venv, wheel) == "installed foo 1.0\n"
     assert run(tool, "verify", "--prefix", venv).startswith("1 verified")
     assert run(tool, "uninstall", "--prefix", venv, "foo") == "uninstalled foo 1.0\n"
+
+
+def test_file_holds_nothing_that_is_of_one_machine(tool: Path) -> None:
+    with zipfile.ZipFile(tool) as archive:
+        kinds = {PurePath(name).suffix for name in archive.namelist()}
+    assert {".py", ".pyc"} < kinds
+    assert kinds.isdisjoint({".so", ".pyd", ".dylib", ".exe"})
 
 
 def test_byte_code_is_used_in_any_time_zone(tool: Path) -> None:
