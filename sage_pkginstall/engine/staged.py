@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["close_modes", "copy_in", "lay_in"]
+__all__ = ["close_modes", "copy_in", "lay_in", "open_modes"]
 
 _CHANGED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO})
 _KEPT_OF_OTHERS = 0o755
@@ -34,7 +34,7 @@ def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) 
 
     With ``move`` they are renamed where the file system allows it, else copied: modes,
     times, links and hard links stay.  Afterwards the owner may write everything and
-    others read what the umask lets them (`_open_modes`).  A copy is ours even if the source
+    others read what the umask lets them (`open_modes`).  A copy is ours even if the source
     is somebody else's; so it loses its set-id bits, as with chown(2), the right of others to
     write, and its access lists.
 
@@ -42,9 +42,25 @@ def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) 
     directories are nested too deeply, if something changes while it is copied, and if ``source``
     does not belong to the user ``owner``.
     """
-    shown = os.fspath(source)
-    try:
+    with _bounded(os.fspath(source)):
         _lay_in(source, staged, move=move, owner=owner)
+
+
+def open_modes(directory: str, umask: int) -> None:
+    """Let the owner read and write everything below, and others read as ``umask`` allows.
+
+    A read-only directory could not be renamed by its owner, nor upgraded; set-id bits
+    and everything else of the modes stay.  Raises `ConflictError` if directories are nested too
+    deeply.
+    """
+    with _bounded(directory):
+        _open_modes(directory, umask)
+
+
+@contextlib.contextmanager
+def _bounded(shown: str) -> Iterator[None]:
+    try:
+        yield
     except _TooDeepError as error:
         reason = f"its directories are nested more than {_DEPTH} deep"
         raise ConflictError(shown, reason) from error
@@ -207,11 +223,7 @@ def _keep_times(status: os.stat_result, place: str) -> None:
 
 
 def _open_modes(directory: str, umask: int, depth: int = 0) -> None:
-    """Let the owner read and write everything below, and others read as ``umask`` allows.
-
-    A read-only directory could not be renamed by its owner, nor upgraded; set-id bits
-    and everything else of the modes stay.  ``depth`` is that of the directory.
-    """
+    """Do what `open_modes` does, for a directory so many directories deep."""
     if depth > _DEPTH:
         raise _TooDeepError
     with os.scandir(directory) as entries:
