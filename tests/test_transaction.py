@@ -387,6 +387,29 @@ def test_journal_of_what_can_not_even_be_undone_is_named_as_it_lies_there(tmp_pa
 @pytest.mark.parametrize(
     ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
 )
+@pytest.mark.parametrize("undoing", [False, True])
+def test_what_was_replaced_after_the_kill_is_not_exchanged_again(
+    tmp_path: Path, settings: dict[str, str], step: int, *, undoing: bool
+) -> None:
+    """By pip, to mend what the kill broke, or by an editor: its inode is that of no journal."""
+    prefix = killed_at_the_commit_point(tmp_path, settings)
+    killed = run("recover", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+    assert killed.returncode == -signal.SIGKILL
+    assert (prefix / "type" / "k").exists()  # the last swap is done
+    (prefix / "other").write_bytes(b"replaced")
+    (prefix / "other").rename(prefix / "bin/foo")
+    if undoing:
+        area = prefix / "var/tmp/sage"
+        (area / "journal").rename(area / "undo")
+    recovered = run("recover", prefix, settings)
+    assert recovered.returncode == 0, recovered.stderr
+    assert contents(prefix) == {**(BEFORE if undoing else AFTER), "bin/foo": b"replaced"}
+    assert_no_debris(prefix)
+
+
+@pytest.mark.parametrize(
+    ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
+)
 @pytest.mark.parametrize("path", ["lib/foo", "lib/ns/x.py", "type"])
 def test_what_was_removed_after_the_kill_is_brought_back_by_undoing(
     tmp_path: Path, settings: dict[str, str], step: int, path: str

@@ -162,8 +162,17 @@ class _Applier:
     def _is_swapped(self, path: str, slot: str, operation: Operation) -> bool:
         if self.undoing:
             path, slot = slot, path
-        if not self.copied:
-            return files.inode(path) == operation.inode
+        if self.copied:
+            return self._is_swapped_in_copy(path, slot, operation)
+        inodes = files.inode(path), files.inode(slot)
+        if None in inodes or operation.inode in inodes:
+            return inodes[0] == operation.inode
+        # Somebody replaced the new entry since, and what is there stays: the old one lies in the
+        # slot, where nobody else puts anything.  Should a file system have given out other
+        # numbers, that is seen by the time of the staged one.
+        return not _is_staged(files.lstat(slot), operation, 1)
+
+    def _is_swapped_in_copy(self, path: str, slot: str, operation: Operation) -> bool:
         for unit in (1, _SECOND):  # many ways to copy keep times in whole seconds
             found = [_is_staged(files.lstat(entry), operation, unit) for entry in (path, slot)]
             if found[0] != found[1]:
