@@ -12,7 +12,7 @@ import pytest
 from sage_pkginstall.cli.main import main
 from sage_pkginstall.cli.terminal import aligned, shown, size_text, time_text
 from tests.sageworld import SageWorld
-from tests.trees import tree
+from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -319,6 +319,9 @@ def test_names_cannot_reach_the_terminal_as_commands() -> None:
 def test_undecodable_names_are_printed(venv: Path, run_cli: RunCli) -> None:
     (venv / site(venv) / os.fsdecode(b"odd\xff\x1b")).write_text("")
     assert "odd\\udcff\\x1b\n" in run_cli("status", "--prefix", venv).stdout
+    said = {"METADATA": b"Name: odd\n", "INSTALLER": b"\x1b[31mpip"}
+    plant(venv / site(venv) / "odd-1.0.dist-info", said)
+    assert "installer:  \\x1b[31mpip\n" in run_cli("show", "--prefix", venv, "odd").stdout
 
 
 def test_sizes_and_times_are_for_people() -> None:

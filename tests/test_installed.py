@@ -113,6 +113,19 @@ def test_ambiguous_names_are_read_from_the_metadata(environment: Environment) ->
     ]
 
 
+def test_what_is_no_name_or_cannot_be_shown_is_taken_from_the_file_name(
+    environment: Environment,
+) -> None:
+    in_site(
+        environment,
+        {
+            "foo-1.0_1.dist-info/METADATA": b"Name: \x1b[2Jfoo\nVersion: 1\x1b[2J\n",
+            "bar.egg-info/PKG-INFO": b"Name: ../bar\nVersion: 2\n",
+        },
+    )
+    assert found(environment) == [("bar", "2", "egg-info"), ("foo", "1.0_1", "dist-info")]
+
+
 def test_names_are_found_however_they_are_spelt(environment: Environment) -> None:
     in_site(environment, {"Foo.Bar_baz-1.0.dist-info/RECORD": b""})
     for name in ("foo-bar-baz", "FOO_BAR.BAZ", "foo.--_bar-baz"):

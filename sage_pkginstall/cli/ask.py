@@ -105,7 +105,7 @@ def _of_distribution(facts: DistributionFacts, colours: Colours) -> Iterator[str
         ("kind", facts.kind),
         ("record", shown(facts.record)),
         ("package", ", ".join(facts.packages)),
-        ("installer", facts.installer),
+        ("installer", shown(facts.installer)),
         ("origin", shown(facts.origin or "")),
         ("installed", "" if facts.installed is None else _date(facts.installed)),
         ("by", _transaction(facts.transaction)),

@@ -15,7 +15,7 @@ import os
 
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.names import canonical_name
+from sage_pkginstall.wheels.names import canonical_name, is_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ def _kind(suffix: str, *, directory: bool) -> Kind:
 
 
 def _name_within(environment: Environment, info: str, stem: str, kind: Kind) -> tuple[str, str]:
-    """Return name and version from the metadata, or what the file name allows to guess."""
+    """Return name and version from the metadata, or what the file name allows to guess.
+
+    What is said there may be anything: it counts if it is a name, and a version that can be shown.
+    """
     name, _, version = stem.rpartition("-")
     if not name or not version[:1].isdigit():
         name, version = stem, ""
@@ -178,7 +181,10 @@ def _name_within(environment: Environment, info: str, stem: str, kind: Kind) -> 
         metadata = read_metadata(environment, guess)
     except RecordError:
         return guess.name, guess.version
-    return metadata.name, metadata.version
+    return (
+        metadata.name if is_name(metadata.name) else guess.name,
+        metadata.version if metadata.version.isprintable() else guess.version,
+    )
 
 
 def _metadata_file(environment: Environment, installed: Installed) -> Path:
