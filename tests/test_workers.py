@@ -12,6 +12,7 @@ import pytest
 from sage_pkginstall.wheels.workers import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -63,3 +64,28 @@ def test_nothing_is_forked_beside_other_threads(threads: int, tmp_path: Path) ->
             thread.join()
     processes = {int(path.name) for path in tmp_path.iterdir()}
     assert (processes == {os.getpid()}) is bool(threads)
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+@pytest.mark.parametrize("possible", [0, 1, 3])
+def test_what_cannot_be_started_is_done_without(
+    call: str, possible: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user, or a container, may have so many processes, and a process so many files."""
+    tried: list[str] = []
+    real: Callable[[], object] = getattr(os, call)
+
+    def limited() -> object:
+        tried.append(call)
+        if len(tried) > possible:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real()
+
+    monkeypatch.setattr(os, call, limited)
+    descriptors = os.listdir("/dev/fd")  # noqa: PTH208
+    workers = Workers(lambda _name: True, str, jobs=9, least=1)
+    names = [f"n{number}" for number in range(100)]
+    assert sorted(finish(workers, names)) == sorted(names)
+    workers.kill()
+    assert len(tried) == possible + 1
+    assert os.listdir("/dev/fd") == descriptors  # noqa: PTH208

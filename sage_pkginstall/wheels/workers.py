@@ -76,12 +76,20 @@ class Workers:
         self._seen += weight
         wanted = min(self._jobs, self._seen // self._least)
         if len(self._workers) + 1 < wanted and not _has_threads():
-            most = max(_MOST_HANDED, 2 * self._batch)
-            worker = _Worker(self._work, self._place, most)
-            self._workers.append(worker)
-            worker.start(self._workers)
+            self._start_another()
         if len(self._waiting) >= self._batch:
             self._hand_out()
+
+    def _start_another(self) -> None:
+        """Start another process, unless there may be none: then there are enough."""
+        worker = _Worker(self._work, self._place, max(_MOST_HANDED, 2 * self._batch))
+        self._workers.append(worker)
+        try:
+            worker.start(self._workers)
+        except OSError:  # the user, or the container, has too many; or too many open files
+            self._workers.remove(worker)
+            worker.kill()
+            self._jobs = 0
 
     def settle(self, name: str) -> None:
         """Do all that waits, and take ``name`` for one on which nothing was done."""
@@ -136,7 +144,13 @@ class _Worker:
 
     def start(self, others: Sequence[_Worker]) -> None:
         """Start the process; it closes what is open of ``others``."""
-        given, giving, told, telling = (*os.pipe(), *os.pipe())
+        given, giving = os.pipe()
+        self.pipes = (giving,)
+        try:
+            told, telling = os.pipe()
+        except OSError:
+            os.close(given)
+            raise
         self.pipes = giving, told
         parent = os.getpid()
         foreign = [descriptor for other in others for descriptor in other.pipes]
