@@ -76,6 +76,26 @@ def test_upgrade_leaves_what_a_fresh_install_leaves(
     assert run_cli("list", "--prefix", venv).stdout == "foo  2.0\n"
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_no_byte_code_of_the_old_version_is_run(
+    venv: Path, tmp_path: Path, run_cli: RunCli, *, compiled: bool
+) -> None:
+    """Some tells nothing of its source (PEP 552); and for -O there is none that comes anew."""
+    options = [] if compiled else ["--no-compile"]
+    wheels = [make_wheel(tmp_path, "foo", version) for version in ("1.0", "2.0")]
+    run_cli("install", "--prefix", venv, *options, wheels[0])
+    (site,) = venv.glob("lib/python3*/site-packages")
+    plant(site, {"mine.py": b"x = 1\n"})
+    python = [str(venv / "bin/python3"), "-I"]
+    all_of_it = ["-m", "compileall", "-qf", "-o", "0", "-o", "1", "--invalidation-mode"]
+    subprocess.run([*python, *all_of_it, "unchecked-hash", str(site)], check=True)
+    run_cli("install", "--prefix", venv, *options, wheels[1])
+    for option in ("-B", "-BO"):
+        command = [*python, option, "-c", "import foo; print(foo.version)"]
+        assert subprocess.check_output(command, text=True) == "2.0\n"
+    assert list(site.glob("__pycache__/mine.*.opt-1.pyc"))
+
+
 def test_directory_of_modules_on_another_disk_is_upgraded_and_cleared(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

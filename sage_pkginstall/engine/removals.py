@@ -55,11 +55,19 @@ class Removals:
         self.operations: list[Operation] = []
         self.notices: list[Notice] = []
         self.emptied: set[str] = set()
+        self.bytecode: dict[str, dict[str, list[str]]] = {}  # by its directory and its source
         self.whole = set(arrivals.whole)  # directories placed, swapped or removed as a whole
 
     def remove_replaced(self) -> None:
-        """Plan the removal of what old records list and the staged tree lacks."""
+        """Plan the removal of what old records list and the staged tree lacks.
+
+        So goes all byte-code of what is replaced that does not come anew.  It need not be found
+        out of date: some has nothing in it by which that could be (PEP 552).
+        """
         self._remove_below(_Listing(self.ground.request.replaced), "")
+        for one in self.arrivals.operations:
+            if one.kind == "swap" and one.path.endswith(".py"):
+                self._remove_bytecode(one.path)
 
     def prunes(self) -> list[Operation]:
         """Return the removal of each directory that may have become empty, the deepest first."""
@@ -136,15 +144,23 @@ class Removals:
         cache = join(os.path.dirname(source), "__pycache__")
         if cache in self.whole:
             return
+        if cache not in self.bytecode:
+            self.bytecode[cache] = self._bytecode_in(cache)
+        for path in self.bytecode[cache].get(source, ()):
+            recorded = path in self.ground.request.replaced or path in self.arrivals.staged
+            if not recorded and not self.ground.owners(path):
+                self._remove(path)
+
+    def _bytecode_in(self, cache: str) -> dict[str, list[str]]:
+        """Return the byte-code in a directory by its source."""
         try:
             names = sorted(os.listdir(self.ground.absolute(cache)))
         except (FileNotFoundError, NotADirectoryError):
-            return
-        for name in names:
-            path = join(cache, name)
-            recorded = path in self.ground.request.replaced or path in self.arrivals.staged
-            if bytecode_source(path) == source and not recorded:
-                self._remove(path)
+            return {}
+        found: dict[str, list[str]] = {}
+        for path in (join(cache, name) for name in names):
+            found.setdefault(bytecode_source(path) or "", []).append(path)
+        return found
 
     def _remove(self, path: str) -> None:
         directory = os.path.dirname(path)
