@@ -27,7 +27,7 @@ from sage_pkginstall.wheels.staging import (
     stage_wheels,
 )
 from tests.sitepackages import SITE
-from tests.trees import Entry, modes, tree
+from tests.trees import Entry, modes, plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -484,16 +484,30 @@ def test_full_disk_is_done_without(tmp_path: Path, size: int) -> None:
 
 def test_least_used_packs_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "LIMIT", 2000)
-    for number, name in enumerate(["a", "b", "c"]):
-        write_pack(tmp_path / name, {}, [bytes(1000)])
-        os.utime(tmp_path / name, (number, number))
-    pack = open_pack(tmp_path / "a")
+    first, second, third, last = (tmp_path / f"{letter * 64}.files" for letter in "abc0")
+    code = tmp_path / f"{'a' * 64}-cpython-311-a70d0d0a.code"
+    for number, path in enumerate([first, second, third, code]):
+        write_pack(path, {}, [bytes(1000)])
+        os.utime(path, (number, number))
+    pack = open_pack(first)
     assert pack is not None  # and used now
     pack.close()
-    (tmp_path / "killed.new").write_bytes(b"")
-    os.utime(tmp_path / "killed.new", (1, 1))
-    write_pack(tmp_path / "0", {}, [bytes(100)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "a"]
+    for name in (f"{first.name}.123.new", f"{code.name}.0123456789abcdef.new"):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (1, 1))
+    write_pack(last, {}, [bytes(100)])
+    assert set(tmp_path.iterdir()) == {first, last}
+
+
+def test_what_is_no_pack_makes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache may have been put where somebody has a directory of that name, or a link."""
+    monkeypatch.setattr(packs, "LIMIT", 1)
+    others = {"thesis.tar": bytes(1000), "draft.new": b"", f"{'a' * 64}.tar": b"", "a.files": b""}
+    plant(tmp_path, others)
+    for name in others:
+        os.utime(tmp_path / name, (1, 1))
+    write_pack(tmp_path / f"{'0' * 64}.files", {}, [])
+    assert tree(tmp_path) == others
 
 
 def test_wheel_that_took_the_place_of_the_one_looked_up_is_not_kept_as_that(

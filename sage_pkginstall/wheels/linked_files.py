@@ -19,6 +19,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import stat
 
 from sage_pkginstall.errors import UsageError
@@ -35,6 +36,7 @@ LIMIT = 1 << 30
 
 _MODES = ("copy", "hardlink")
 _BLOCK = 1 << 20
+_NAME = re.compile(r"[0-9a-f]{64}(?:\.x)?")
 _ALGORITHM = "sha256="
 _FOR_ALL = 0o055  # who may read a file here may be anybody, unless this is masked
 
@@ -93,7 +95,7 @@ class LinkedFiles:
             with contextlib.suppress(OSError):
                 os.makedirs(self._directory, mode=0o700, exist_ok=True)  # noqa: PTH103
                 if os.path.basename(path).startswith("000"):  # noqa: PTH119 -- one in 4096
-                    make_room(self._directory, LIMIT, last_use)
+                    make_room(self._directory, _NAME, LIMIT, last_use)
         return path
 
     def _path(self, known: str, *, executable: bool) -> str | None:

@@ -22,6 +22,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 
 from sage_pkginstall.environment import mark_used
@@ -53,6 +54,8 @@ _HASH = 32
 _HEAD = len(_MAGIC) + 2 * _HASH
 _TAIL = 4
 _BLOCK = 1 << 20
+_NAME = re.compile(r"[0-9a-f]{64}(?:-.*)?\.(?:files|code)(?:\.[0-9a-f]+\.new)?", re.DOTALL)
+"""Of a pack, finished or not."""
 _ALIGNMENT = 1 << 12  # bytes of a block
 
 
@@ -314,7 +317,7 @@ class PackWriter:
             if self._path.name.startswith("0"):  # one in sixteen
                 from sage_pkginstall.wheels.room import make_room  # noqa: PLC0415
 
-                make_room(self._path.parent, LIMIT, lambda status: status.st_mtime)
+                make_room(self._path.parent, _NAME, LIMIT, lambda status: status.st_mtime)
         except OSError:
             self._give_up()
 

@@ -7,6 +7,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
 
 __all__ = ["make_room"]
@@ -15,15 +16,21 @@ _STALE = 3600.0  # seconds after which an unfinished file (*.new) belongs to nob
 
 
 def make_room(
-    directory: str | os.PathLike[str], limit: int, last_use: Callable[[os.stat_result], float]
+    directory: str | os.PathLike[str],
+    names: re.Pattern[str],
+    limit: int,
+    last_use: Callable[[os.stat_result], float],
 ) -> None:
     """Remove what was used least lately, until ``limit`` bytes are left.
 
-    What killed writers left goes, too.  ``last_use`` says when a file was used, in seconds
+    What killed writers left goes, too; and nothing but what has a name of ``names``, as a cache
+    may be put where somebody has other files.  ``last_use`` says when a file was used, in seconds
     since 1970; infinity if it is now: such a file stays, and does not count.
     """
     entries = []
     for entry in os.scandir(directory):
+        if not names.fullmatch(entry.name):
+            continue
         with contextlib.suppress(FileNotFoundError):
             status = entry.stat(follow_symlinks=False)
             used = last_use(status)
