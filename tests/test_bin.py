@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from sage_pkginstall.spkg.search_paths import search_paths
+from sage_pkginstall.spkg.variables import PackageVariables, read_variables
 from tests.trees import EMPTY, plant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -405,6 +407,23 @@ def test_sage_buildsh_is_a_shell_with_the_helpers(checkout: Checkout) -> None:
     assert (ended.returncode, ended.stdout) == (5, "function\n")
     ended = _run(checkout.bin / "sage", "--buildsh", "-c", "type -P sage-flock", variables={})
     assert ended.stdout == f"{checkout.bin}/sage-flock\n"
+
+
+def test_sage_buildsh_finds_what_scripts_of_packages_find(checkout: Checkout) -> None:
+    venv, local = checkout.root / "venv", checkout.root / "local"
+    given = {"SAGE_ROOT": str(checkout.root), "SAGE_VENV": str(venv), "CPATH": "/mine"}
+    common = read_variables(given)
+    found = search_paths(PackageVariables(common, venv, "foo", "1"), checkout.bin)
+    assert found.pop("PATH").split(":") == [str(checkout.bin), f"{venv}/bin", f"{local}/bin"]
+    names = " ".join(found)
+    text = f'for name in {names}; do echo "$name=${{!name}}"; done; echo "$UNAME $SAGE_DISTFILES"'
+    text += "; export -p | grep -c -E ' (CPATH|MAKE|UNAME|SAGE_DISTFILES)='"
+    ended = _run(checkout.bin / "sage", "--buildsh", "-c", text, variables=given)
+    assert ended.stdout.splitlines() == [
+        *(f"{name}={value}" for name, value in found.items()),
+        f"{os.uname().sysname} {checkout.root}/upstream",
+        "4",
+    ]
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["-?"], []])
