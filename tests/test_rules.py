@@ -342,6 +342,23 @@ def test_environment_whose_python_became_another_one_is_not_taken(
     assert call == "a-1.0 local/var/lib/sage/venv-python3.99"
 
 
+@pytest.mark.parametrize("file", ["build/pkgs/a/type", "build/pkgs"])
+def test_file_of_the_future_does_not_keep_make_busy_for_ever(
+    distribution: Distribution, file: str
+) -> None:
+    """As clocks that differ leave them: rules that are made now are older than it."""
+    distribution.script("a")
+    distribution.make("list")
+    soon = time.time() + 3600
+    os.utime(distribution.root / file, (soon, soon))
+    for _ in range(2):
+        ended = distribution.run("list", under=("timeout", "30"))
+        assert (ended.returncode, ended.stdout) == (0, "a\n")
+    distribution.script("b")
+    os.utime(distribution.root / file, (soon, soon))
+    assert distribution.run("list").stdout == "a\nb\n"
+
+
 def test_environment_whose_python_does_not_run_is_the_target_all_the_same(
     distribution: Distribution,
 ) -> None:
