@@ -10,7 +10,7 @@ import pytest
 from sage_pkginstall.spkg.stamp import read_stamp
 from tests.sageworld import BIN, ORDINARY_USER, SageWorld
 from tests.sources import make_source
-from tests.trees import EMPTY, Link, modes
+from tests.trees import EMPTY, Link, modes, plant
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -482,14 +482,15 @@ def test_directory_called_as_a_libtool_file_arrives(world: SageWorld) -> None:
     assert "lib/x.la/f" in world.paths()
 
 
-def test_locks_and_journals_that_are_staged_stay_out(world: SageWorld) -> None:
+@pytest.mark.parametrize("within", [".", "venv"])
+def test_locks_and_journals_that_are_staged_stay_out(world: SageWorld, within: str) -> None:
     """As `sage-pip-install --root=$SAGE_DESTDIR` leaves them: the lock is held meanwhile."""
-    world.package("bar", "1", {"spkg-install.in": "true"})
-    world.spkg("bar")
-    lock = world.prefix / "var/lock/pip3.lock"
+    tree = world.prefix / within
+    lock = plant(tree, {"var/lock/pip3.lock": b"", "var/tmp/sage": EMPTY}) / "var/lock/pip3.lock"
     before = lock.stat().st_ino
-    install = """
-cd "$SAGE_DESTDIR_LOCAL"
+    install = f"""
+mkdir -p "$SAGE_DESTDIR_LOCAL/{within}"
+cd "$SAGE_DESTDIR_LOCAL/{within}"
 mkdir -p share var/lock var/tmp/sage/T-1
 for file in share/f var/lock/pip3.lock var/lock/pip3.lock.holder var/tmp/sage/journal; do
     echo x >$file
@@ -498,9 +499,10 @@ done
     world.package("foo", "1", {"spkg-install.in": install})
     world.spkg("foo")
     assert lock.stat().st_ino == before
-    assert list((world.prefix / "var/tmp/sage").iterdir()) == []
+    assert list((tree / "var/tmp/sage").iterdir()) == []
     stamp = json.loads((world.prefix / "var/lib/sage/installed/foo-1").read_bytes())
-    assert stamp["files"] == ["share/f", "var/lock", "var/tmp"]
+    place = "" if within == "." else f"{within}/"
+    assert stamp["files"] == [f"{place}{path}" for path in ("share/f", "var/lock", "var/tmp")]
     world.clean("foo")
     assert lock.stat().st_ino == before
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.lock import Held
     from sage_pkginstall.engine.plan import Plan
 
-__all__ = ["Committed", "Prepared", "Tree", "TreeSettings"]
+__all__ = ["LOCK", "Committed", "Prepared", "Tree", "TreeSettings"]
+
+LOCK = "var/lock/pip3.lock"
+"""The lock of a tree, relative to it."""
 
 
 class TreeSettings(NamedTuple):
@@ -65,7 +68,7 @@ class Tree:
     def __init__(self, prefix: Path, settings: TreeSettings | None = None) -> None:
         self.prefix = prefix
         self.settings = settings or TreeSettings()
-        self.lock_path = prefix / "var" / "lock" / "pip3.lock"
+        self.lock_path = prefix / LOCK
         self.area = StagingArea(prefix)
         self.journal = JournalFile(self.area.path)
         self._recovery: Recovery | None = None

@@ -22,7 +22,7 @@ from pathlib import Path
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
-from sage_pkginstall.engine.tree import Prepared, Tree
+from sage_pkginstall.engine.tree import LOCK, Prepared, Tree
 from sage_pkginstall.environment import (
     CanonicalPaths,
     cache_directory,
@@ -201,8 +201,7 @@ def _stage(
     if staged.is_dir():
         lay_in(staged, workspace.tree, move=request.move, owner=request.caller)
     _refuse_links(workspace.tree)
-    Tree(workspace.tree).leave_out_own_files()
-    files = set(listed(workspace.tree))
+    files = _without_engine_files(workspace.tree)
     distributions: tuple[StagedDistribution, ...] = ()
     if environment is not None:
         distributions = _stage_wheels(request, environment, workspace)
@@ -222,6 +221,16 @@ def _wheels_elsewhere(
     assert environment is not None
     distributions = _stage_wheels(request, environment, workspace)
     return _Staged(distributions, stored_versions(Path(request.staged), request.package))
+
+
+def _without_engine_files(root: Path) -> set[str]:
+    """Return what is staged, once locks and staging areas are left out: also of SAGE_VENV in it."""
+    Tree(root).leave_out_own_files()
+    found = listed(root)
+    within = [path.removesuffix(LOCK) for path in found if path.endswith(f"/{LOCK}")]
+    for path in within:
+        Tree(root / path).leave_out_own_files()
+    return set(listed(root) if within else found)
 
 
 def _refuse_links(root: Path) -> None:
