@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import time
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -69,3 +70,22 @@ def test_files_of_a_zip_have_the_modes_that_pip_gives_them(tmp_path: Path) -> No
     extract(tmp_path / "a-1.zip", tmp_path / "new")
     expected = {f"{mode:o}": given for mode, given in MODES.items()}
     assert modes(tmp_path / "new/a-1") == expected
+
+
+def test_files_of_a_zip_have_their_times(tmp_path: Path) -> None:
+    """By which make tells what has to be made again: configure, say, of what it is made from."""
+    times = {
+        "new": (2020, 1, 1, 12, 0, 2),
+        "old": (1980, 1, 1, 0, 0, 0),
+        "none": (1980, 0, 0, 0, 0, 0),
+    }
+    with zipfile.ZipFile(tmp_path / "a-1.zip", "w") as archive:
+        for name, date in times.items():
+            archive.writestr(zipfile.ZipInfo(name, date), "")
+    (tmp_path / "a").mkdir()
+    began = time.time()
+    extract(tmp_path / "a-1.zip", tmp_path / "a")
+    new, old, none = ((tmp_path / "a" / name).stat().st_mtime for name in times)
+    assert time.localtime(new)[:6] == times["new"]
+    assert time.localtime(old)[:6] == times["old"]
+    assert none > began - 1

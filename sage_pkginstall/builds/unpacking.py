@@ -7,9 +7,11 @@ the modes that pip gives them, 644 or 755.  A zip archive has no links at all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tarfile
+import time
 import zipfile
 
 from sage_pkginstall.builds.damage import DAMAGE
@@ -120,3 +122,16 @@ def _extract_zip(archive: Path, directory: Path) -> None:
             path = content.extract(info, directory)
             if not info.is_dir():
                 os.chmod(path, _mode(mode))  # noqa: PTH101
+                _keep_time(path, info)
+
+
+def _keep_time(path: str, info: zipfile.ZipInfo) -> None:
+    """Give a file its time, as tar and unzip do: make compares those of sources.
+
+    A zip file has local time; what is no time is left at now.
+    """
+    _year, month, day, *_clock = info.date_time
+    if month and day:
+        with contextlib.suppress(OverflowError, ValueError):
+            when = time.mktime((*info.date_time, 0, 0, -1))
+            os.utime(path, (when, when))
