@@ -272,6 +272,16 @@ def test_package_may_go_to_several_trees(distribution: Distribution) -> None:
     assert sorted(distribution.make("a-clean")) == ["uninstall a local", "uninstall a venv"]
 
 
+def test_two_variables_may_name_the_same_tree(distribution: Distribution) -> None:
+    distribution.script("a", trees_txt="SAGE_LOCAL SAGE_VENV")
+    local = f"{distribution.root}/local"
+    ended = distribution.run("a", SAGE_VENV=local)
+    assert (ended.returncode, ended.stderr) == (0, "")  # no warning of a recipe that is overridden
+    assert distribution.make("a", SAGE_VENV=local) == []
+    assert distribution.make("a-no-deps", SAGE_VENV=local) == ["a-1.0 local", "done a-1.0"]
+    assert distribution.make("a-clean", SAGE_VENV=local) == ["uninstall a local"]
+
+
 # ------------------------------------------------------------------------------- the kinds
 
 

@@ -24,7 +24,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["PYTHON_TOOLCHAIN", "Rules", "make_rules"]
@@ -156,7 +156,7 @@ def _facts(needs: _Needs) -> Iterator[str]:
     package = needs.package
     yield ""
     yield f"# {package.full_name}: {package.type}, {package.kind}"
-    yield _assignment(f"trees_{package.name}", package.trees)
+    yield _assignment(f"trees_{package.name}", _distinct(package.trees))
     if package.kind in _STAMPED:
         yield _assignment(f"inst_{package.name}", [_stamp(package, t) for t in package.trees])
         again = [f"$(call unfinished,{package.full_name},{tree})" for tree in package.trees]
@@ -175,8 +175,8 @@ def _rules(needs: _Needs) -> Iterator[str]:
     for tree in package.trees:
         environment = " $(environment)" if tree == "SAGE_VENV" else ""
         if package.kind in _STAMPED:
-            yield f"{_stamp(package, tree)}: {newer} $(again_{name}) {first}{environment}"
-            yield f"\t+@$(call install,{version},{tree})"
+            rule = f"{_stamp(package, tree)}: {newer} $(again_{name}) {first}{environment}"
+            yield from _once(package, tree, rule, f"\t+@$(call install,{version},{tree})")
         yield f"{name}-{tree}-no-deps: |{environment}"
         yield f"\t+@$(call {'nothing' if package.kind == 'none' else 'install'},{version},{tree})"
         yield f"{name}-{tree}-uninstall:"
@@ -191,6 +191,21 @@ def _rules(needs: _Needs) -> Iterator[str]:
         yield f"{name}: {newer} {first}"
     yield f"{name}-check: {'$(inst_' + name + ')' if package.kind in _STAMPED else name}"
     yield from (f"\t+@$(call check,{version},{tree})" for tree in package.trees)
+
+
+def _distinct(trees: Sequence[str]) -> Iterator[str]:
+    """Yield the variables of the trees, but not of one that was named before by another."""
+    for number, tree in enumerate(trees):
+        before = " ".join(f"$({other})" for other in trees[:number])
+        yield f"$(if $(filter {before},$({tree})),,{tree})" if before else tree
+
+
+def _once(package: Package, tree: str, *lines: str) -> Iterator[str]:
+    """Yield lines that are about a tree, for make to pass over if another variable named it."""
+    if tree == package.trees[0]:
+        yield from lines
+    else:
+        yield from (f"ifneq ($(filter {tree},$(trees_{package.name})),)", *lines, "endif")
 
 
 def _stamp(package: Package, tree: str) -> str:
