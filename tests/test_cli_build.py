@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 30.0
+COMPILER = ["sh", "-c", "printf x; exec sleep 60"]
 
 
 @pytest.mark.parametrize(
@@ -47,12 +48,13 @@ def test_settings_may_start_with_dashes(given: list[str], joined: list[str]) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_build_that_is_ended_ends_its_backend_and_leaves_nothing(
+def test_build_that_is_ended_ends_its_backend_and_compiler_and_leaves_nothing(
     tmp_path: Path, venv: Path, number: signal.Signals
 ) -> None:
-    told = tmp_path / "told"
-    wait = f"import time; Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(60)"
-    source = make_source(tmp_path / "src", code=wait)
+    alive = tmp_path / "alive"  # as long as somebody can write there
+    os.mkfifo(alive)
+    code = f"import subprocess; subprocess.run({COMPILER}, stdout=open({str(alive)!r}, 'w'))"
+    source = make_source(tmp_path / "src", code=code)
     (tmp_path / "tmp").mkdir()
     places = {
         "--prefix": venv,
@@ -61,19 +63,19 @@ def test_build_that_is_ended_ends_its_backend_and_leaves_nothing(
         "--log": tmp_path / "log",
     }
     options = [str(word) for pair in places.items() for word in pair]
-    with subprocess.Popen(
-        [sys.executable, "-m", "sage_pkginstall", "build", *options, source],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
-    ) as process:
-        end = time.monotonic() + PATIENCE
-        while not (told.exists() and told.read_text()):
-            assert time.monotonic() < end
-            time.sleep(0.01)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "sage_pkginstall", "build", *options, source],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        ) as process,
+        alive.open("rb", buffering=0) as running,
+    ):
+        assert running.read(1) == b"x"
         process.send_signal(number)
         assert process.wait(PATIENCE) == 128 + number
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(told.read_text()), 0)
+        assert select.select([running], [], [], PATIENCE)[0] == [running]
+        assert running.read(1) == b""
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

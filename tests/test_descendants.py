@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from sage_pkginstall.spkg import descendants as module
-from sage_pkginstall.spkg.descendants import descendants
+from sage_pkginstall.builds import descendants as module
+from sage_pkginstall.builds.descendants import descendants
 
 
 @pytest.mark.parametrize("proc", ["/proc", "/nowhere"])

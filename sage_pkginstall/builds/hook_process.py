@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from contextlib import suppress
 
+from sage_pkginstall.builds.descendants import descendants
 from sage_pkginstall.program_text import program_text
 
 TYPE_CHECKING = False
@@ -71,8 +73,12 @@ class HookProcess:
         self._process.wait()
 
     def kill(self) -> None:
-        """End it, and the hook that it runs."""
+        """End it, the hook that it runs, and the compilers that this has started."""
+        below = descendants(self._process.pid)
         self._process.terminate()
+        for one in below:
+            with suppress(ProcessLookupError, PermissionError):  # ended, or root's
+                os.kill(one, signal.SIGTERM)
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:

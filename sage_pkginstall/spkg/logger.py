@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 
-from sage_pkginstall.spkg.descendants import descendants
+from sage_pkginstall.builds.descendants import descendants
 from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
