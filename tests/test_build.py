@@ -191,6 +191,12 @@ def test_config_settings_keep_blanks_and_repeated_keys(tmp_path: Path, build: Bu
     assert report["settings"] == {"opt": "a b=c", "many": ["1", "2", "3"], "empty": ""}
 
 
+def test_without_config_settings_the_backend_gets_none_as_from_pip(
+    tmp_path: Path, build: Builder
+) -> None:
+    assert report_of(build(make_source(tmp_path / "src")))["settings"] is None
+
+
 def test_wheel_is_built_from_an_sdist_file(tmp_path: Path, build: Builder) -> None:
     source = make_source(tmp_path / "tiny-1.0")
     subprocess.run(["tar", "-czf", "tiny-1.0.tar.gz", source.name], cwd=tmp_path, check=True)

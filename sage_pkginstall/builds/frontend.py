@@ -124,7 +124,7 @@ class Hooks:
 
         caller = self._caller(run)
         with self._faults_told(hook), self._warnings_to_log():
-            answer = getattr(caller, hook)(*arguments, config_settings=dict(settings))
+            answer = getattr(caller, hook)(*arguments, config_settings=dict(settings) or None)
         if last:
             self.close()
         return answer
