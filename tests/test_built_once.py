@@ -130,6 +130,13 @@ def test_why_rebuilt_tells_sources_of_one_name_apart_by_their_paths(
     assert "was taken from the cache" in builds.why(os.path.relpath(twice))[0]
 
 
+def test_why_rebuilt_prints_no_control_characters(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source)
+    builds(source, X="\x1b[31mred\nline")
+    assert builds.why("src")[1:] == ["variables: X: new (\\x1b[31mred\\nline)"]
+
+
 @pytest.mark.parametrize("damage", ["wheel", "about", "half"])
 def test_damaged_entry_is_reported_and_built_anew(
     tmp_path: Path, builds: Builds, damage: str

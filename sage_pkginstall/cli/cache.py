@@ -7,7 +7,7 @@ import time
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import Talk
-from sage_pkginstall.cli.terminal import aligned, size_text
+from sage_pkginstall.cli.terminal import aligned, shown, size_text
 from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import UsageError
 
@@ -85,9 +85,9 @@ def why_rebuilt(arguments: Sequence[str]) -> int:
     subject, builds = next(iter(found.items()))
     talk = Talk("sage-pkginstall why-rebuilt", quiet=given.quiet, as_json=given.json)
     changes = list(_changes(builds))
-    shown = changes if given.all else changes[:_SHOWN]
-    more = [f"  and {len(changes) - len(shown)} more (--all)"] if len(changes) > len(shown) else []
-    lines = [_verdict(subject, builds), *(f"  {line}" for line in shown), *more]
+    told = changes if given.all else changes[:_SHOWN]
+    more = [f"  and {len(changes) - len(told)} more (--all)"] if len(changes) > len(told) else []
+    lines = map(shown, [_verdict(subject, builds), *(f"  {line}" for line in told), *more])
     document = {"name": subject.name, "place": subject.place, "when": builds[0].when,
                 "wheel": builds[0].wheel, "taken": builds[0].taken,
                 "reason": builds[0].reason, "changes": changes}  # fmt: skip
