@@ -28,6 +28,10 @@ def test_directory_is_replaced_where_it_stands_as_a_whole(text: str, told: str) 
     assert PLACES.without(text) == told
 
 
+def test_network_does_not_count() -> None:
+    assert seen_variables({"https_proxy": "http://x/", "SSL_CERT_FILE": "/etc/bundle.crt"}) == {}
+
+
 def test_variables_of_make_are_those_of_its_command_line() -> None:
     flags = "ks -j4 --jobserver-auth=3,4 -- CFLAGS:=-a\\ -b V=1 EMPTY= OTHER+=c"
     assert seen_variables({"MAKEFLAGS": flags}) == {

@@ -57,10 +57,12 @@ REMOVED = (
 )
 """What no build environment has from outside (composed.py): it would change what Python imports,
 say of another environment that it is this one, or tell a secret."""
-# Where the network is: builds that download have no business here.
+# Where the network is, and whom to trust there: builds that download have no business here.
 _NETWORK = (
     "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "HTTP_PROXY",
     "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "NIX_SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
 )
 # fmt: on
 _IGNORED = frozenset((*_SESSION, *_SLOTS, *_PLACES, *_TOOL, *REMOVED, *_NETWORK))
