@@ -316,7 +316,20 @@ def test_program_of_an_activated_prefix_counts(tmp_path: Path, builds: Builds) -
     assert not builds(source, PATH=path)[1]
 
 
-@pytest.mark.parametrize("way", ["editable", "path", "base"])
+def test_build_without_isolation_depends_on_modules_of_no_distribution(
+    tmp_path: Path, builds: Builds
+) -> None:
+    source = make_source(tmp_path / "src")
+    builds.venv = make_venv(tmp_path / "own")
+    site = next(builds.venv.glob("lib/python*/site-packages"))
+    taken = []
+    for files in ({}, {"helper.py": b"1"}, {"helper.py": b"2"}, {"more/__init__.py": b""}, {}):
+        plant(site, files)
+        taken.append(builds(source, "--no-build-isolation")[1])
+    assert taken == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("way", ["editable", "egg", "path", "base"])
 def test_what_lies_elsewhere_makes_a_build_without_isolation_unknown(
     tmp_path: Path, builds: Builds, way: str
 ) -> None:
@@ -330,6 +343,14 @@ def test_what_lies_elsewhere_makes_a_build_without_isolation_unknown(
             "direct_url.json": b'{"url": "file:///x", "dir_info": {"editable": true}}',
         }
         plant(site / "tools-1.0.dist-info", info)
+    elif way == "egg":
+        plant(
+            site,
+            {
+                "tools-1.0-py3.11.egg/EGG-INFO/PKG-INFO": b"",
+                "easy-install.pth": b"./tools-1.0-py3.11.egg\n",
+            },
+        )
     elif way == "path":
         plant(site, {"tools.pth": f"# a path\nimport sys\n{tmp_path}/elsewhere\n".encode()})
     for _ in range(2):

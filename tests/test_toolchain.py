@@ -125,6 +125,16 @@ def test_compiler_behind_a_script_is_asked_each_time(tmp_path: Path) -> None:
     assert compiler_of(called.parent).startswith("cc 2.0 ")
 
 
+def test_packages_of_an_active_conda_environment_count(tmp_path: Path) -> None:
+    environ = {"PATH": "", "CONDA_PREFIX": str(tmp_path)}
+    (tmp_path / "conda-meta").mkdir()
+    found = []
+    for name in ("history", "gmp-6.3.0-h1.json", "history", "gmp-6.3.0-h2.json"):
+        (tmp_path / "conda-meta" / name).touch()
+        found.append(toolchain(environ, ())["system"])
+    assert found[0] != found[1] == found[2] != found[3]
+
+
 def programs_of(*directories: Path) -> dict[str, str]:
     path = ":".join(map(str, directories))
     return toolchain({"PATH": f"{path}:/usr/bin:/bin"}, ())["programs"]

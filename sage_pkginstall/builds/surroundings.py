@@ -15,7 +15,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from sage_pkginstall.builds.last_builds import Subject
@@ -46,8 +46,9 @@ class Surroundings(NamedTuple):
 def distributions_of(environment: Environment) -> dict[str, str]:
     """Return all distributions that a build without isolation sees, with their RECORD's hash.
 
-    Raises UnknownInputError for what lies elsewhere: of one without RECORD, an editable one,
-    what a .pth file leads to, and the base's packages.
+    And the modules that lie beside them, which may be of none.  Raises UnknownInputError for what
+    lies elsewhere: of one without RECORD, an editable one, an egg, what a .pth file leads to, and
+    the base's packages.
     """
     seen = setting_of(environment, "include-system-site-packages") or ""
     if seen.lower() == "true":
@@ -60,7 +61,22 @@ def distributions_of(environment: Environment) -> dict[str, str]:
             _refuse_editable(directory, info)
         for path in directory.glob("*.pth"):
             _refuse_path_outside(directory, path)
+        found.update(_beside(directory))
     return found
+
+
+def _beside(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield each module in ``directory``: a file with its hash, a package by its name.
+
+    What is in a package is told by the RECORD of its distribution.
+    """
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if path.suffix == ".egg":
+            raise UnknownInputError(directory, f"{path.name} has no RECORD")
+        if path.is_file():
+            yield path.name, hash_file(path)
+        elif path.is_dir() and path.name != "__pycache__" and not path.name.endswith("-info"):
+            yield f"{path.name}/", "a package"
 
 
 def _refuse_editable(directory: Path, info: Path) -> None:

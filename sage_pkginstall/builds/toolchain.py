@@ -117,7 +117,7 @@ def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, d
     return {
         "compilers": dict(_compilers(environ, path)),
         "programs": {**dict(_programs(_PROGRAMS, outside)), **dict(_directories(outside))},
-        "system": _system(),
+        "system": _system(environ),
     }
 
 
@@ -217,13 +217,14 @@ def _listed(entry: os.DirEntry[str]) -> tuple[str, int, int]:
     return entry.name, status.st_size, status.st_mtime_ns
 
 
-def _system() -> dict[str, str]:
+def _system(environ: Mapping[str, str]) -> dict[str, str]:
     machine = os.uname()
     return {
         "machine": f"{machine.sysname} {machine.machine}",
         "release": _hash_of("/etc/os-release") or machine.release,
         "processor": _processor(),
         **_packages(),
+        **_conda(environ),
     }
 
 
@@ -235,6 +236,18 @@ def _packages() -> dict[str, str]:
         if database.exists():
             return _known(database, lambda: {"packages": hash_file(database)})  # noqa: B023
     return {}
+
+
+def _conda(environ: Mapping[str, str]) -> dict[str, str]:
+    """Tell which packages the active environment of conda has: it sets flags that lead there.
+
+    Each has a file ``conda-meta/NAME-VERSION-BUILD.json``.
+    """
+    try:
+        names = os.listdir(Path(environ["CONDA_PREFIX"], "conda-meta"))  # noqa: PTH208 -- names
+    except (KeyError, OSError):
+        return {}
+    return {"conda": digest_of(sorted(name for name in names if name.endswith(".json")))}
 
 
 def _debian() -> dict[str, str]:
