@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -461,6 +462,34 @@ def test_server_that_takes_nothing_is_no_failure_of_the_build(
         shelf_of(tmp_path / "a", url, warnings).keep(KEY, wheel, about_of(wheel))
     assert len(warnings) == 1
     assert shelf_of(tmp_path / "a", url, []).take(KEY, INPUTS, tmp_path) == about_of(wheel)
+
+
+def test_wheel_that_comes_too_late_is_not_written(tmp_path: Path, warnings: list[str]) -> None:
+    """The wheel that is built meanwhile has the same name."""
+    data = b"a wheel"
+    is_answered = threading.Event()
+
+    def dawdles(request: Liar) -> None:
+        if "/ac/" in request.path:
+            digest = hashlib.sha256(data).hexdigest()
+            request.answer(told("foo-1.0-py3-none-any.whl", digest, len(data)))
+            return
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(60):
+            request.wfile.write(b"x")
+            time.sleep(0.05)
+        request.wfile.write(b"\r\nContent-Length: 7\r\n\r\n" + data)
+        is_answered.set()
+
+    (tmp_path / "got").mkdir()
+    with liar(dawdles) as url:
+        shelf = shelf_of(tmp_path / "a", url, warnings)
+        assert shelf.take(KEY, INPUTS, tmp_path / "got") is None
+        assert not is_answered.is_set()
+        assert is_answered.wait(10)
+        time.sleep(0.2)
+    assert list((tmp_path / "got").iterdir()) == []
+    assert len(warnings) == 1
 
 
 def test_server_that_forgets_what_it_took_gets_no_entry(

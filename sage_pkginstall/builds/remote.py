@@ -34,7 +34,7 @@ from sage_pkginstall.values import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import NoReturn, TypeVar
+    from typing import BinaryIO, NoReturn, TypeVar
 
     import urllib3
 
@@ -122,6 +122,7 @@ class Remote:
         self._settings = settings or RemoteSettings()
         self._pool: urllib3.PoolManager | None = None
         self._is_given_up = False
+        self._lock = threading.Lock()  # of that it is given up
 
     def get(self, path: str) -> bytes | None:
         """Return what lies there; None if nothing does, or nothing can be had."""
@@ -144,13 +145,21 @@ class Remote:
             if response is None:
                 return False
             with contextlib.closing(response):
-                _write(place, self._body(response, most))
+                _write(self._opened(place), self._body(response, most))
             return True
 
         is_there = bool(self._attempt(f"GET {path}", most, work))
         if not is_there:
             place.unlink(missing_ok=True)
         return is_there
+
+    def _opened(self, place: Path) -> BinaryIO:
+        """Open a new file, unless nobody waits for it any more: something else may come there."""
+        with self._lock:
+            if self._is_given_up:
+                raise _RefusedError("it answers too late")
+            with _our_files():
+                return place.open("wb")
 
     def put(self, path: str, data: bytes) -> bool:
         """Put ``data`` there, if we may write; return whether it is there now."""
@@ -266,7 +275,7 @@ class Remote:
             length += len(block)
             if length > most:
                 raise _RefusedError(f"it sends more than {most} bytes")
-            if time.monotonic() > end:
+            if self._is_given_up or time.monotonic() > end:
                 raise OSError(f"it is too slow: {length} bytes in all the time it had")
             yield block
 
@@ -297,7 +306,8 @@ class Remote:
         return None
 
     def _give_up(self, reason: str) -> None:
-        self._is_given_up = True
+        with self._lock:
+            self._is_given_up = True
         self._warn(f"the remote cache {self.url} is not used: {reason}; the build goes on")
 
     def _rests(self) -> bool:
@@ -351,10 +361,8 @@ def _host(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port
 
 
-def _write(place: Path, blocks: Iterator[bytes]) -> None:
-    """Write a new file.  Raises _OursError where that is impossible, and what ``blocks`` raises."""
-    with _our_files():
-        file = place.open("wb")
+def _write(file: BinaryIO, blocks: Iterator[bytes]) -> None:
+    """Write and close a file.  Raises _OursError if it cannot be, and what ``blocks`` raises."""
     try:
         for block in blocks:
             with _our_files():
