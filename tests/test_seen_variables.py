@@ -28,6 +28,14 @@ def test_directory_is_replaced_where_it_stands_as_a_whole(text: str, told: str) 
     assert PLACES.without(text) == told
 
 
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "aws_secret_access_key", "TWINE_PASSWORD"])
+def test_secret_counts_and_is_not_told(name: str) -> None:
+    one, other = (seen_variables({name: value})[name] for value in ("s3cret", "s3cret2"))
+    assert one != other
+    assert "s3cret" not in one
+    assert "s3cret" not in str(seen_variables({"MAKEFLAGS": f"-- {name}=s3cret"}))
+
+
 def test_network_does_not_count() -> None:
     assert seen_variables({"https_proxy": "http://x/", "SSL_CERT_FILE": "/etc/bundle.crt"}) == {}
 

@@ -135,6 +135,14 @@ def test_packages_of_an_active_conda_environment_count(tmp_path: Path) -> None:
     assert found[0] != found[1] == found[2] != found[3]
 
 
+def test_token_of_the_server_is_not_told_to_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGE_PKGINSTALL_REMOTE_TOKEN", "secret")
+    program(tmp_path / "bin" / "cc", 'echo "$SAGE_PKGINSTALL_REMOTE_TOKEN"')
+    assert "secret" not in compiler_of(tmp_path / "bin")
+
+
 def programs_of(*directories: Path) -> dict[str, str]:
     path = ":".join(map(str, directories))
     return toolchain({"PATH": f"{path}:/usr/bin:/bin"}, ())["programs"]

@@ -11,6 +11,7 @@ takes its place (`Places`): the same build in another prefix has the same variab
 
 from __future__ import annotations
 
+import os
 import re
 from fnmatch import fnmatchcase
 
@@ -89,6 +90,10 @@ _ENDS = r"\s:;,=\"'(){}\[\]|"
 _OF_MAKE = re.compile(r"(?:^|(?<=\s))(?P<name>\w+)(?P<value>[:+?!]*=(?:\\.|[^\s\\])*)", re.DOTALL)
 """A variable in MAKEFLAGS, where a blank in a value has a backslash before it."""
 
+_SECRET = re.compile(
+    "TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE
+)
+
 
 class Places(NamedTuple):
     """Directories that have a name, so that they can be told where they lie elsewhere."""
@@ -114,7 +119,8 @@ class Places(NamedTuple):
 def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of ``environ`` that count for a build, and what they say.
 
-    Those of make's command line are among them: each make of the build takes them from MAKEFLAGS.
+    Of a secret that is a hash: what is returned is remembered, and shown to people.  Those of
+    make's command line are among them: each make of the build takes them from MAKEFLAGS.
     """
     patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
 
@@ -129,4 +135,10 @@ def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
     for match in _OF_MAKE.finditer(environ.get("MAKEFLAGS", "")):
         if counts(match["name"]):
             seen[f"{match['name']} of make"] = match["value"]
-    return seen
+    return {name: _hash(text) if _SECRET.search(name) else text for name, text in seen.items()}
+
+
+def _hash(secret: str) -> str:
+    from hashlib import sha256  # noqa: PLC0415 -- few have one
+
+    return sha256(os.fsencode(secret)).hexdigest()

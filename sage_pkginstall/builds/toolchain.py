@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.remembered import remembered
+from sage_pkginstall.builds.seen_variables import REMOVED
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
 
 TYPE_CHECKING = False
@@ -322,7 +323,7 @@ def _output(command: list[str], *, with_errors: bool) -> str:
             timeout=_SECONDS,
             check=False,
             cwd="/",
-            env={**os.environ, "LC_ALL": "C"},
+            env={**{k: v for k, v in os.environ.items() if k not in REMOVED}, "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired:
         raise TimeoutError(f"it takes more than {_SECONDS} seconds") from None
