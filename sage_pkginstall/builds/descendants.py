@@ -1,18 +1,21 @@
-"""Which processes a process has started, directly or not, and are there now."""
+"""Which processes a process has started, directly or not, and are there now; and their end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["descendants"]
+__all__ = ["descendants", "terminate"]
 
 _PROC = "/proc"
+_PATIENCE = 1.0
+"""Seconds that a process has to end after SIGTERM, which it may handle."""
 
 
 def descendants(process: int) -> tuple[int, ...]:
@@ -30,6 +33,21 @@ def descendants(process: int) -> tuple[int, ...]:
         found += below
         pending += below
     return tuple(found)
+
+
+def terminate(process: subprocess.Popen[bytes]) -> None:
+    """Have ``process`` ended, and all below it told to end."""
+    below = descendants(process.pid)
+    process.terminate()
+    for one in below:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # ended, or root's
+            os.kill(one, signal.SIGTERM)
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:  # a second Ctrl-C, say
+        process.kill()
 
 
 def _parents() -> Iterator[tuple[int, int]]:

@@ -198,13 +198,15 @@ def pip_wheel(
     """
     import subprocess  # noqa: PLC0415 -- few ask for this
 
+    from sage_pkginstall.builds.descendants import terminate  # noqa: PLC0415 -- as above
+
     command = [sys.executable, "-m", "pip", "--python", os.fspath(place.python)]
     command += ["wheel", "--no-build-isolation", "--no-deps", "--no-index"]
     command += ["--no-cache-dir", "--no-input", f"--wheel-dir={directory}"]
     for key, value in settings:
         command.append(f"--config-settings={key}={value}")
     with backend.log.sink() as output:
-        finished = subprocess.run(
+        process = subprocess.Popen(
             [*command, os.fspath(backend.source)],
             cwd=backend.source,
             env=place.variables,
@@ -212,10 +214,15 @@ def pip_wheel(
             stdout=output,
             stderr=subprocess.STDOUT,
             close_fds=False,  # make's jobserver passes; Python's own are not inheritable
-            check=False,
         )
-    if finished.returncode != 0:
-        what = f"pip wheel failed (exit status {finished.returncode})"
+        try:
+            status = process.wait()
+        except BaseException:
+            terminate(process)
+            process.wait()
+            raise
+    if status != 0:
+        what = f"pip wheel failed (exit status {status})"
         raise _failure(backend.source, backend.log, what)
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from contextlib import suppress
 
-from sage_pkginstall.builds.descendants import descendants
+from sage_pkginstall.builds.descendants import terminate
 from sage_pkginstall.program_text import program_text
 
 TYPE_CHECKING = False
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from sage_pkginstall.builds.composed import BuildEnvironment
 
 __all__ = ["HookProcess"]
-
-_PATIENCE = 1.0
-"""Seconds that a build has to end after SIGTERM, which a backend may handle."""
 
 
 class HookProcess:
@@ -74,15 +70,5 @@ class HookProcess:
 
     def kill(self) -> None:
         """End it, the hook that it runs, and the compilers that this has started."""
-        below = descendants(self._process.pid)
-        self._process.terminate()
-        for one in below:
-            with suppress(ProcessLookupError, PermissionError):  # ended, or root's
-                os.kill(one, signal.SIGTERM)
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:  # a second Ctrl-C, say
-            self._process.kill()
+        terminate(self._process)
         self.end()
