@@ -394,13 +394,12 @@ def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip)
     assert pip("list", "--format=freeze").stdout == "lib==2\n"
 
 
+@pytest.mark.parametrize("what", [["-e", "x"], ["x"]], ids=["under the lock", "without"])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
-def test_lock_is_held_until_an_interrupted_pip_has_ended(
-    venv: Path, number: signal.Signals
-) -> None:
+def test_interrupted_pip_is_waited_for(venv: Path, number: signal.Signals, what: list[str]) -> None:
     (site,) = venv.glob("lib/python3*/site-packages")
     plant(site, {"pip/__init__.py": b"", "pip/__main__.py": SLOW_PIP.encode()})
-    words = [sys.executable, "-I", "-c", START, str(ROOT), "pip", "install", "-e", "x"]
+    words = [sys.executable, "-I", "-c", START, str(ROOT), "pip", "install", *what]
     environment = {**os.environ, "SAGE_VENV": str(venv)}
     with subprocess.Popen(
         words, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True

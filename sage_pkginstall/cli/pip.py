@@ -113,7 +113,7 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
     if not can_report(environment):
         return _under_lock(target, words)
     with target.tree.workspace() as workspace:
-        run = pip_runner(environment, changes=False, variables=_for_both(environment.prefix))
+        run = pip_runner(environment, _for_both(environment.prefix))
         requests = choose_wheels(taken.words, taken.for_wheel, run, workspace.scratch)
         if requests is None:
             return _under_lock(target, words)

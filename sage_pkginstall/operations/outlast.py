@@ -1,7 +1,7 @@
-"""Run a command while we hold a lock for it: whatever comes, we end after it.
+"""Run a command that must not go on without us: whatever comes, we end after it.
 
 The kernel drops a lock with its holder.  A command that went on without one would change
-what the next holder changes.
+what the next holder changes; and one that works in our workspace would lose that.
 """
 
 from __future__ import annotations

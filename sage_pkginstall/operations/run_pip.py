@@ -28,23 +28,18 @@ def pip_command(environment: Environment) -> list[str]:
 
 
 def pip_runner(
-    environment: Environment, *, changes: bool = True, variables: Mapping[str, str] | None = None
+    environment: Environment, variables: Mapping[str, str] | None = None
 ) -> Callable[[Sequence[str]], int]:
     """Return a function that runs pip with arguments and returns its status, -N after signal N.
 
-    Where pip ``changes`` the tree, the lock is held for it, and we do not end before it.
+    We do not end before it: the lock may be held for it, and what it writes lies in our workspace.
     It gets ``variables`` that the process has not.
     """
 
     def run(arguments: Sequence[str]) -> int:
-        import subprocess  # noqa: PLC0415 -- pip is seldom needed
-
-        from sage_pkginstall.operations.outlast import outlast  # noqa: PLC0415 -- likewise
+        from sage_pkginstall.operations.outlast import outlast  # noqa: PLC0415 -- seldom needed
 
         command = [*pip_command(environment), *arguments]
-        given = {**(variables or {}), **os.environ}
-        if changes:
-            return outlast(command, given)
-        return subprocess.run(command, env=given, check=False).returncode
+        return outlast(command, {**(variables or {}), **os.environ})
 
     return run
