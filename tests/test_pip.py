@@ -394,6 +394,11 @@ def test_commands_that_only_read_are_pips_own(venv: Path, index: Path, pip: Pip)
     assert pip("list", "--format=freeze").stdout == "lib==2\n"
 
 
+def test_help_is_shown_however_it_is_asked_for(venv: Path, pip: Pip) -> None:
+    assert pip("install", "-qh", "lib").stdout == pip("install", "--help").stdout
+    assert not list(venv.glob("lib/python3*/site-packages/lib*"))
+
+
 @pytest.mark.parametrize("what", [["-e", "x"], ["x"]], ids=["under the lock", "without"])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_interrupted_pip_is_waited_for(venv: Path, number: signal.Signals, what: list[str]) -> None:

@@ -117,8 +117,9 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
         requests = choose_wheels(taken.words, taken.for_wheel, run, workspace.scratch)
         if requests is None:
             return _under_lock(target, words)
-        if taken.report is not None:
-            _hand_over(workspace.scratch / REPORT, taken.report)
+        report = workspace.scratch / REPORT
+        if taken.report is not None and report.exists():
+            _hand_over(report, taken.report)
         if not requests:
             return 0
         compiled = tuple(r._replace(compile=not taken.no_compile) for r in requests)

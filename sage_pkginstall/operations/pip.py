@@ -106,12 +106,14 @@ def choose_wheels(
     None if one of them is to be editable, which only pip itself can make of it: so says a
     requirements file, or one that it includes.  ``build_options`` are those of the
     arguments that ``pip wheel`` needs, too.  pip's report is in ``scratch`` then, as
-    `REPORT`.  Nothing is installed.  Raises `PipError`.
+    `REPORT`, if it made one.  Nothing is installed.  Raises `PipError`.
     """
     report = scratch / REPORT
     end = arguments.index("--") if "--" in arguments else len(arguments)
     ours = ["--dry-run", "--report", os.fspath(report)]  # of several, pip takes the last
     _must(run_pip, ["install", *arguments[:end], *ours, *arguments[end:]])
+    if not report.exists():
+        return ()  # it was asked for help (-qh)
     items = json.loads(report.read_bytes())["install"]
     chosen = tuple(_Chosen.from_report(item) for item in items)
     if any(c.editable for c in chosen):
