@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Split", "command_of", "for_wheel_too", "goes_elsewhere", "is_told", "split"]
 
-# Options of `pip install` that change where or how files are put: pip does that itself.
-_OPAQUE_FLAGS = ("--user", "--dry-run")
+# Options of `pip install` that change where, how or which files are put: pip does that itself.
+_OPAQUE_FLAGS = ("--user", "--dry-run", "--ignore-requires-python")
 _OPAQUE_VALUES = ("-e", "--editable", "--src")
 _ELSEWHERE_VALUES = ("-t", "--target", "--prefix", "--root", "--python")
 _ELSEWHERE_VARIABLES = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON")
-_OPAQUE_VARIABLES = ("PIP_USER", "PIP_DRY_RUN", *_ELSEWHERE_VARIABLES)
+_OPAQUE_VARIABLES = (
+    "PIP_USER", "PIP_DRY_RUN", "PIP_IGNORE_REQUIRES_PYTHON", *_ELSEWHERE_VARIABLES
+)  # fmt: skip
 _NO = ("", "0", "false", "no", "off", "n", "f")
 
 # Options that are passed on and change nothing here.  Those of one letter may be joined with
