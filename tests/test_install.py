@@ -200,6 +200,15 @@ def test_two_versions_in_one_call_are_refused(venv: Path, tmp_path: Path, run_cl
     assert "foo-1-py3-none-any.whl is of the same distribution" in ended.stderr
 
 
+def test_wheel_that_is_named_twice_is_installed_once(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """As with pip; requirements files include each other's lines."""
+    wheel = make_wheel(tmp_path, "foo", "1")
+    ended = run_cli("install", "--prefix", venv, "--store", tmp_path, wheel, "foo>=1", wheel)
+    assert ended.stdout == "installed foo 1\n"
+
+
 def test_dry_run_prints_the_plan_and_does_nothing(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

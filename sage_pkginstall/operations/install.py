@@ -65,7 +65,7 @@ def install(
     and byte-code are those of ``environment.prefix`` (they differ with a ``--root``).
     Raises `WheelError` before anything is changed, and what `commit_change` raises.
     """
-    _refuse_twins(requests)
+    requests = _each_once(requests)
     with tree.workspace() as workspace:
         staged = stage_wheels(
             requests,
@@ -109,12 +109,13 @@ def _unmet(environment: Environment, staged: tuple[StagedDistribution, ...]) -> 
     )
 
 
-def _refuse_twins(requests: Sequence[WheelRequest]) -> None:
-    """Refuse two wheels of one distribution: only one version can be installed."""
+def _each_once(requests: Sequence[WheelRequest]) -> tuple[WheelRequest, ...]:
+    """Return the requests, each wheel once; WheelError for two wheels of one distribution."""
     wheels: dict[str, WheelRequest] = {}
     for request in requests:
         name = canonical_name(request.path.name.partition("-")[0])
-        if name in wheels:
-            other = wheels[name].path.name
-            raise WheelError(request.path, f"{other} is of the same distribution; give one of them")
-        wheels[name] = request
+        other = wheels.setdefault(name, request).path
+        if other != request.path:
+            reason = f"{other.name} is of the same distribution; give one of them"
+            raise WheelError(request.path, reason)
+    return tuple(wheels.values())
