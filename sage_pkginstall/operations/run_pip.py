@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from sage_pkginstall.errors import PkgInstallError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +20,25 @@ def pip_command(environment: Environment) -> list[str]:
     """Return the words that run pip for the target.
 
     That is the target's own pip; where it has none, the tool's, told to work on the
-    target (``--python``).
+    target (``--python``).  Raises `PkgInstallError` if neither has one.
     """
     options = ["--disable-pip-version-check"]
     site = environment.prefix / environment.schemes["purelib"]
     if (site / "pip" / "__main__.py").exists():
         return [os.fspath(environment.interpreter), "-m", "pip", *options]
+    if not _has_pip(sys.executable):
+        reason = f"it has none, nor has {sys.executable}, which runs the tool"
+        remedy = "install pip for that, or a wheel of pip with 'sage-pkginstall install'"
+        raise PkgInstallError(f"cannot run pip for {environment.prefix}: {reason}; {remedy}")
     return [sys.executable, "-m", "pip", "--python", os.fspath(environment.interpreter), *options]
+
+
+def _has_pip(python: str) -> bool:
+    """Tell whether a Python has pip; we may run without the directories where that lies."""
+    import subprocess  # noqa: PLC0415 -- pip is seldom needed
+
+    look = "import sys; from importlib.util import find_spec; sys.exit(find_spec('pip') is None)"
+    return subprocess.run([python, "-c", look], check=False).returncode == 0
 
 
 def pip_runner(

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.operations.pip import PipError, choose_wheels
+from sage_pkginstall.operations.run_pip import pip_runner
 from tests.messages.desk import produces
 from tests.trees import plant
 
@@ -21,6 +24,19 @@ if "--report" in sys.argv:
     report = {"install": [{**item, "is_direct": False, "requested": True}]}
     open(sys.argv[sys.argv.index("--report") + 1], "w").write(json.dumps(report))
 """
+
+
+@produces(
+    "cannot run pip for {prefix}: it has none, nor has {python}, which runs the tool; install pip"
+    " for that, or a wheel of pip with 'sage-pkginstall install'",
+)
+def test_no_pip_anywhere(desk: Desk) -> str:
+    environment = target_environment(desk.prefix)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.executable", str(environment.interpreter))
+        with pytest.raises(PkgInstallError) as caught:
+            pip_runner(environment)(["list"])
+    return str(caught.value)
 
 
 @produces(
