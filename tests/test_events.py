@@ -200,6 +200,7 @@ def test_damaged_lines_are_passed_over(file: Path) -> None:
     tell("waits")
     with file.open("ab") as out:
         out.write(b'\xff\n[]\n3\n{"format": 1}\n{"format": 2, "time": 1, "job": "", "event": ""}\n')
+        out.write(b'{"format": 1, "time": 1%b, "job": "", "event": "waits"}\n' % (b"0" * 400))
     assert [event.name for event in EventFile(file).new_events()] == ["waits"]
 
 
@@ -211,6 +212,8 @@ def test_events_without_sense_change_nothing() -> None:
         ("phase", {}),
         ("locked", {"waited": None}),
         ("ends", {"result": "done", "error": "", "wheels": "many"}),
+        ("cached", {"hits": float("inf"), "misses": 1}),
+        ("locked", {"waited": 1, "held": 10**400}),
         ("begins", {}),
         ("unheard-of", {}),
     ):

@@ -149,5 +149,5 @@ def _parsed(line: bytes) -> Event | None:
             return None
         moment, job, name = (document.pop(key) for key in ("time", "job", "event"))
         return Event(float(moment), str(job), str(name), document)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

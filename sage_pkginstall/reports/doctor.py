@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.reports import condition, machine
 from sage_pkginstall.reports.finding import Finding, error
 
@@ -42,7 +43,7 @@ def examine(examination: Examination) -> Iterator[Finding]:
     for name, (check, good) in CHECKS.items():
         try:
             found = tuple(check(examination))
-        except OSError as problem:
+        except (OSError, PkgInstallError) as problem:  # a record that cannot be read, say
             found = (error(f"cannot look: {problem}", "run as the owner of the prefix"),)
         yield from (replace(one, check=name) for one in found)
         if not found:

@@ -102,7 +102,7 @@ class Run:
                 self.jobs[event.job] = _begun(event)
             elif event.job in self.jobs and event.name in _CHANGES:
                 self.jobs[event.job] = _CHANGES[event.name](self.jobs[event.job], event)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         return self.jobs.get(event.job)
 

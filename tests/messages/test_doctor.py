@@ -109,7 +109,10 @@ def test_doctor_that_fails(desk: Desk) -> str:
         raise PermissionError(errno.EACCES, "no")
 
     desk.patch.setattr(os, "statvfs", statvfs)
-    return desk.doctor()
+    plant(desk.prefix, {"var/lib/sage/installed": b"where a directory should be"})
+    said = desk.doctor()
+    assert f"cannot look: cannot read record {desk.prefix}/var/lib/sage/installed: Not a" in said
+    return said
 
 
 @produces("{lock} is a symbolic link, which is not followed")
