@@ -338,3 +338,29 @@ def test_sizes_and_times_are_for_people() -> None:
         "a     1  x",
         "bcd  22",
     ]
+
+
+def test_names_that_others_recorded_cannot_harm_a_terminal(venv: Path, run_cli: RunCli) -> None:
+    """Versions come from the names of directories, which anybody may have made."""
+    (packages,) = (venv / "lib").glob("python3*/site-packages")
+    plant(packages, {
+        "x-1\x1b[31m.dist-info/RECORD": b"x\x1b[2J.py,sha256=aa,3\n",
+        "x-1\x1b[31m.dist-info/INSTALLER": b"p\x1b[0mip\n",
+        "y\x1b[31m.py": b"",
+    })  # fmt: skip
+    said = ""
+    for status, *words in (
+        (0, "list"),
+        (0, "show", "x"),
+        (0, "files", "x"),
+        (1, "verify"),
+        (0, "status"),
+        (0, "doctor"),
+        (0, "uninstall", "--dry-run", "x"),
+        (0, "uninstall", "x"),
+        (1, "uninstall", "x\x1b[31m"),
+    ):
+        ended = run_cli(str(words[0]), "--prefix", venv, *map(str, words[1:]), status=status)
+        said += ended.stdout + ended.stderr
+    assert "x 1\\x1b[31m" in said
+    assert "\x1b" not in said

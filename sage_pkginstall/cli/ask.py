@@ -86,7 +86,7 @@ def _package_directory(name: str) -> Path | None:
 
 
 def _of_package(facts: PackageFacts, colours: Colours) -> Iterator[str]:
-    yield colours("bold", f"package {facts.name} {facts.version}")
+    yield colours("bold", shown(f"package {facts.name} {facts.version}"))
     number = "its record lists none" if facts.files is None else f"{facts.files:,}"
     yield from _fields(
         ("kind", facts.kind),
@@ -100,23 +100,23 @@ def _of_package(facts: PackageFacts, colours: Colours) -> Iterator[str]:
 
 
 def _of_distribution(facts: DistributionFacts, colours: Colours) -> Iterator[str]:
-    yield colours("bold", f"distribution {facts.name} {facts.version}")
+    yield colours("bold", shown(f"distribution {facts.name} {facts.version}"))
     yield from _fields(
         ("kind", facts.kind),
-        ("record", shown(facts.record)),
+        ("record", facts.record),
         ("package", ", ".join(facts.packages)),
-        ("installer", shown(facts.installer)),
-        ("origin", shown(facts.origin or "")),
+        ("installer", facts.installer),
+        ("origin", facts.origin or ""),
         ("installed", "" if facts.installed is None else _date(facts.installed)),
         ("by", _transaction(facts.transaction)),
         ("requested", "yes" if facts.requested else "no"),
-        ("requires", ", ".join(map(shown, facts.requires))),
+        ("requires", ", ".join(facts.requires)),
         ("files", f"{facts.files:,}, {size_text(facts.size)}"),
     )
 
 
 def _fields(*fields: tuple[str, str]) -> Iterator[str]:
-    return aligned([(f"  {name}:", text) for name, text in fields if text])
+    return aligned([(f"  {name}:", shown(text)) for name, text in fields if text])
 
 
 def _document(subject: PackageFacts | DistributionFacts) -> dict[str, object]:
@@ -128,7 +128,7 @@ def _transaction(transaction: Transaction | None) -> str:
     if transaction is None:
         return ""
     who = f"{_user(transaction.uid)}, process {transaction.pid}"
-    return f"{who}: {shown(transaction.label)} ({time_text(transaction.took)})"
+    return f"{who}: {transaction.label} ({time_text(transaction.took)})"
 
 
 def _date(seconds: float) -> str:
@@ -231,7 +231,7 @@ def _of_status(found: Status, colours: Colours) -> Iterator[str]:
         (
             "Installed by others, of no package",
             "yellow",
-            [(shown(s.name), s.version, shown(s.by) or "?") for s in found.strangers],
+            [(shown(s.name), shown(s.version), shown(s.by) or "?") for s in found.strangers],
         ),
         ("Files that nobody owns", "yellow", [(shown(path),) for path in found.unowned]),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.plans import outcome_document, plan_lines
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
+from sage_pkginstall.cli.terminal import shown
 from sage_pkginstall.engine.tree import Tree
 
 TYPE_CHECKING = False
@@ -196,7 +197,7 @@ def tell_uninstallation(result: Uninstallation, talk: Talk, *, dry_run: bool) ->
         "missing": list(result.missing),
         "dry_run": dry_run,
     }
-    lines = [f"uninstalled {i.name} {i.version}" for i in gone]
+    lines = [f"uninstalled {shown(i.name)} {shown(i.version)}" for i in gone]
     if result.outcome is not None:
         talk.warn(result.outcome.warnings)
         document.update(outcome_document(result.outcome))

@@ -165,10 +165,10 @@ def _lines(
     found: Verification, repaired: Repair | None, colours: Colours, *, quiet: bool
 ) -> Iterator[str]:
     if repaired is not None:
-        yield from (colours("green", f"installed again: {t}") for t in repaired.reinstalled)
+        yield from (colours("green", f"installed again: {shown(t)}") for t in repaired.reinstalled)
         yield from (colours("green", f"removed: {shown(p)}") for p in repaired.removed)
     for title, p in found.problems:
-        yield f"{title}: {shown(p.path)}: {colours('red', p.kind)} ({shown(p.detail)})"
+        yield f"{shown(title)}: {shown(p.path)}: {colours('red', p.kind)} ({shown(p.detail)})"
     for path in found.unowned:
         yield f"{shown(path)}: {colours('yellow', 'no distribution or package owns it')}"
     if not (found.problems or found.unowned or quiet):
@@ -191,5 +191,7 @@ def list_installed(arguments: Sequence[str]) -> int:
     found = () if environment is None else all_recorded(environment)
     installed = sorted(found, key=lambda i: i.canonical)
     rows = [{"name": i.name, "version": i.version, "kind": i.kind} for i in installed]
-    talk.result(aligned([(i.name, i.version) for i in installed]), {"distributions": rows})
+    talk.result(
+        aligned([(shown(i.name), shown(i.version)) for i in installed]), {"distributions": rows}
+    )
     return 0

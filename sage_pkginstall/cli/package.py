@@ -13,6 +13,7 @@ from sage_pkginstall.cli.make_flags import make_letters
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, tree_settings
+from sage_pkginstall.cli.terminal import shown
 from sage_pkginstall.environment import environment_of
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job
@@ -292,7 +293,7 @@ def _uninstall(given: argparse.Namespace, place: PackageVariables, package: Pack
         return error.status
     if removed is not None:
         for path in removed if given.verbose else ():
-            print(f"removed {path}")
+            print(f"removed {shown(path)}")
         print(f"uninstalled {place.name} from {place.tree}")
     return 0
 

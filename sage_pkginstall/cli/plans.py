@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sage_pkginstall.cli.terminal import shown
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +16,7 @@ __all__ = ["outcome_document", "plan_lines"]
 def plan_lines(outcome: Outcome) -> Iterator[str]:
     """Yield one line an operation: its kind and path."""
     for operation in outcome.plan.operations:
-        yield f"{operation.kind:6} {operation.path}"
+        yield f"{operation.kind:6} {shown(operation.path)}"
 
 
 def outcome_document(outcome: Outcome) -> dict[str, object]:

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from sage_pkginstall.cli.terminal import harmless
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, environment_of, target_environment
@@ -60,12 +61,12 @@ class Talk(NamedTuple):
     def say(self, line: str) -> None:
         """Tell how things go, unless asked to be quiet."""
         if not self.quiet:
-            print(line, file=sys.stderr)
+            print(harmless(line), file=sys.stderr)
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Tell what the user should look at."""
         for warning in warnings:
-            print(f"Warning: {warning}", file=sys.stderr)
+            print(harmless(f"Warning: {warning}"), file=sys.stderr)
 
     def result(self, lines: Iterable[str], document: Mapping[str, object]) -> None:
         """Print the result: lines for people, or one JSON document for programs."""

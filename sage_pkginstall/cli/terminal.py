@@ -19,6 +19,7 @@ __all__ = [
     "add_colour",
     "aligned",
     "colours_of",
+    "harmless",
     "shown",
     "size_text",
     "time_text",
@@ -81,6 +82,13 @@ def shown(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def harmless(text: str) -> str:
+    """Return a text as it can be printed: lines and tabs stay, no other control character does."""
+    if text.isprintable():
+        return text
+    return "\n".join("\t".join(map(shown, line.split("\t"))) for line in text.split("\n"))
 
 
 def size_text(size: int) -> str:
