@@ -48,11 +48,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pip-uninstall": ("sage:pip_uninstall", "sage-pip-uninstall: uninstall from $SAGE_VENV"),
     "flock": ("flock:flock", "sage-flock: run a command while a lock is held"),
     "pip": ("pip:pip", "sage -pip: the target's pip, with this tool's transactions"),
-    "spkg": ("spkg:spkg_main", "sage-spkg: build and install a package directory"),
-    "spkg-uninstall": ("spkg:spkg_uninstall_main", "sage-spkg-uninstall: uninstall a package"),
-    "stage-wheel": ("spkg:stage_wheel_main", "queue a wheel for the transaction of its package"),
-    "commit-package": ("spkg:commit_package_main", "what sage-spkg runs under $SAGE_SUDO"),
-    "logger": ("spkg:logger_main", "sage-logger: run a command, prefix and log its lines"),
+    "spkg": ("package:install", "sage-spkg: build and install a package directory"),
+    "spkg-uninstall": ("package:uninstall", "sage-spkg-uninstall: uninstall a package"),
+    "stage-wheel": (
+        "package_commit:stage_wheel",
+        "queue a wheel for the transaction of its package",
+    ),
+    "commit-package": ("package_commit:commit_package", "what sage-spkg runs under $SAGE_SUDO"),
+    "logger": ("logger:logger", "sage-logger: run a command, prefix and log its lines"),
     "make-rules": ("rules:make_rules", "write make rules for the package directories"),
 }
 

@@ -51,6 +51,13 @@ _MODES: dict[Mode, tuple[str, str, str]] = {
     "erase": ("-e", "--erase-build-directory-only", "delete the build directory"),
 }
 
+_CHOICES = (
+    ("-y", "--yes", "answer", "yes", "install an experimental package without a question"),
+    ("-n", "--no", "answer", "no", "do not install an experimental package"),
+    ("-c", "--check", "check", "yes", "run the check of the package, which must pass"),
+    ("-w", "--check-warning-only", "check", "warn", "run it; its failure is a warning"),
+)
+
 
 # ------------------------------------------------------------------------------- sage-spkg
 
@@ -125,39 +132,9 @@ def _spkg_options() -> Options:
     options.add_argument(
         "--info", dest="modes", action="append_const", const="info", help="tell what it is"
     )
-    options.add_argument(
-        "-y",
-        "--yes",
-        dest="answer",
-        action="store_const",
-        const="yes",
-        help="install an experimental package without a question",
-    )
-    options.add_argument(
-        "-n",
-        "--no",
-        dest="answer",
-        action="store_const",
-        const="no",
-        help="do not install an experimental package",
-    )
+    for short, long, name, value, text in _CHOICES:
+        options.add_argument(short, long, dest=name, action="store_const", const=value, help=text)
     options.add_argument("-s", dest="keep_build", action="store_true", help="keep what was built")
-    options.add_argument(
-        "-c",
-        "--check",
-        dest="check",
-        action="store_const",
-        const="yes",
-        help="run the check of the package, which must pass",
-    )
-    options.add_argument(
-        "-w",
-        "--check-warning-only",
-        dest="check",
-        action="store_const",
-        const="warn",
-        help="run the check of the package; its failure is a warning",
-    )
     options.add_argument(
         "-k", "--keep-existing", action="store_true", help="leave files of the older version there"
     )

@@ -33,29 +33,8 @@ __all__ = ["pip_install", "pip_uninstall"]
 
 def pip_install(arguments: Sequence[str]) -> int:
     """Install wheels into $SAGE_VENV, under its lock, in one transaction; no index is asked."""
-    options = Options("sage-pip-install", pip_install.__doc__ or "")
-    options.add_argument(
-        "wheels", nargs="*", metavar="WHEEL", help="a wheel, or NAME from the store"
-    )
-    options.add_argument(
-        "-r",
-        "--requirement",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a requirements file",
-    )
-    options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
-    options.add_argument(
-        "-e", "--editable", metavar="DIR", help="the one wheel is an editable one of this source"
-    )
-    options.add_argument("--no-compile", action="store_true", help="write no byte-code")
-    add_link_mode(options)
-    options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
-    _add_pip_options(options)
-    add_managed(options)
     flags = _flags(os.environ.get("SAGE_PIP_INSTALL_FLAGS", ""))
-    given = options.parse_args([*flags, *arguments])
+    given = _install_options().parse_args([*flags, *arguments])
     from sage_pkginstall.operations.install import InstallOptions, install  # noqa: PLC0415
     from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.requests import (  # noqa: PLC0415
@@ -87,6 +66,35 @@ def pip_install(arguments: Sequence[str]) -> int:
         result = install(tree, environment, requests, how._replace(staged=staged))
     tell_installation(result, talk, dry_run=False)
     return 0
+
+
+def _install_options() -> Options:
+    options = Options("sage-pip-install", pip_install.__doc__ or "")
+    options.add_argument(
+        "wheels", nargs="*", metavar="WHEEL", help="a wheel, or NAME from the store"
+    )
+    _add_requirement(options)
+    options.add_argument("--root", metavar="DIR", help="install below DIR instead of /")
+    options.add_argument(
+        "-e", "--editable", metavar="DIR", help="the one wheel is an editable one of this source"
+    )
+    options.add_argument("--no-compile", action="store_true", help="write no byte-code")
+    add_link_mode(options)
+    options.add_argument("--find-links", "-f", metavar="DIR", help="the wheel store")
+    _add_pip_options(options)
+    add_managed(options)
+    return options
+
+
+def _add_requirement(options: Options) -> None:
+    options.add_argument(
+        "-r",
+        "--requirement",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a requirements file",
+    )
 
 
 def _flags(text: str) -> list[str]:
@@ -137,14 +145,7 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     """Uninstall distributions from $SAGE_VENV; what is not installed is passed over."""
     options = Options("sage-pip-uninstall", pip_uninstall.__doc__ or "")
     options.add_argument("names", nargs="*", metavar="NAME", help="a distribution")
-    options.add_argument(
-        "-r",
-        "--requirement",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a requirements file",
-    )
+    _add_requirement(options)
     options.add_argument("-y", "--yes", action="store_true", help="accepted; nothing is asked")
     add_managed(options)
     options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
