@@ -57,6 +57,15 @@ def test_checking_tools_are_pinned() -> None:
     assert [tool for tool in tools if " ==" not in tool] == []
 
 
+def test_layers_stand_in_their_order_where_newcomers_look() -> None:
+    contracts = tomllib.loads(PYPROJECT.read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "layers")
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2]
+    found = [table.find(f"{name}/`") + table.find(f"{name}.py`") for name in layers]
+    assert -2 not in found
+    assert found == sorted(found)
+
+
 def test_ci_runs_the_commands_of_the_readme_and_nothing_else() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     commands = script.split('cd "$(dirname "$0")/.."\n')[1].split("\n")

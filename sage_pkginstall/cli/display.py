@@ -5,7 +5,7 @@
 
      sympy-1.14    build                12 s     the jobs, drawn anew several times a second
      numpy-2.1     waits for the lock    3 s
-    12/34 done · 2 running · 1 waits for the lock · 1 failed · 1 min 5 s
+    12/34 done · 2 running · 1 waiting for the lock · 1 failed · 1 min 5 s
 
 Only ``watch`` imports this, when it draws.
 """
