@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -485,6 +486,25 @@ def test_empty_root_is_none(
     run_cli(command, "--root", "", wheel, env={"SAGE_VENV": str(venv)})
     assert (site(venv) / "foo.py").exists()
     assert tree(tmp_path / "here") == {}
+
+
+def test_operations_are_named_to_who_wants_to_hear_more(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1.0", {"foo.py": ""})
+    plant(tmp_path, {"staged/share/x": b""})
+    sage = {"SAGE_VENV": str(venv)}
+    for words, operation in (
+        (("install", "-v", wheel), r"place  lib/.*/foo\.py"),
+        (("uninstall", "--verbose", "foo"), r"remove lib/.*/foo\.py"),
+        (("pip-install", "-v", wheel), r"place  lib/.*/foo\.py"),
+        (("pip-uninstall", "-v", "foo"), r"remove lib/.*/foo\.py"),
+        (("merge", "-v", tmp_path / "staged"), "place  share"),
+    ):
+        said = run_cli(*words, env=sage).stderr
+        assert re.search(rf"^{operation}$", said, re.MULTILINE)
+        assert re.search(r"^waited \d+ ms for the lock, held it for \d+ ms$", said, re.MULTILINE)
+    assert run_cli("merge", tmp_path / "staged", env=sage).stderr == ""
 
 
 def test_dry_run_leaves_no_directory_below_the_root(

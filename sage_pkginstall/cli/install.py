@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.options import Options
-from sage_pkginstall.cli.plans import outcome_document, plan_lines
+from sage_pkginstall.cli.plans import outcome_document, plan_lines, tell_operations
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import shown
 from sage_pkginstall.engine.tree import Tree
@@ -151,6 +151,8 @@ def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> Non
     names = [f"{d.name} {d.version}" for d in result.distributions]
     document = {"installed": [{"name": d.name, "version": d.version} for d in result.distributions]}
     lines = plan_lines(result.outcome) if dry_run else (f"installed {n}" for n in names)
+    if not dry_run:
+        tell_operations(result.outcome, talk)
     if dry_run or talk.as_json or not talk.quiet:
         talk.result(lines, {**document, "dry_run": dry_run, **outcome_document(result.outcome)})
 
@@ -203,5 +205,7 @@ def tell_uninstallation(result: Uninstallation, talk: Talk, *, dry_run: bool) ->
         document.update(outcome_document(result.outcome))
         if dry_run:
             lines = list(plan_lines(result.outcome))
+        else:
+            tell_operations(result.outcome, talk)
     if dry_run or talk.as_json or not talk.quiet:
         talk.result(lines, document)

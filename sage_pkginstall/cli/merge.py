@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.paths import given_path
-from sage_pkginstall.cli.plans import outcome_document, plan_lines
+from sage_pkginstall.cli.plans import outcome_document, plan_lines, tell_operations
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 
 TYPE_CHECKING = False
@@ -50,6 +50,8 @@ def merge(arguments: Sequence[str]) -> int:
     number = len(outcome.plan.operations)
     done = f"merged {staged}: {number} operation{'' if number == 1 else 's'}"
     lines = plan_lines(outcome) if given.dry_run else [done]
+    if not given.dry_run:
+        tell_operations(outcome, talk)
     if given.dry_run or talk.as_json or not talk.quiet:
         talk.result(lines, {"dry_run": given.dry_run, **outcome_document(outcome)})
     return 0

@@ -6,7 +6,6 @@ Each imports only what it needs.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 TYPE_CHECKING = False
@@ -19,9 +18,8 @@ __all__ = ["commit_package", "stage_wheel"]
 def stage_wheel(arguments: Sequence[str]) -> int:
     """Queue WHEEL for the transaction of the package whose script runs this."""
     if not arguments or arguments[-1] in {"-h", "--help"}:
-        stream = sys.stdout if arguments else sys.stderr
-        print(stage_wheel.__doc__, file=stream)
-        print("usage: sage-pkginstall stage-wheel [OPTIONS] WHEEL", file=stream)
+        print(stage_wheel.__doc__)
+        print("usage: sage-pkginstall stage-wheel [OPTIONS] WHEEL")
         return 0 if arguments else 2
     from sage_pkginstall.errors import UsageError  # noqa: PLC0415
     from sage_pkginstall.spkg.queue import queue_wheel  # noqa: PLC0415

@@ -42,7 +42,7 @@ def pip_install(arguments: Sequence[str]) -> int:
         requests_of_lines,
     )
 
-    talk = Talk("sage-pip-install", quiet=given.quiet > 0)
+    talk = Talk("sage-pip-install", given.verbose, given.quiet > 0)
     target = sage_target(talk)
     environment = target.python_environment()
     if not (given.break_system_packages or given.root):
@@ -137,7 +137,7 @@ def _add_pip_options(options: Options) -> None:
         else:
             options.add_argument(name, action="store_true", help="accepted; this is what is done")
     options.add_argument("-I", "-U", dest="ignored", action="store_true", help="accepted")
-    options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    options.add_argument("-v", "--verbose", action="count", default=0, help="name each operation")
     options.add_argument("-q", "--quiet", action="count", default=0, help="say less")
 
 
@@ -148,14 +148,14 @@ def pip_uninstall(arguments: Sequence[str]) -> int:
     _add_requirement(options)
     options.add_argument("-y", "--yes", action="store_true", help="accepted; nothing is asked")
     add_managed(options)
-    options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    options.add_argument("-v", "--verbose", action="count", default=0, help="name each operation")
     options.add_argument("-q", "--quiet", action="count", default=0, help="say less")
     given = options.parse_args(arguments)
     from sage_pkginstall.operations.managed import refuse_managed  # noqa: PLC0415
     from sage_pkginstall.operations.run_pip import pip_runner  # noqa: PLC0415
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
 
-    talk = Talk("sage-pip-uninstall", quiet=given.quiet > 0)
+    talk = Talk("sage-pip-uninstall", given.verbose, given.quiet > 0)
     target = sage_target(talk)
     environment = target.python_environment()
     if not given.break_system_packages:

@@ -41,7 +41,8 @@ def add_options(options: argparse.ArgumentParser | Options, *, changes: bool) ->
     options.add_argument("--prefix", metavar="DIR", help=_PREFIX)
     options.add_argument("--python", metavar="EXE", help="the target interpreter")
     options.add_argument("--json", action="store_true", help="print the result as JSON")
-    options.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    more = "name each operation, too" if changes else "accepted: all is said anyway"
+    options.add_argument("-v", "--verbose", action="count", default=0, help=more)
     options.add_argument("-q", "--quiet", action="store_true", help="say only what went wrong")
     options.add_argument(
         "--lock-timeout", type=float, metavar="SECONDS", help="give up waiting for the lock then"
