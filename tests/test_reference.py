@@ -60,6 +60,7 @@ def test_every_variable_of_ours_is_documented() -> None:
 def test_every_variable_that_scripts_see_is_documented() -> None:
     common = read_variables({"SAGE_ROOT": "/r"})
     place = PackageVariables(common, Path("/t"), "foo", "1.2.p3")
-    seen = {*place.exports(), *place.staging_exports(), *search_paths(place, Path("/bin"))}
+    seen = {*place.exports(), *place.staging_exports(), *place.final_exports()}
+    seen |= {*search_paths(place, Path("/bin"))}
     page = (REFERENCE / "variables.md").read_text()
     assert {name for name in seen if f"`{name}`" not in page} == set()

@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from sage_pkginstall.builds.descendants import descendants
 from sage_pkginstall.cli.main import os_reason
 from sage_pkginstall.cli.make_flags import make_letters
 from sage_pkginstall.cli.options import Options
@@ -17,7 +18,6 @@ from sage_pkginstall.cli.terminal import shown
 from sage_pkginstall.environment import environment_of
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job
-from sage_pkginstall.spkg.descendants import descendants
 from sage_pkginstall.spkg.install import describe, run_job
 from sage_pkginstall.spkg.job import Effects, Job, JobOptions
 from sage_pkginstall.spkg.logger import LOGGED, logged
