@@ -403,8 +403,8 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
         remedy = "put it into ~/.netrc"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; {remedy}")
     if parts.query or parts.fragment:  # often a secret, and names of entries are put behind it
-        reason = "it has something behind its path, after a '?' or '#'"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: {reason}")
+        what = "it has something behind its path, after a '?' or '#'"
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: {what}")
     mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
     if mode not in _MODES:
         neither = f"it is neither {' nor '.join(_MODES)}"
