@@ -384,6 +384,22 @@ def test_journal_of_what_can_not_even_be_undone_is_named_as_it_lies_there(tmp_pa
         assert caught.value.journal.exists()
 
 
+@pytest.mark.parametrize("path", ["bin/old", "lib/gone", "lib/ns/gone.py"])
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+def test_what_was_replaced_after_the_kill_is_not_removed(
+    tmp_path: Path, settings: dict[str, str], path: str
+) -> None:
+    """By pip, to mend what the kill broke: that is nothing which the transaction knew of."""
+    prefix = killed_at_the_commit_point(tmp_path, settings)
+    (prefix / path).rename(tmp_path / "old")  # its inode shall not be given to another
+    mine = f"{path}/mine" if path == "lib/gone" else path
+    write(prefix, {mine: b"replaced"})
+    recovered = run("recover", prefix, settings)
+    assert recovered.returncode == 0, recovered.stderr
+    assert contents(prefix) == {**AFTER, mine: b"replaced"}
+    assert_no_debris(prefix)
+
+
 @pytest.mark.parametrize(
     ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
 )

@@ -147,11 +147,7 @@ class Arrivals:
             # by its number a swap tells from the disk whether it is done.
             self.ground.workspace.renew(Path(staged))
         self._tell_apart(staged, self.ground.absolute(path))
-        new = os.lstat(staged)
-        size = -1 if stat.S_ISDIR(new.st_mode) else new.st_size
-        self.operations.append(
-            Operation("swap", path, slot, new.st_ino, time=new.st_mtime_ns, size=size)
-        )
+        self.operations.append(Operation("swap", path, slot).on(os.lstat(staged)))
 
     def _tell_apart(self, staged: str, existing: str) -> None:
         """Let no staged entry have the second of the one that it replaces.

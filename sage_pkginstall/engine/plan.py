@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from sage_pkginstall.engine.clock import file_time, is_settled
 from sage_pkginstall.values import NamedTuple, Protocol
@@ -40,7 +41,8 @@ class Operation(NamedTuple):
     lies elsewhere is absolute.  ``inode`` is that of the staged
     entry of a swap, by which "already done" is told from the disk; ``time`` (of modification,
     in nanoseconds) and ``size`` (-1: a directory) tell it in a copy of the prefix, where
-    inodes are others.  ``mode`` is that of a directory to be pruned, so that it can be made
+    inodes are others.  Of a remove, they are those of the entry that is meant: what somebody
+    put there since stays.  ``mode`` is that of a directory to be pruned, so that it can be made
     again.
     """
 
@@ -51,6 +53,11 @@ class Operation(NamedTuple):
     mode: int = 0
     time: int = 0
     size: int = 0
+
+    def on(self, status: os.stat_result) -> Operation:
+        """Return the same operation, on the entry of this status."""
+        size = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
+        return self._replace(inode=status.st_ino, time=status.st_mtime_ns, size=size)
 
 
 class Evidence(NamedTuple):

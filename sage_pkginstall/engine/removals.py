@@ -167,7 +167,8 @@ class Removals:
         self.ground.see(directory)
         place, number = Path(self.ground.absolute(directory)), len(self.operations) + 1
         slot = self.ground.workspace.slot_for_removal(place, number)
-        self.operations.append(Operation("remove", path, self.ground.relative(slot)))
+        removal = Operation("remove", path, self.ground.relative(slot))
+        self.operations.append(removal.on(os.lstat(self.ground.absolute(path))))
         self.emptied.add(directory)
 
     def _prunable(self) -> Iterator[str]:

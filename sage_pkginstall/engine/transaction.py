@@ -89,7 +89,7 @@ class _Applier:
         elif (operation.kind == "place") is not self.undoing:
             self._move_in(path, slot)
         else:
-            self._move_out(path, slot)
+            self._move_out(path, slot, operation)
 
     def _prune(self, path: str, mode: int) -> None:
         if not self.undoing:
@@ -123,12 +123,19 @@ class _Applier:
         else:
             files.rename_new(slot, path)
 
-    def _move_out(self, path: str, slot: str) -> None:
+    def _move_out(self, path: str, slot: str, operation: Operation) -> None:
+        status = files.lstat(path)
         if files.lstat(slot) is not None:
             if self._is_linked(path, slot):  # killed between link and unlink
                 files.unlink(path)
-        elif files.lstat(path) is not None:
+        elif status is not None and not self._is_replaced(status, operation):
             files.rename(path, slot)
+
+    def _is_replaced(self, status: os.stat_result, operation: Operation) -> bool:
+        """Tell whether somebody put another entry in the place of one that is to be removed."""
+        if self.copied or status.st_ino == operation.inode:
+            return False
+        return operation.inode != 0 and not _is_staged(status, operation, 1)
 
     def _is_linked(self, path: str, slot: str) -> bool:
         one, other = files.lstat(path), files.lstat(slot)
@@ -219,7 +226,7 @@ class _MissingError(Exception):
 
 
 def _is_staged(status: os.stat_result | None, operation: Operation, unit: int) -> bool:
-    """Tell whether an entry of a copy is the staged one of a swap, by its time and size."""
+    """Tell whether an entry is the one that an operation names, by its time and size."""
     if status is None:
         return False
     size = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
