@@ -210,6 +210,8 @@ def test_copy_without_times_is_refused_and_left_as_it_is(tmp_path: Path) -> None
         if contents(prefix)["lib/foo/__init__.py"] == b"new":
             break
     subprocess.run(["cp", "-r", str(prefix), str(other)], check=True)
+    for path in (other, *other.rglob("*")):  # in the second of the kill, it could be told
+        os.utime(path, (NOW, NOW), follow_symlinks=False)
     before = tree(other, ignore=("var/lock",))
     with pytest.raises(JournalError, match=r"is a copy, .*, or got other owners or modes"):
         Tree(other).recover()
@@ -404,7 +406,7 @@ def test_what_was_replaced_after_the_kill_is_not_removed(
     ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
 )
 @pytest.mark.parametrize("undoing", [False, True])
-def test_what_was_replaced_after_the_kill_is_not_exchanged_again(
+def test_what_was_replaced_after_the_kill_stays(
     tmp_path: Path, settings: dict[str, str], step: int, *, undoing: bool
 ) -> None:
     """By pip, to mend what the kill broke, or by an editor: its inode is that of no journal."""
@@ -412,14 +414,16 @@ def test_what_was_replaced_after_the_kill_is_not_exchanged_again(
     killed = run("recover", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
     assert killed.returncode == -signal.SIGKILL
     assert (prefix / "type" / "k").exists()  # the last swap is done
-    (prefix / "other").write_bytes(b"replaced")
-    (prefix / "other").rename(prefix / "bin/foo")
+    for path in ("bin/foo", "share"):
+        (prefix / path).rename(tmp_path / path.replace("/", "-"))  # its inode is not given again
+    replaced: dict[str, bytes] = {"bin/foo": b"replaced", "share/doc/a": b"replaced"}
+    write(prefix, replaced)
     if undoing:
         area = prefix / "var/tmp/sage"
         (area / "journal").rename(area / "undo")
     recovered = run("recover", prefix, settings)
     assert recovered.returncode == 0, recovered.stderr
-    assert contents(prefix) == {**(BEFORE if undoing else AFTER), "bin/foo": b"replaced"}
+    assert contents(prefix) == {**(BEFORE if undoing else AFTER), **replaced}
     assert_no_debris(prefix)
 
 

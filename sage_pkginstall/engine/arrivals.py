@@ -67,8 +67,7 @@ class Arrivals:
             self._replace_file(entry, path)
 
     def _place(self, entry: os.DirEntry[str], path: str) -> None:
-        slot = self._slot(entry, path)
-        self.operations.append(Operation("place", path, slot))
+        self._add(Operation("place", path, self._slot(entry, path)))
         if entry.is_dir(follow_symlinks=False):
             self.whole.add(path)
 
@@ -147,7 +146,11 @@ class Arrivals:
             # by its number a swap tells from the disk whether it is done.
             self.ground.workspace.renew(Path(staged))
         self._tell_apart(staged, self.ground.absolute(path))
-        self.operations.append(Operation("swap", path, slot).on(os.lstat(staged)))
+        self._add(Operation("swap", path, slot))
+
+    def _add(self, operation: Operation) -> None:
+        staged = os.path.join(self.ground.prefix, operation.slot)
+        self.operations.append(operation.on(os.lstat(staged)))
 
     def _tell_apart(self, staged: str, existing: str) -> None:
         """Let no staged entry have the second of the one that it replaces.

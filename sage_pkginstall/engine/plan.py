@@ -39,10 +39,10 @@ class Operation(NamedTuple):
 
     ``path`` and ``slot`` are relative to the prefix; a slot on a volume of the workspace that
     lies elsewhere is absolute.  ``inode`` is that of the staged
-    entry of a swap, by which "already done" is told from the disk; ``time`` (of modification,
+    entry, or of the one that is removed: by it "already done" is told from the disk, and what
+    somebody put at the path since; ``time`` (of modification,
     in nanoseconds) and ``size`` (-1: a directory) tell it in a copy of the prefix, where
-    inodes are others.  Of a remove, they are those of the entry that is meant: what somebody
-    put there since stays.  ``mode`` is that of a directory to be pruned, so that it can be made
+    inodes are others.  ``mode`` is that of a directory to be pruned, so that it can be made
     again.
     """
 

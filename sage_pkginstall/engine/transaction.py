@@ -132,7 +132,7 @@ class _Applier:
             files.rename(path, slot)
 
     def _is_replaced(self, status: os.stat_result, operation: Operation) -> bool:
-        """Tell whether somebody put another entry in the place of one that is to be removed."""
+        """Tell whether somebody put another entry in the place of one that is to be moved out."""
         if self.copied or status.st_ino == operation.inode:
             return False
         return operation.inode != 0 and not _is_staged(status, operation, 1)
