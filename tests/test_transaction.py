@@ -386,6 +386,19 @@ def test_journal_of_what_can_not_even_be_undone_is_named_as_it_lies_there(tmp_pa
         assert caught.value.journal.exists()
 
 
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+def test_byte_code_that_python_made_anew_after_the_kill_goes_with_its_source(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    prefix = killed_at_the_commit_point(tmp_path, settings)
+    path = "lib/ns/__pycache__/gone.cpython-311.pyc"
+    (prefix / path).rename(tmp_path / "old")  # its inode shall not be given to another
+    write(prefix, {path: b"made by python"})
+    recovered = run("recover", prefix, settings)
+    assert recovered.returncode == 0, recovered.stderr
+    assert contents(prefix) == AFTER
+
+
 @pytest.mark.parametrize("path", ["bin/old", "lib/gone", "lib/ns/gone.py"])
 @pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
 def test_what_was_replaced_after_the_kill_is_not_removed(

@@ -22,6 +22,7 @@ import stat
 import sys
 
 from sage_pkginstall.engine import files
+from sage_pkginstall.engine.paths import bytecode_source
 from sage_pkginstall.errors import JournalError, TransactionError
 from sage_pkginstall.values import NamedTuple
 
@@ -132,8 +133,11 @@ class _Applier:
             files.rename(path, slot)
 
     def _is_replaced(self, status: os.stat_result, operation: Operation) -> bool:
-        """Tell whether somebody put another entry in the place of one that is to be moved out."""
-        if self.copied or status.st_ino == operation.inode:
+        """Tell whether somebody put another entry in the place of one that is to be moved out.
+
+        Byte-code is no such entry: who imports a source puts it there, and it goes with that.
+        """
+        if self.copied or status.st_ino == operation.inode or bytecode_source(operation.path):
             return False
         return operation.inode != 0 and not _is_staged(status, operation, 1)
 
