@@ -272,6 +272,20 @@ def test_package_may_go_to_several_trees(distribution: Distribution) -> None:
     assert sorted(distribution.make("a-clean")) == ["uninstall a local", "uninstall a venv"]
 
 
+def test_what_a_package_left_in_the_tree_that_it_went_to_once_goes_with_it(
+    distribution: Distribution,
+) -> None:
+    distribution.script("a")
+    distribution.script("b")
+    distribution.make("a", "b")
+    distribution.script("a", version_requirements_txt="a")
+    assert distribution.make("a")[0] == "a-1.0 venv"
+    assert sorted(distribution.make("a-clean")) == ["uninstall a local", "uninstall a venv"]
+    assert distribution.make("b-clean") == ["uninstall b local"]
+    distribution.make("a-no-deps")
+    assert distribution.make("a-clean") == ["uninstall a venv"]
+
+
 def test_two_variables_may_name_the_same_tree(distribution: Distribution) -> None:
     distribution.script("a", trees_txt="SAGE_LOCAL SAGE_VENV")
     local = f"{distribution.root}/local"
