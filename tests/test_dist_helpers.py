@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.sources import make_source, make_wheel, report_of
+from tests.terminal import run_in_terminal
 from tests.trees import EMPTY, Link, modes, plant, tree
 
 BIN = Path(__file__).resolve().parent.parent / "build" / "bin"
@@ -223,6 +224,12 @@ def test_die_says_why_and_has_the_status_under_any_shell_option(
 def test_die_reads_its_message_from_standard_input(script: Script) -> None:
     ended = script.run("(exit 3) || sdh_die <<EOF\none\n$PKG_NAME\nEOF", status=3)
     assert ended.stderr == f"{STARS}one\nfoo-1.2.p3\n{STARS}"
+
+
+def test_die_waits_for_no_message_that_somebody_might_type(script: Script) -> None:
+    text = f". '{HELPERS}'; (exit 3) || sdh_die; echo alive"
+    ended = run_in_terminal(["timeout", "20", "bash", "-c", text], os.environ)
+    assert (ended.status, set(ended.text)) == (3, {"*", "\n"})
 
 
 def test_die_wraps_to_the_terminal(script: Script) -> None:
