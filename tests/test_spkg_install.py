@@ -464,6 +464,18 @@ chmod {mode} {closed}
     assert not (world.prefix / "lib/f.la").exists()
 
 
+def test_modes_behind_a_link_are_left_alone(world: SageWorld, tmp_path: Path) -> None:
+    elsewhere = plant(tmp_path / "elsewhere", {"d/secret": b""})
+    (elsewhere / "d/secret").chmod(0o600)
+    links = f'ln -s "{elsewhere}" "$SAGE_DESTDIR_LOCAL/link"'
+    world.package("foo", "1", {"spkg-install.in": links})
+    world.spkg("foo")
+    inst = f'rm -rf "$SAGE_DESTDIR" && ln -s "{elsewhere}" "$SAGE_DESTDIR"'
+    world.package("bar", "1", {"spkg-install.in": inst})
+    world.spkg("bar")
+    assert (elsewhere / "d/secret").stat().st_mode & 0o777 == 0o600
+
+
 def test_build_directory_with_closed_directories_is_deleted(world: SageWorld) -> None:
     """As a test suite leaves them that was interrupted; nothing could be built there any more."""
     install = "mkdir -p a/b/c && touch a/b/c/f && chmod 000 a/b/c && chmod 300 a/b && chmod 100 a"

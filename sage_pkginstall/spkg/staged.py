@@ -36,7 +36,8 @@ def finish(place: PackageVariables) -> None:
     That is our ``lib64``, the libtool files ``lib/*.la``, and ``lib`` if it is empty.  What
     SAGE_SUDO made has its modes until SAGE_SUDO copies it.
     """
-    if place.destdir.is_dir() and not place.common.sudo:
+    is_ours = place.destdir.is_dir() and not place.destdir.is_symlink()
+    if is_ours and not place.common.sudo:
         open_modes(os.fspath(place.destdir), current_umask())
     link, lib = place.destdir_tree / "lib64", place.destdir_tree / "lib"
     if link.is_symlink():
