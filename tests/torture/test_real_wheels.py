@@ -9,9 +9,9 @@ it lies there, after us; after pip, as each of them brought it: our rows are ver
 One thing pip does not do: a source whose encoding is one that Python has not loaded by then
 (Big5, in joblib's tests) gets no byte-code from pip, as `compileall` gives it, and we.
 
-They are fetched by pip, as ``real-wheels.txt`` pins them, or as the list that REAL_WHEELS
-names; if that is a directory, the wheels in it are taken.  Both installers work on one
-path, one after the other, because paths are written into scripts and byte-code.
+They are fetched by pip, as ``real-wheels.txt`` and ``odd-wheels.txt`` pin them, or as the list
+that REAL_WHEELS names; if that is a directory, the wheels in it are taken.  Both installers
+work on one path, one after the other, because paths are written into scripts and byte-code.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.torture, pytest.mark.network]
 
-LIST = Path(__file__).with_name("real-wheels.txt")
+LISTS = [Path(__file__).with_name(name) for name in ("real-wheels.txt", "odd-wheels.txt")]
+OLDER = Path(__file__).with_name("odd-wheels-older.txt")
 OURS = ("var", "pyvenv.cfg")
 SCRIPT = re.compile(
     r"#!(\S+)\n(?:# -\*-.*\n|import re\n)*import sys\n(?:import re\n)?"
@@ -133,21 +134,57 @@ def fresh(prefix: Path) -> Path:
     return prefix
 
 
-@pytest.fixture
-def wheels(tmp_path: Path, request: pytest.FixtureRequest) -> list[Path]:
-    given = Path(os.environ.get("REAL_WHEELS", LIST))
+def fetched(given: Path, directory: Path) -> list[Path]:
+    """Return the wheels of a list, or of a directory."""
     if not given.is_dir():
-        request.getfixturevalue("index")
         words = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "-r", str(given)]
-        run([sys.executable, "-m", "pip", *words, "--dest", str(tmp_path / "wheels")])
-        given = tmp_path / "wheels"
+        run([sys.executable, "-m", "pip", *words, "--dest", str(directory)])
+        given = directory
     return sorted(given.glob("*.whl"))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [Path(os.environ["REAL_WHEELS"])] if "REAL_WHEELS" in os.environ else LISTS,
+    ids=lambda path: path.name,
+)
 def test_real_wheels_are_installed_as_by_pip_and_uninstalled_to_nothing(
-    wheels: list[Path], tmp_path: Path, tell_figures: TellFigures
+    given: Path, tmp_path: Path, request: pytest.FixtureRequest, tell_figures: TellFigures
 ) -> None:
-    prove(wheels, tmp_path, tell_figures)
+    if not given.is_dir():
+        request.getfixturevalue("index")
+    prove(fetched(given, tmp_path / "wheels"), tmp_path, tell_figures)
+
+
+@pytest.mark.usefixtures("index")
+def test_versions_are_changed_over_those_of_pip(tmp_path: Path) -> None:
+    """Whoever installed what was there before: what comes is as in a fresh environment."""
+    old = [str(wheel) for wheel in fetched(OLDER, tmp_path / "old")]
+    names = {Path(wheel).name.partition("-")[0].replace(".", "_").lower() for wheel in old}
+    fetched(LISTS[1], tmp_path / "all")
+    new = [
+        str(wheel)
+        for wheel in sorted((tmp_path / "all").glob("*.whl"))
+        if wheel.name.partition("-")[0].replace(".", "_").lower() in names
+    ]
+    assert len(new) == len(old)
+    prefix = fresh(tmp_path / "environment")
+    pip = [sys.executable, "-m", "pip", "--python", str(prefix / "bin" / "python3")]
+    by_pip = [*pip, "install", "--no-index", "--no-deps", "--compile"]
+    empty = Installation.of(prefix)
+    ours("install", prefix, *old)
+    of_old = Installation.of(prefix)
+    ours("install", fresh(prefix), *new)
+    of_new = Installation.of(prefix)
+    for before in ([], [old], [old, new]):
+        for wheels in before:
+            run([*by_pip, *wheels])
+        for wheels, expected in ((old, of_old), (new, of_new)):
+            ours("install", prefix, *wheels)
+            compare(Installation.of(prefix), expected)
+    run([*by_pip, *old])
+    ours("uninstall", prefix, *sorted(names))
+    assert Installation.of(prefix) == empty
 
 
 def prove(wheels: list[Path], tmp_path: Path, tell_figures: TellFigures) -> None:
