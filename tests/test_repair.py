@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall import Recovery, recover
-from sage_pkginstall.engine import transaction, workspace
+from sage_pkginstall.engine import journal, transaction, workspace
 from sage_pkginstall.engine.lock import TreeLock
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.engine.trust import open_trusted
@@ -396,6 +397,21 @@ def test_discard_lets_the_owner_of_a_workspace_end_meanwhile(
     place = discard(Tree(venv)).place
     assert place is not None
     assert (place / "journal").exists()
+
+
+def test_discard_moves_a_journal_aside_that_the_disk_does_not_give_back(
+    venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_in_a_transaction(venv, tmp_path, run_cli)
+
+    def unreadable(path: Path, _flags: int, prefix: Path) -> int:
+        return open_trusted(path, os.O_WRONLY, prefix)  # so that reading fails, not opening
+
+    monkeypatch.setattr(journal, "open_trusted", unreadable)
+    done = discard(Tree(venv))
+    assert done.reason == "Bad file descriptor"
+    assert done.place is not None
+    assert (done.place / "journal").exists()
 
 
 def test_discard_without_a_journal_does_nothing(venv: Path, run_cli: RunCli) -> None:

@@ -141,13 +141,12 @@ class JournalFile:
         """
         for path in (self.undo_path, self.path):
             try:
-                descriptor = open_trusted(path, os.O_RDONLY, self.prefix)
+                with open(open_trusted(path, os.O_RDONLY, self.prefix), "rb") as file:
+                    data = file.read()
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise JournalError(path, error.strerror or str(error)) from error
-            with open(descriptor, "rb") as file:
-                data = file.read()
             return Journal.from_bytes(data, path, undoing=path == self.undo_path)
         return None
 
