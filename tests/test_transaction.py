@@ -433,7 +433,8 @@ def test_what_was_replaced_after_the_kill_stays(
     assert (prefix / "type" / "k").exists()  # the last swap is done
     for path in ("bin/foo", "share"):
         (prefix / path).rename(tmp_path / path.replace("/", "-"))  # its inode is not given again
-    replaced: dict[str, bytes] = {"bin/foo": b"replaced", "share/doc/a": b"replaced"}
+    assert not (prefix / "bin/old").exists()
+    replaced = dict.fromkeys(("bin/foo", "bin/old", "share/doc/a"), b"replaced")
     write(prefix, replaced)
     if undoing:
         area = prefix / "var/tmp/sage"

@@ -119,10 +119,10 @@ class _Applier:
                 raise FileNotFoundError(message)
         elif self._is_linked(path, slot):  # killed between link and unlink
             files.unlink(slot)
-        elif self.undoing:
-            _bring_back(slot, path)
-        else:
+        elif not self.undoing:
             files.rename_new(slot, path)
+        elif files.lstat(path) is None:  # what somebody put there since stays
+            _bring_back(slot, path)
 
     def _move_out(self, path: str, slot: str, operation: Operation) -> None:
         status = files.lstat(path)
