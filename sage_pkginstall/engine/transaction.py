@@ -135,11 +135,17 @@ class _Applier:
     def _is_replaced(self, status: os.stat_result, operation: Operation) -> bool:
         """Tell whether somebody put another entry in the place of one that is to be moved out.
 
-        Byte-code is no such entry: who imports a source puts it there, and it goes with that.
+        A file may get the inode of the one that was deleted for it.  A directory has another
+        time as soon as a program that runs writes its byte-code there, and what is staged may
+        get one after it was planned: by another name of it.  Byte-code is no such entry: who
+        imports a source puts it there, and it goes with that.
         """
-        if self.copied or status.st_ino == operation.inode or bytecode_source(operation.path):
+        if self.copied or not operation.inode or _is_staged(status, operation, 1):
             return False
-        return operation.inode != 0 and not _is_staged(status, operation, 1)
+        if bytecode_source(operation.path):
+            return False
+        is_file_to_go = operation.kind == "remove" and not stat.S_ISDIR(status.st_mode)
+        return is_file_to_go or status.st_ino != operation.inode
 
     def _is_linked(self, path: str, slot: str) -> bool:
         one, other = files.lstat(path), files.lstat(slot)
