@@ -44,6 +44,7 @@ __all__ = [
     "find_interpreter",
     "mark_used",
     "read_cached",
+    "setting_of",
     "target_environment",
     "user_directory",
     "write_cached",
@@ -135,6 +136,19 @@ def environment_of(prefix: Path) -> Environment | None:
         return None
     environment = target_environment(prefix)
     return environment.at(prefix) if environment.is_of(prefix) else None
+
+
+def setting_of(environment: Environment, name: str) -> str | None:
+    """Return a setting of a virtual environment's pyvenv.cfg; None if there is none."""
+    try:
+        text = (environment.prefix / "pyvenv.cfg").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip().lower() == name:
+            return value.strip()
+    return None
 
 
 def find_interpreter(python: Path) -> Path:

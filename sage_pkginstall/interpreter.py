@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, TypeAlias
 
-__all__ = ["Runner", "interpreter_facts", "is_our_program"]
+__all__ = ["Runner", "base_sites", "interpreter_facts", "is_our_program"]
 
 Runner: TypeAlias = "Callable[[Sequence[str]], subprocess.CompletedProcess[bytes]]"
 """Runs a program to its end with nothing on stdin, and returns what it wrote."""
@@ -41,6 +41,11 @@ if any(os.path.isfile(os.path.join(d, "pyvenv.cfg")) for d in (binaries, above))
 exec(sys.argv[1])
 """
 
+_SITES = """import json, site, sys
+sites = site.getsitepackages([sys.base_prefix, sys.base_exec_prefix])
+sys.stdout.write(f"\\n{sys.argv[2]}{json.dumps(sites)}{sys.argv[2]}\\n")
+"""
+
 
 def interpreter_facts(interpreter: Path, run: Runner | None) -> dict[str, Any]:
     """Return the facts about an interpreter, those of `introspection.facts_of`.
@@ -52,7 +57,16 @@ def interpreter_facts(interpreter: Path, run: Runner | None) -> dict[str, Any]:
 
     if run is None and is_our_program(interpreter):
         return facts_of(os.fspath(interpreter), os.fspath(interpreter.parent.parent))
-    return _ask(interpreter, run or _run)
+    facts: dict[str, Any] = _ask(interpreter, program_text("introspection"), run or _run)
+    return facts
+
+
+def base_sites(interpreter: Path) -> tuple[str, ...]:
+    """Return where the Python that a virtual environment was made from has its distributions.
+
+    The first one of a name is the one that is seen.  Raises EnvironmentFactsError.
+    """
+    return tuple(map(str, _ask(interpreter, _SITES, _run)))
 
 
 def is_our_program(interpreter: Path) -> bool:
@@ -85,13 +99,13 @@ def _home(configuration: str) -> str | None:
     return None
 
 
-def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
-    """Run the interpreter; whatever else it writes does not matter."""
+def _ask(interpreter: Path, program: str, run: Runner) -> Any:  # noqa: ANN401 -- JSON
+    """Have the interpreter run ``program``; whatever else it writes does not matter."""
     import json  # noqa: PLC0415 -- not needed by who is not asked
 
     command = [os.fspath(interpreter), "-I", "-S", "-B", "-c", _START]
     try:
-        finished = run([*command, program_text("introspection"), _MARKER])
+        finished = run([*command, program, _MARKER])
     except OSError as error:
         raise EnvironmentFactsError(interpreter, error.strerror or str(error)) from error
     parts = finished.stdout.split(_MARKER.encode())
@@ -101,10 +115,9 @@ def _ask(interpreter: Path, run: Runner) -> dict[str, Any]:
         status = f"exit status {finished.returncode}"
         raise EnvironmentFactsError(interpreter, f"{reason} ({status})")
     try:
-        facts: dict[str, Any] = json.loads(parts[1])
+        return json.loads(parts[1])
     except ValueError as error:
         raise EnvironmentFactsError(interpreter, "its facts are no JSON") from error
-    return facts
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from sage_pkginstall.builds.cache import SCRIPT_INTERPRETER, site_packages
 from sage_pkginstall.builds.seen_variables import REMOVED
+from sage_pkginstall.environment import setting_of
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["BuildEnvironment", "compose", "of_target", "setting_of"]
+__all__ = ["BuildEnvironment", "compose", "of_target"]
 
 _SHEBANG = b"#!" + os.fsencode(SCRIPT_INTERPRETER) + b"\n"
 _LONGEST_SHEBANG = 127
@@ -91,19 +92,6 @@ def _make_interpreter(environment: Environment, prefix: Path) -> None:
     version = site_packages(environment).split("/")[1]
     for name in dict.fromkeys(("python", version, real.name)):
         (prefix / "bin" / name).symlink_to("python3")
-
-
-def setting_of(environment: Environment, name: str) -> str | None:
-    """Return a setting of a virtual environment's pyvenv.cfg; None if there is none."""
-    try:
-        text = (environment.prefix / "pyvenv.cfg").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        if key.strip().lower() == name:
-            return value.strip()
-    return None
 
 
 def _site_line(directory: Path) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 
-from sage_pkginstall.builds.composed import setting_of
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
+from sage_pkginstall.environment import setting_of
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

@@ -8,7 +8,6 @@ from sage_pkginstall.operations.change import Change, Outcome, commit_change, pl
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.names import canonical_name
-from sage_pkginstall.wheels.records import all_recorded
 from sage_pkginstall.wheels.staging import stage_wheels
 
 TYPE_CHECKING = False
@@ -100,9 +99,10 @@ def _unmet(environment: Environment, staged: tuple[StagedDistribution, ...]) -> 
     """Return the requirements that are not met."""
     if not any(s.requires for s in staged):
         return ()
-    from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415 - not without any
+    from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415
+    from sage_pkginstall.wheels.visible import visible_versions  # noqa: PLC0415 - not without any
 
-    installed = {i.canonical: i.version for i in all_recorded(environment)}
+    installed = visible_versions(environment)
     installed.update((s.name, s.version) for s in staged)
     return tuple(
         unmet for s in staged for unmet in unmet_by(s.name, s.requires, environment, installed)

@@ -332,10 +332,10 @@ def _unmet(
     """Yield a warning for each requirement of the wheels that the environment does not meet."""
     if environment is None or not any(one.requires for one in distributions):
         return
-    from sage_pkginstall.wheels.records import all_recorded  # noqa: PLC0415
     from sage_pkginstall.wheels.unmet import unmet_by  # noqa: PLC0415
+    from sage_pkginstall.wheels.visible import visible_versions  # noqa: PLC0415
 
-    versions = {one.canonical: one.version for one in all_recorded(environment)}
+    versions = visible_versions(environment)
     for one in distributions:
         for unmet in unmet_by(one.name, one.requires, environment, versions):
             if unmet.found is None:
