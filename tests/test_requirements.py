@@ -62,6 +62,8 @@ pinned==1.0 ; python_version > "3"
 continued \\
   >= 1.0, \\
   < 2
+ended\\
+# by a comment
 -r sub/more.txt
 with[extra]
 """
@@ -77,6 +79,7 @@ with[extra]
         ("name-alone", None),
         ("pinned", None),
         ("continued", None),
+        ("ended", None),
         ("deep", None),
         ("more", None),
         ("with", None),

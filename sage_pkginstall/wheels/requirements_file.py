@@ -269,10 +269,11 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     joined, first = "", 0
     for number, line in enumerate([*text.splitlines(), ""], start=1):
         first = first or number
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
+        is_comment = line.lstrip().startswith("#")
+        if line.endswith("\\") and not is_comment:
             joined += line[:-1]
             continue
-        whole = _COMMENT.sub("", joined + line).strip()
+        whole = _COMMENT.sub("", f"{joined} {line}" if is_comment else joined + line).strip()
         if whole:
             yield first, _VARIABLE.sub(lambda m: os.environ.get(m[1], m[0]), whole)
         joined, first = "", 0
