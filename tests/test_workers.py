@@ -89,3 +89,38 @@ def test_what_cannot_be_started_is_done_without(
     workers.kill()
     assert len(tried) == possible + 1
     assert os.listdir("/dev/fd") == descriptors  # noqa: PTH208
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+@pytest.mark.parametrize("forks", [True, False])
+def test_what_is_heavy_is_done_by_others_if_there_may_be_any(
+    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, forks: bool
+) -> None:
+    def work(name: str) -> bool:
+        (tmp_path / name).write_text(str(os.getpid()))
+        return True
+
+    def refuse() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    if not forks:
+        monkeypatch.setattr(os, "fork", refuse)
+    workers = Workers(work, str, jobs=jobs, least=10)
+    workers.heavy = 10
+    heavy = [f"h{number}" for number in range(40)]
+    light = [f"l{number}" for number in range(40)]
+    for names in zip(light, heavy, strict=True):
+        for weight, name in zip((1, 10), names, strict=True):
+            workers.add(weight, name)
+    assert sorted(workers.finish()) == sorted(heavy + light)
+    by = {int((tmp_path / name).read_text()) for name in heavy}
+    assert (os.getpid() in by) is not forks
+
+
+def test_process_that_heavy_work_ends_is_an_error() -> None:
+    workers = Workers(lambda _: os._exit(9), str, jobs=1, least=10)
+    workers.heavy = 10
+    workers.add(10, "what crashes")
+    with pytest.raises(OSError, match=r"died \(status 0x900\): 'what crashes'"):
+        workers.finish()
+    workers.kill()

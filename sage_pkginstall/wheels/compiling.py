@@ -37,7 +37,10 @@ __all__ = [
 _CACHE_TAG = sys.implementation.cache_tag or ""
 
 _SMALL = 200_000
-"""Bytes of source that are compiled sooner than a process is forked (some 50 ms)."""
+"""Bytes of source that are compiled sooner than a process is forked (some 50 ms).
+
+A source that is not as small may be made so that the compiler overflows the stack, and crashes.
+"""
 
 
 class Task:
@@ -72,6 +75,7 @@ class Compilation:
         self._root = os.path.join(os.path.abspath(root), "")
         self._final = os.path.join(final, "")
         self._workers = Workers(self._compile, self._root.__add__, jobs=jobs, least=_SMALL)
+        self._workers.heavy = _SMALL
         self._directories: set[str] = set()
 
     # `settle` is rare, so nothing is remembered for it: it waits for all there is.

@@ -25,6 +25,7 @@ import gc
 import os
 import sys
 import warnings
+from bisect import bisect_left
 from collections import deque
 
 TYPE_CHECKING = False
@@ -65,6 +66,11 @@ class Workers:
         self._jobs = jobs
         self._least = least
         self._batch = batch
+        self.heavy: int | None = None
+        """What weighs as much may end the process that works on it.
+
+        So that is never this one, unless there may be no other.
+        """
         self._waiting: list[tuple[int, str]] = []
         self._seen = 0  # weight of all names so far
         self._workers: list[_Worker] = []
@@ -75,6 +81,8 @@ class Workers:
         self._waiting.append((weight, name))
         self._seen += weight
         wanted = min(self._jobs, self._seen // self._least)
+        if self._jobs and self.heavy is not None and weight >= self.heavy:
+            wanted += 1  # as this one has no part in that
         if len(self._workers) + 1 < wanted and not _has_threads():
             self._start_another()
         if len(self._waiting) >= self._batch:
@@ -120,9 +128,19 @@ class Workers:
             while self._waiting:
                 self._hand_out()
                 if self._waiting:
-                    _, name = self._waiting.pop()
-                    if self._work(name):
-                        self._written.append(name)
+                    self._do_one()
+
+    def _do_one(self) -> None:
+        """Do the largest that is for this process, or wait for another if there is none."""
+        end = len(self._waiting)
+        if self.heavy is not None and self._workers:
+            end = bisect_left(self._waiting, (self.heavy,))
+        if not end:
+            self._written += self._workers[0].idle()
+            return
+        _, name = self._waiting.pop(end - 1)
+        if self._work(name):
+            self._written.append(name)
 
     def _hand_out(self) -> None:
         for worker in self._workers:
