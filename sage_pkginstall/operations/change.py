@@ -17,6 +17,7 @@ from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.adoption import adopt_shared
+from sage_pkginstall.wheels.generated import unlisted_scripts
 from sage_pkginstall.wheels.ownership import manifest, package_name, survey
 from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS, changed_records
 from sage_pkginstall.wheels.records import entries_of, files_below, recorded_files
@@ -222,11 +223,12 @@ def _distribution_paths(
         )
         return frozenset(entries_of(environment.prefix, installed.info))
     reserved = Reserved(installed.info.rpartition("/")[2], environment)
-    staying = reserved.of_the_environment(recorded.paths)
+    paths = recorded.paths | unlisted_scripts(environment, installed, recorded.paths)
+    staying = reserved.of_the_environment(paths)
     who = f"{installed.name} {installed.version} lists"
     warnings += [f"{who} {p!r}, which is outside of the prefix and stays" for p in recorded.outside]
     warnings += [f"{who} {p!r}, which belongs to the environment and stays" for p in staying]
-    return recorded.paths.difference(staying)
+    return paths.difference(staying)
 
 
 def _package_paths(prefix: Path, package: str) -> Iterator[str]:
