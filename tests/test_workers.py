@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,3 +126,31 @@ def test_process_that_heavy_work_ends_is_an_error() -> None:
     with pytest.raises(OSError, match=r"died \(status 0x900\): 'what crashes'"):
         workers.finish()
     workers.kill()
+
+
+def test_threads_that_work_at_once_leave_the_program_its_warnings() -> None:
+    """The second begins within the first one's work, and ends after it, if it may."""
+    filters = list(warnings.filters)
+    events = first_began, second_began, first_ended = [threading.Event() for _ in range(3)]
+
+    def work(name: str) -> bool:
+        own, other = (events[:2]) if name == "first" else (second_began, first_ended)
+        own.set()
+        other.wait(0.3)
+        return True
+
+    def first() -> None:
+        finish(Workers(work, str, jobs=1, least=1), ["first"])
+        first_ended.set()
+
+    def second() -> None:
+        first_began.wait()
+        finish(Workers(work, str, jobs=1, least=1), ["second"])
+
+    threads = [threading.Thread(target=target) for target in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == filters
+    assert gc.isenabled()

@@ -32,11 +32,11 @@ def same_code(first: bytes, second: bytes) -> bool:
     if first == second:
         return True
     import ast  # noqa: PLC0415 -- seldom needed
-    import warnings  # noqa: PLC0415
+
+    from sage_pkginstall.wheels.workers import without_warnings  # noqa: PLC0415
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that mean nothing, say: not our business
+        with without_warnings():  # of escapes that mean nothing, say
             return ast.dump(ast.parse(first)) == ast.dump(ast.parse(second))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False

@@ -19,6 +19,7 @@ and its answers always fit into the pipe.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import gc
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import NoReturn
 
-__all__ = ["Workers", "names_from"]
+__all__ = ["Workers", "names_from", "without_warnings"]
 
 _MOST_HANDED = 8
 """Names that a process has been handed and has not worked on yet, but see `Workers`."""
 
+_TURN = _thread.allocate_lock()
 _WRITTEN, _WITHOUT, _FAILED = b"+", b"-", b"\0"
 
 
@@ -322,14 +324,25 @@ def names_from(descriptor: int) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Have no warnings shown, of sources that are none of our business.
+
+    Which are shown is said for the whole process, so threads take turns: of two at once, one
+    would put back for good what the other one had set.
+    """
+    with _TURN, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
 def _working() -> Iterator[None]:
-    """Have no rubbish looked for, and no warnings of compiled sources shown."""
-    collecting = gc.isenabled()
-    gc.disable()  # code objects are all reachable: looking for rubbish among them costs a fifth
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    """Have no rubbish looked for, and no warnings shown."""
+    with without_warnings():
+        collecting = gc.isenabled()
+        gc.disable()  # code objects are all reachable: looking among them costs a fifth
+        try:
             yield
-    finally:
-        if collecting:
-            gc.enable()
+        finally:
+            if collecting:
+                gc.enable()
