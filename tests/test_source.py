@@ -43,6 +43,7 @@ def test_build_system_is_what_pyproject_says(tmp_path: Path) -> None:
         (b"build-system = 1\n", "has no 'requires'"),
         (b"[build-system\n", "pyproject.toml cannot be read"),
         (b"\xff", "pyproject.toml cannot be read"),
+        (b"a = " + b"[" * 5000, "pyproject.toml cannot be read"),
     ],
 )
 def test_bad_pyproject_is_refused_with_the_reason(tmp_path: Path, text: bytes, reason: str) -> None:

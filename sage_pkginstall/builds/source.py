@@ -39,7 +39,7 @@ def build_system(source: Path) -> BuildSystem:
         table = None
         if not (source / "setup.py").is_file():
             raise BuildError(source, "it holds neither pyproject.toml nor setup.py") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # of values nested too deeply
         raise BuildError(source, f"pyproject.toml cannot be read: {error}") from error
     if table is None:
         return BuildSystem(("setuptools>=40.8.0",), _LEGACY_BACKEND, ())

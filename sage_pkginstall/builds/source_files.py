@@ -40,7 +40,7 @@ def hash_files(directory: Path, left_out: Collection[Path] = ()) -> dict[str, st
     root = os.path.realpath(directory)
     skipped = {os.path.realpath(path) for path in left_out}
     try:
-        return dict(_entries(directory, root, "", skipped))
+        return dict(_entries(directory, root, skipped))
     except OSError as error:
         raise UnknownInputError(directory, f"{error.filename}: {error.strerror}") from error
 
@@ -76,24 +76,25 @@ def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
     }
 
 
-def _entries(
-    directory: Path, root: str, below: str, skipped: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    with os.scandir(os.path.join(root, below)) as found:  # noqa: PTH118 -- hot
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        name = below + entry.name
-        if entry.path in skipped or entry.name in {".git", "__pycache__"}:
-            continue
-        if entry.is_symlink():
-            yield name, _link(directory, root, entry.path)
-        elif entry.is_dir(follow_symlinks=False):
-            yield name + "/", "directory"
-            yield from _entries(directory, root, name + "/", skipped)
-        elif entry.is_file(follow_symlinks=False):
-            yield name, _file(entry.path)
-        else:
-            raise UnknownInputError(directory, f"{name} is neither file, link nor directory")
+def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[tuple[str, str]]:
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(os.path.join(root, below)) as found:  # noqa: PTH118 -- hot
+            entries = list(found)
+        for entry in entries:
+            name = below + entry.name
+            if entry.path in skipped or entry.name in {".git", "__pycache__"}:
+                continue
+            if entry.is_symlink():
+                yield name, _link(directory, root, entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield name + "/", "directory"
+                pending.append(name + "/")
+            elif entry.is_file(follow_symlinks=False):
+                yield name, _file(entry.path)
+            else:
+                raise UnknownInputError(directory, f"{name} is neither file, link nor directory")
 
 
 def _file(path: str) -> str:
