@@ -360,6 +360,20 @@ def drips_a_header(request: Liar) -> None:
         time.sleep(0.05)
 
 
+def drips_a_header_of_a_large_wheel(request: Liar) -> None:
+    if "/ac/" in request.path:
+        request.answer(told("foo-1.0-py3-none-any.whl", "0" * 64, 4 << 30))
+    else:
+        drips_a_header(request)
+
+
+def drips_a_large_wheel(request: Liar) -> None:
+    if "/ac/" in request.path:
+        request.answer(told("foo-1.0-py3-none-any.whl", "0" * 64, 4 << 30))
+    else:
+        drips(request)
+
+
 def fails_without_end(request: Liar) -> None:
     request.answer(b"", 503, Content_Length=str(10**12))
     while True:
@@ -425,7 +439,7 @@ LIES = [
     fails, says_nothing, hangs_up, speaks_nonsense, sends_half, never_ends, drips,
     redirects_for_ever, says_come_back_in_a_year, leads_out, is_no_object, has_another_wheel,
     mixes_up_entries, has_no_wheel, has_no_end, nests, drips_a_header, fails_without_end,
-    redirects_without_end,
+    redirects_without_end, drips_a_header_of_a_large_wheel, drips_a_large_wheel,
 ]  # fmt: skip
 
 

@@ -59,9 +59,9 @@ _HINT = "install urllib3 >= 2.2 (the extra 'remote') for the Python that runs th
 class RemoteSettings(NamedTuple):
     """How patient we are.  All times are in seconds.
 
-    ``connect`` and ``idle`` bound the time without an answer, ``slowest`` (bytes a second)
-    and ``grace`` the whole of a transfer, and with ``retries`` all that is done for one request;
-    after a failure the server is left alone for ``rest``.
+    ``connect`` and ``idle`` bound the time without an answer.  All that is done for one request
+    may take ``grace`` for each try, and the time that ``slowest`` (bytes a second) takes for what
+    has come or gone; after a failure the server is left alone for ``rest``.
     """
 
     connect: float = 5
@@ -91,13 +91,15 @@ def _our_files() -> Iterator[None]:
 class _Blocks:
     """What a file holds, from its beginning each time: a request may be sent again."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, count: Callable[[int], object]) -> None:
         self._path = path
+        self._count = count
 
     def __iter__(self) -> Iterator[bytes]:
         with _our_files(), self._path.open("rb") as file:
             while block := file.read(_BLOCK):
                 yield block
+                self._count(len(block))
 
 
 class Remote:
@@ -123,6 +125,7 @@ class Remote:
         self._pool: urllib3.PoolManager | None = None
         self._is_given_up = False
         self._lock = threading.Lock()  # of that it is given up
+        self._moved = 0  # bytes of the request at hand
 
     def get(self, path: str) -> bytes | None:
         """Return what lies there; None if nothing does, or nothing can be had."""
@@ -134,7 +137,7 @@ class Remote:
             with contextlib.closing(response):
                 return b"".join(self._body(response, _MAX_NOTE))
 
-        return self._attempt(f"GET {path}", _MAX_NOTE, work)
+        return self._attempt(f"GET {path}", work)
 
     def get_file(self, path: str, place: Path, size: int) -> bool:
         """Write what lies there, at most ``size`` bytes, to ``place``; return whether it is."""
@@ -148,7 +151,7 @@ class Remote:
                 _write(self._opened(place), self._body(response, most))
             return True
 
-        is_there = bool(self._attempt(f"GET {path}", most, work))
+        is_there = bool(self._attempt(f"GET {path}", work))
         if not is_there:
             place.unlink(missing_ok=True)
         return is_there
@@ -168,15 +171,14 @@ class Remote:
             self._write(path, data, {})
             return True
 
-        return self.writable and bool(self._attempt(f"PUT {path}", len(data), work))
+        return self.writable and bool(self._attempt(f"PUT {path}", work))
 
     def put_file(self, path: str, source: Path) -> bool:
         """Put a file there, if we may write and it is not there; return whether it is now."""
-        size = source.stat().st_size if source.exists() else 0
 
         def work() -> bool:
             with _our_files():
-                digest = bytes.fromhex(hash_file(source))
+                size, digest = source.stat().st_size, bytes.fromhex(hash_file(source))
             if self._has(path, size):
                 return True
             said = base64.b64encode(digest).decode()
@@ -184,12 +186,12 @@ class Remote:
                 "Content-Length": str(size),
                 "Content-Digest": f"sha-256=:{said}:",
             }  # RFC 9530
-            self._write(path, _Blocks(source), headers)
+            self._write(path, _Blocks(source, self._count), headers)
             if not self._has(path, size):
                 raise _RefusedError("it does not have what it took")
             return True
 
-        return self.writable and bool(self._attempt(f"PUT {path}", size, work))
+        return self.writable and bool(self._attempt(f"PUT {path}", work))
 
     def _has(self, path: str, size: int) -> bool:
         response = self._request("HEAD", path)
@@ -267,23 +269,19 @@ class Remote:
             time.sleep(_PAUSE * 2 ** (settings.retries - left))
 
     def _body(self, response: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
-        """Yield the body.  Raises _RefusedError if it is too long, or comes too slowly."""
-        settings = self._settings
-        end = time.monotonic() + settings.grace + most / settings.slowest
+        """Yield the body.  Raises _RefusedError if it is too long, or nobody waits any more."""
         length = 0
         while block := response.read1(_BLOCK):
             length += len(block)
             if length > most:
                 raise _RefusedError(f"it sends more than {most} bytes")
-            if self._is_given_up or time.monotonic() > end:
-                raise OSError(f"it is too slow: {length} bytes in all the time it had")
+            if self._is_given_up:
+                raise _RefusedError("it answers too late")
+            self._count(len(block))
             yield block
 
-    def _attempt(self, what: str, size: int, work: Callable[[], _T]) -> _T | None:
-        """Return what ``work`` returns; None if the server is to be left alone, or fails.
-
-        ``work`` sends or receives ``size`` bytes at most.
-        """
+    def _attempt(self, what: str, work: Callable[[], _T]) -> _T | None:
+        """Return what ``work`` returns; None if the server is to be left alone, or fails."""
         if self._is_given_up or self._rests():
             return None
         try:
@@ -294,16 +292,47 @@ class Remote:
         except (ImportError, AttributeError):
             self._give_up(_HINT)
             return None
-        settings = self._settings
-        patience = (settings.retries + 1) * (settings.grace + size / settings.slowest)
         try:
-            return _in_time(work, patience)
+            return self._in_time(work)
         except (_RefusedError, _OursError) as error:
             self._give_up(f"{what}: {error}")
         except (HTTPError, OSError, ValueError) as error:
             self._give_up(f"{what}: {_cause(error)}")
             write_cached(self._mark(), b"")
         return None
+
+    def _in_time(self, work: Callable[[], _T]) -> _T:
+        """Return what ``work`` returns, raise what it raises, or OSError if it takes too long.
+
+        It is left to itself then, as nothing can end it: a server may send one letter of a header
+        now and then, and is never idle.
+        """
+        ended: list[Callable[[], _T]] = []
+
+        def run() -> None:
+            try:
+                result = work()
+                ended.append(lambda: result)
+            except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
+                ended.append(partial(_raise, error))
+
+        self._moved = 0
+        begun = time.monotonic()
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        while not ended and (left := begun + self._patience() - time.monotonic()) > 0:
+            thread.join(left)
+        if not ended:
+            raise OSError(f"it is too slow: {self._moved} bytes in all the time it had")
+        return ended.pop()()
+
+    def _patience(self) -> float:
+        """Return the seconds that a request may take for what has come or gone until now."""
+        settings = self._settings
+        return (settings.retries + 1) * settings.grace + self._moved / settings.slowest
+
+    def _count(self, length: int) -> None:
+        self._moved += length
 
     def _give_up(self, reason: str) -> None:
         with self._lock:
@@ -321,29 +350,6 @@ class Remote:
     def _mark(self) -> Path:
         name = hashlib.sha256(self.url.encode()).hexdigest()[:32]
         return cache_directory() / "remote-down" / name
-
-
-def _in_time(work: Callable[[], _T], seconds: float) -> _T:
-    """Return what ``work`` returns, raise what it raises, or OSError if it takes too long.
-
-    It is left to itself then, as nothing can end it: a server may send one letter of a header
-    now and then, and is never idle.
-    """
-    ended: list[Callable[[], _T]] = []
-
-    def run() -> None:
-        try:
-            result = work()
-            ended.append(lambda: result)
-        except BaseException as error:  # noqa: BLE001 -- raised where it is waited for
-            ended.append(partial(_raise, error))
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not ended:
-        raise OSError(f"it did not come to an end in {seconds:.0f} seconds")
-    return ended.pop()()
 
 
 def _raise(error: BaseException) -> NoReturn:
