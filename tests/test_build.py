@@ -171,6 +171,18 @@ def test_failing_build_is_tried_once_and_shows_the_end_of_the_log(
     assert tree(build.dist) == {}
 
 
+@pytest.mark.parametrize("code", ["made.mkdir()", "made.symlink_to('/etc/passwd')", "pass"])
+def test_wheel_that_is_no_file_is_an_error(tmp_path: Path, build: Builder, code: str) -> None:
+    source = make_source(tmp_path / "src")
+    backend = source / "backend.py"
+    hook = (
+        f"def build_wheel(directory, *_, **__):\n    made = Path(directory, {WHEEL!r})\n    {code}"
+    )
+    backend.write_text(f"{backend.read_text()}\n{hook}\n    return made.name\n")
+    with pytest.raises(BuildError, match="did not make the file it named"):
+        build(source)
+
+
 def test_backend_that_cannot_be_imported_is_an_error(tmp_path: Path, build: Builder) -> None:
     source = make_source(tmp_path / "src")
     (source / "backend.py").write_text("import no_such_module\n")

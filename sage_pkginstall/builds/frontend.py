@@ -82,8 +82,8 @@ class Hooks:
         """
         hook = f"build_{product}"
         name = self._call(hook, os.fspath(directory), last=True)
-        made = {path.name: path for path in directory.iterdir()}
-        if not isinstance(name, str) or name not in made:
+        made = {path.name: path for path in directory.iterdir() if not path.is_symlink()}
+        if not isinstance(name, str) or name not in made or not made[name].is_file():
             module = self.backend.system.backend
             reason = f"{hook} of its backend {module} did not make the file it named, {name!r}"
             raise _failure(self.backend.source, self.backend.log, reason)
