@@ -251,6 +251,27 @@ def test_machines_of_one_toolchain_need_no_compiler(tmp_path: Path, builds: Buil
     assert builds(source, **bare)[1]
 
 
+def test_history_of_a_checkout_counts(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+
+    def git(*words: str) -> None:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x", *words]
+        subprocess.run(command, check=True, env=env, cwd=source, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    for number in "1", "2", "3":
+        git("commit", "--allow-empty", "-m", number)
+    git("clone", "--depth=1", source.as_uri(), str(tmp_path / "clone"))
+    source = tmp_path / "clone"
+    taken = [builds(source)[1]]
+    for option in "--depth=1", "--depth=2", "--unshallow":
+        git("fetch", option)
+        taken.append(builds(source)[1])
+    assert taken == [False, True, False, False]
+
+
 def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "top" / "src")
     outside = tmp_path / "top" / "VERSION"

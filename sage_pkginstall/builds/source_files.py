@@ -64,7 +64,8 @@ def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
     if not any((place / ".git").exists() for place in places):
         return {}
     described = _git(directory, "describe", "--always", "--long", "--tags", "--dirty")
-    commit, branch = _git(directory, "rev-parse", "HEAD", "--symbolic-full-name", "HEAD").split()
+    asked = ("HEAD", "--git-path", "shallow", "--symbolic-full-name", "HEAD")
+    commit, shallow, branch = _git(directory, "rev-parse", *asked).splitlines()
     tags = _git(directory, "for-each-ref", "--merged=HEAD", _TAG, "refs/tags")
     changed = _git(directory, "diff", "--no-ext-diff", "--binary", "HEAD")
     return {
@@ -72,8 +73,19 @@ def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
         "commit": commit.decode(),
         "branch": branch.decode(errors="replace"),
         "tags": hashlib.sha256(tags).hexdigest(),
+        "history": _history(directory / os.fsdecode(shallow)),
         "changes": hashlib.sha256(changed).hexdigest(),
     }
+
+
+def _history(shallow: Path) -> str:
+    """Return where the history ends that git has: a version may be how many commits there are."""
+    try:
+        return f"from {hash_file(shallow)}"
+    except FileNotFoundError:
+        return "whole"
+    except OSError as error:
+        raise UnknownInputError(shallow, f"it cannot be read: {error.strerror}") from error
 
 
 def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[tuple[str, str]]:
