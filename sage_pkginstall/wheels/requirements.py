@@ -73,13 +73,15 @@ class RequirementLine(NamedTuple):
         return marker_holds(self.text, Marker(self.marker), environment)
 
     def verified_wheel(self) -> Path:
-        """Return the wheel, which has one of the line's hashes if it gives any.
+        """Return the wheel, which is of the line's name, and has one of its hashes if it gives any.
 
         Only of a line that names one.  Raises RequirementError.
         """
         assert self.wheel is not None
         if not self.wheel.is_file():
             raise RequirementError(self.text, f"there is no file {self.wheel}")
+        if canonical_name(self.wheel.name.partition("-")[0]) != self.name:
+            raise RequirementError(self.text, f"{self.wheel} is of another distribution")
         if self.hashes and not any(_digest(self.wheel, a) == value for a, value in self.hashes):
             raise RequirementError(self.text, f"{self.wheel} has none of the hashes given")
         return self.wheel

@@ -208,11 +208,13 @@ def test_what_lists_no_files(desk: Desk) -> str:
     "cannot meet requirement '{text}': its marker cannot be read",
     "cannot meet requirement '{text}': its marker compares what cannot be compared",
     "cannot meet requirement '{text}': there is no file {path}",
+    "cannot meet requirement '{text}': {wheel} is of another distribution",
     "cannot meet requirement '{text}': a hash in a URL is not supported; write --hash=sha256:…",
 )
 def test_requirements_at_fault(desk: Desk) -> str:
     place = f"file://{desk.directory}/foo-1-py3-none-any.whl"
     texts = [f"foo @ {place} --nonsense", f"!! @ {place}", f"foo @ {place} ; x", f"foo @ {place}"]
+    texts += [f"foo @ file://{make_wheel(desk.directory, 'bar', '1')}"]
     texts += [f"foo @ {place}#sha256=0", 'foo; sys_platform ~= "linux"']
     return "".join(desk.run("install", text, status=1) for text in texts)
 
