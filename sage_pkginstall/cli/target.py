@@ -120,7 +120,7 @@ def tree_settings(talk: Talk, lock_timeout: float | None = None) -> TreeSettings
 
 
 def _timeout() -> float:
-    text = os.environ.get("SAGE_LOCK_TIMEOUT", str(_LOCK_TIMEOUT))
+    text = os.environ.get("SAGE_LOCK_TIMEOUT") or str(_LOCK_TIMEOUT)
     try:
         return float(text)
     except ValueError:

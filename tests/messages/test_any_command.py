@@ -144,6 +144,7 @@ def test_directory_is_gone(desk: Desk) -> str:
     "cannot use SAGE_LOCK_TIMEOUT={text}: it is no number of seconds",
 )
 def test_wrong_times(desk: Desk) -> str:
+    assert desk.run("list", env={"SAGE_LOCK_TIMEOUT": ""}) == ""  # as if it were not set
     said = desk.run("list", "--lock-timeout", "nan", status=2)
     return said + desk.run("list", status=2, env={"SAGE_LOCK_TIMEOUT": "soon"})
 
