@@ -235,6 +235,9 @@ def canonical_directory(prefix: Path, directory: str) -> str:
     return CanonicalPaths(prefix).directory(directory)
 
 
+_LONGEST = 4096  # PATH_MAX: nothing that is there has a longer name
+
+
 class CanonicalPaths:
     """The one name, relative to a prefix, of each path in it.
 
@@ -271,12 +274,17 @@ class CanonicalPaths:
         return f"{parent}/{name}" if parent else name
 
     def _name(self, directory: str) -> str:
-        known = self._known.get(directory)
-        if known is None:
-            head, _, part = directory.rpartition("/")
-            parent = self._name(head)
-            known = self._followed(f"{parent}/{part}" if parent else part)
-            self._known[directory] = known
+        if len(directory) > _LONGEST:
+            return directory
+        at, below = directory, []
+        while at not in self._known:  # from the nearest one that is known; records hold any depth
+            at, _, part = at.rpartition("/")
+            below.append(part)
+        known = self._known[at]
+        for part in reversed(below):
+            at = f"{at}/{part}" if at else part
+            known = self._followed(f"{known}/{part}" if known else part)
+            self._known[at] = known
         return known
 
     def _followed(self, name: str) -> str:
