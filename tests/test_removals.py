@@ -40,16 +40,19 @@ def test_bytecode_of_a_removed_source_goes_with_it(tmp_path: Path) -> None:
 
 
 def test_bytecode_of_a_replaced_source_goes_unless_it_comes_anew(tmp_path: Path) -> None:
-    names = ("a.x", "a.x.opt-1", "a.y", "A.x", "A.y", "b.x", "c.x")
+    names = ("a.x", "a.x.opt-1", "a.y", "a.z", "A.x", "A.y", "b.x", "c.x")
     write(tmp_path, {f"__pycache__/{name}.pyc": b"old" for name in names})
     write(tmp_path, {f"{name}.py": b"old" for name in ("a", "A", "b", "c")})
     staged = {f"{path}.py": b"new" for path in ("a", "A", "c", "fresh")}
     staged |= {"__pycache__/a.x.pyc": b"new", "__pycache__/A.x.pyc": b"new"}
     listed = frozenset({"a.py", "A.py", "c.py", "__pycache__/a.y.pyc"})
-    bring(tmp_path, staged, PlanRequest(listed, Owned()("__pycache__/c.x.pyc", "q")))
+    owned = Owned()("__pycache__/c.x.pyc", "q")
+    kept = frozenset({"__pycache__/a.z.pyc"})
+    bring(tmp_path, staged, PlanRequest(listed, owned, kept=kept))
     assert tree(tmp_path, ignore=STATE) == {
         **staged,
         "b.py": b"old",
+        "__pycache__/a.z.pyc": b"old",
         "__pycache__/b.x.pyc": b"old",
         "__pycache__/c.x.pyc": b"old",
     }

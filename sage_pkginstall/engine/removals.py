@@ -147,8 +147,9 @@ class Removals:
         if cache not in self.bytecode:
             self.bytecode[cache] = self._bytecode_in(cache)
         for path in self.bytecode[cache].get(source, ()):
-            recorded = path in self.ground.request.replaced or path in self.arrivals.staged
-            if not recorded and not self.ground.owners(path):
+            request = self.ground.request
+            recorded = (request.replaced, request.kept, self.arrivals.staged)
+            if not any(path in paths for paths in recorded) and not self.ground.owners(path):
                 self._remove(path)
 
     def _bytecode_in(self, cache: str) -> dict[str, list[str]]:
