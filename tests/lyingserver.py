@@ -6,8 +6,9 @@ with liar(lambda request: request.answer(b"", 500)) as url:
 
 from __future__ import annotations
 
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = ["Liar", "liar"]
+
+_PATIENCE = 30
 
 
 class Liar(BaseHTTPRequestHandler):
@@ -44,6 +47,19 @@ class LyingServer(ThreadingHTTPServer):
     def __init__(self, lie: Callable[[Liar], None]) -> None:
         super().__init__(("127.0.0.1", 0), Liar)
         self.lie = lie
+        self.connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Note the connection, so that it can be ended."""
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        """End all that goes on, here and where it is waited for."""
+        for connection in self.connections:
+            with suppress(OSError):  # it has ended
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
         """Say nothing: the client hung up."""
@@ -51,6 +67,8 @@ class LyingServer(ThreadingHTTPServer):
 
 @contextmanager
 def liar(lie: Callable[[Liar], None]) -> Iterator[str]:
+    """Serve until the ``with`` is left; no thread that it came to goes on then."""
+    before = set(threading.enumerate())
     server = LyingServer(lie)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -59,4 +77,7 @@ def liar(lie: Callable[[Liar], None]) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        server.hang_up()
+        for one in set(threading.enumerate()) - before:
+            one.join(_PATIENCE)
+            assert not one.is_alive(), one

@@ -249,7 +249,12 @@ class Remote:
         if self._pool is None:
             timeout = urllib3.Timeout(connect=settings.connect, read=settings.idle)
             self._pool = urllib3.PoolManager(timeout=timeout)
-        retries = urllib3.Retry(settings.retries, backoff_factor=_PAUSE, allowed_methods=None)
+        retries = urllib3.Retry(
+            settings.retries,
+            backoff_factor=_PAUSE,
+            allowed_methods=None,
+            respect_retry_after_header=False,  # it may say "in a year"
+        )
         left = settings.retries
         while True:
             response = self._pool.request(

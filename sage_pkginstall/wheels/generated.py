@@ -9,7 +9,7 @@ import os
 import re
 import stat
 
-from sage_pkginstall.wheels.layout import is_component
+from sage_pkginstall.wheels.names import is_component
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,12 @@ import stat
 from installer.utils import SCHEME_NAMES
 
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.names import canonical_name, same_version
+from sage_pkginstall.wheels.names import (
+    BAD_CHARACTER,
+    COMPONENT,
+    canonical_name,
+    same_version,
+)
 from sage_pkginstall.wheels.refusal import RefusalError
 
 TYPE_CHECKING = False
@@ -22,13 +27,9 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.container import Entry
     from sage_pkginstall.wheels.names import WheelFileName
 
-__all__ = ["Layout", "checked_files", "is_component"]
-
-_BAD_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\\\]")
-"""Backslash, and what ends a line or a string for one reader of RECORD or another."""
+__all__ = ["Layout", "checked_files"]
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_COMPONENT = 255
 _DEPTH = 100
 """Components of a path.  Who plans walks trees of them, some calls deep for each."""
 
@@ -79,7 +80,7 @@ def _check_name(name: str) -> None:
     """Refuse a name that is not relative, normal and below the root."""
     if name.startswith("/") or _DRIVE.match(name):
         raise RefusalError(f"entry {name!r} has an absolute path")
-    if _BAD_CHARACTER.search(name):
+    if BAD_CHARACTER.search(name):
         raise RefusalError(f"entry {name!r} has a backslash or control character in its name")
     parts = name.removesuffix("/").split("/")
     if len(parts) > _DEPTH:
@@ -87,17 +88,10 @@ def _check_name(name: str) -> None:
     for part in parts:
         if part in {"", ".", ".."}:
             raise RefusalError(f"entry {name!r} has {part!r} as a component of its path")
-        if len(part) > _COMPONENT // 4 and len(part.encode()) > _COMPONENT:
+        if len(part) > COMPONENT // 4 and len(part.encode()) > COMPONENT:
             raise RefusalError(f"entry {name[:40]!r}… has a component of more than 255 bytes")
     if name == "__pycache__" or name.endswith("/__pycache__"):
         raise RefusalError(f"entry {name!r} is a file")
-
-
-def is_component(name: str) -> bool:
-    """Tell whether ``name`` is the name of one file in one directory."""
-    if name in {"", ".", ".."} or "/" in name or _BAD_CHARACTER.search(name):
-        return False
-    return len(name.encode("utf-8", "surrogatepass")) <= _COMPONENT
 
 
 class Layout(NamedTuple):

@@ -11,10 +11,10 @@ from configparser import Error as ConfigParserError
 from installer.utils import parse_entrypoints, parse_metadata_file
 
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.layout import is_component
 from sage_pkginstall.wheels.names import (
     canonical_name,
     expanded_tags,
+    is_component,
     is_name,
     is_tag_said,
     same_version,

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "BAD_CHARACTER",
+    "COMPONENT",
     "WheelFileName",
     "canonical_name",
     "expanded_tags",
+    "is_component",
     "is_name",
     "is_tag_said",
     "same_version",
 ]
+
+BAD_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\\\]")
+"""Backslash, and what ends a line or a string for one reader of RECORD or another."""
+
+COMPONENT = 255
+"""Bytes of the name of one file, as everywhere."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SIMPLE_VERSION = re.compile(
@@ -101,3 +110,10 @@ def is_tag_said(tag: str, said: frozenset[str]) -> bool:
         r"^(?:manylinux(?:1|2010|2014|_\d+_\d+)|musllinux_\d+_\d+)_", "linux_", platform
     )
     return f"{interpreter}-{renamed}" in said
+
+
+def is_component(name: str) -> bool:
+    """Tell whether ``name`` is the name of one file in one directory."""
+    if name in {"", ".", ".."} or "/" in name or BAD_CHARACTER.search(name):
+        return False
+    return len(name.encode("utf-8", "surrogatepass")) <= COMPONENT
