@@ -81,6 +81,12 @@ def test_all_that_the_manual_names_is_told_and_pruned(cache: Path) -> None:
     assert len(prune(cache, 9, time.time() + 10 * 86400).entries) == len(names)
 
 
+def test_pipe_is_not_waited_for(cache: Path) -> None:
+    (cache / "packs").mkdir(parents=True)
+    os.mkfifo(cache / "packs" / "one")
+    assert len(prune(cache, 9, time.time() + 10 * 86400).entries) == 1
+
+
 def test_entry_in_use_stays(tmp_path: Path, environment: Environment, cache: Path) -> None:
     entry = entry_of("foo", tmp_path, environment, cache)
     before = tree(entry)

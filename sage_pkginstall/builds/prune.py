@@ -102,7 +102,8 @@ def _last_use(status: os.stat_result, kind: str) -> float:
 def _removed(path: Path, oldest: float, place: Path) -> bool:
     """Move ``path`` away unless somebody holds it or used it meanwhile; tell which it was."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(path, flags)
     except OSError:
         return False
     try:
