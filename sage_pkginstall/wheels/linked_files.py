@@ -61,6 +61,8 @@ class LinkedFiles:
     def __init__(self, cache: Path) -> None:
         self._directory = os.path.join(cache, "files")  # noqa: PTH118 -- thousands of files
         self._good: set[str] = set()
+        with contextlib.suppress(OSError):
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)  # noqa: PTH103
 
     @staticmethod
     def mode(*, executable: bool) -> int:
@@ -91,11 +93,9 @@ class LinkedFiles:
     def place(self, known: str, *, executable: bool) -> str | None:
         """Return where a file with this hash is to be linked to; None if it cannot be."""
         path = self._path(known, executable=executable)
-        if path is not None:
+        if path is not None and os.path.basename(path).startswith("000"):  # noqa: PTH119 -- 1 in 4096
             with contextlib.suppress(OSError):
-                os.makedirs(self._directory, mode=0o700, exist_ok=True)  # noqa: PTH103
-                if os.path.basename(path).startswith("000"):  # noqa: PTH119 -- one in 4096
-                    make_room(self._directory, _NAME, LIMIT, last_use)
+                make_room(self._directory, _NAME, LIMIT, last_use)
         return path
 
     def _path(self, known: str, *, executable: bool) -> str | None:
