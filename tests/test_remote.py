@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.builds.remote import Remote, RemoteSettings, remote_of
+from sage_pkginstall.builds.remote import Remote, RemoteSettings
+from sage_pkginstall.builds.remote_settings import remote_of
 from sage_pkginstall.builds.shelf import About, Shelf
 from tests.lyingserver import Liar, liar
 from tests.once import TAKEN, learn_tools, make_quiet

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.builds.remote import Remote, remote_of
+from sage_pkginstall.builds.remote import Remote
+from sage_pkginstall.builds.remote_settings import remote_of
 from sage_pkginstall.errors import UsageError
 from tests.lyingserver import Liar, liar
 from tests.trees import plant

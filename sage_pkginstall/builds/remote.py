@@ -3,11 +3,6 @@
     URL/ac/KEY          what is known of a built wheel, or of what a backend asked for (JSON)
     URL/cas/SHA256      the wheel itself
 
-    SAGE_PKGINSTALL_REMOTE        the URL
-    SAGE_PKGINSTALL_REMOTE_MODE   "read" (the default) or "read-write"
-    SAGE_PKGINSTALL_REMOTE_TOKEN  sent as "Authorization: Bearer …"; without it, what
-                                  ~/.netrc (or $NETRC) has for the host
-
 The server is never needed: whatever it does or fails to do, there is a warning, and the wheel
 is built.  One that does not answer is left alone for a while, by all processes of the user:
 
@@ -19,30 +14,27 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import netrc
 import threading
 import time
 from functools import partial
-from pathlib import Path
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.environment import cache_directory, write_cached
-from sage_pkginstall.errors import UsageError
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from typing import BinaryIO, NoReturn, TypeVar
 
     import urllib3
 
     _T = TypeVar("_T")
 
-__all__ = ["Remote", "RemoteSettings", "remote_of"]
+__all__ = ["Remote", "RemoteSettings"]
 
-_MODES = ("read", "read-write")
 _MAX_NOTE = 1 << 20  # bytes; what JSON may be at most
 _MAX_WHEEL = 4 << 30
 _BLOCK = 1 << 16
@@ -381,74 +373,6 @@ def _write(file: BinaryIO, blocks: Iterator[bytes]) -> None:
     finally:
         with _our_files():
             file.close()  # what is still to be written is written now
-
-
-def _parts(url: str) -> SplitResult | None:
-    """Return the parts of a URL of the web, None for something else."""
-    try:
-        parts = urlsplit(url)
-        good = (
-            url.isprintable()
-            and parts.scheme in {"http", "https"}
-            and parts.hostname
-            and parts.port != 0
-        )
-    except ValueError:  # of a bracket that is not closed, a port that is no number
-        return None
-    return parts if good else None
-
-
-def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remote | None:
-    """Return the server that the variables name, None if they name none.
-
-    Raises UsageError if they ask for something impossible.
-    """
-    url = environ.get("SAGE_PKGINSTALL_REMOTE", "")
-    if not url:
-        return None
-    parts = _parts(url)
-    if parts is None:
-        reason = "it is no URL that begins with http:// or https://"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
-    if "@" in parts.netloc:
-        remedy = "put it into ~/.netrc"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; {remedy}")
-    if parts.query or parts.fragment:  # often a secret, and names of entries are put behind it
-        what = "it has something behind its path, after a '?' or '#'"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: {what}")
-    mode = environ.get("SAGE_PKGINSTALL_REMOTE_MODE") or "read"
-    if mode not in _MODES:
-        neither = f"it is neither {' nor '.join(_MODES)}"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE_MODE={mode!r}: {neither}")
-    return Remote(
-        url.rstrip("/") + "/",
-        warn,
-        writable=mode == "read-write",
-        headers=_authorization(environ, parts.hostname or "", warn),
-    )
-
-
-def _authorization(
-    environ: Mapping[str, str], host: str, warn: Callable[[str], object]
-) -> dict[str, str]:
-    token = environ.get("SAGE_PKGINSTALL_REMOTE_TOKEN", "").strip()
-    if token:
-        if not (token.isascii() and token.isprintable()):
-            raise UsageError("cannot use SAGE_PKGINSTALL_REMOTE_TOKEN: it is no line of ASCII")
-        return {"Authorization": f"Bearer {token}"}
-    path = environ.get("NETRC") or Path(environ.get("HOME", "/"), ".netrc")
-    try:
-        known = netrc.netrc(path).authenticators(host)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, netrc.NetrcParseError) as error:
-        warn(f"{path} is not read: {error}; the remote cache is asked without a password")
-        return {}
-    if known is None:
-        return {}
-    login, _, password = known
-    pair = base64.b64encode(f"{login}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
 
 
 def _cause(error: Exception) -> str:

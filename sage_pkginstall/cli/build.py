@@ -125,7 +125,7 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
         return None
     remote = None
     if os.environ.get("SAGE_PKGINSTALL_REMOTE"):
-        from sage_pkginstall.builds.remote import remote_of  # noqa: PLC0415
+        from sage_pkginstall.builds.remote_settings import remote_of  # noqa: PLC0415
 
         remote = remote_of(os.environ, warn)
     shelf = Shelf(cache_directory(), remote, warn)
