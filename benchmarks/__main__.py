@@ -49,6 +49,7 @@ def _run(given: argparse.Namespace, places: Places, page: Path) -> int:
     bench.begin()
     path = places.results / f"{time.strftime('%Y-%m-%d-%H%M%S')}.jsonl"
     measured = sum(1 for _ in suite.run(bench, chosen, rounds, path))
+    bench.end()
     run = results.read([path])
     print(plain_table(run.works, run.figures))
     print(f"raw results: {path}")

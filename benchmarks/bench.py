@@ -71,6 +71,9 @@ class Bench:
         """Forget the environments and caches of the last run: a tool may have changed."""
         for path in (self.places.templates, self.places.caches, self.places.environment):
             remove(path)
+
+    def end(self) -> None:
+        """Delete what was removed: before a run, its first works would pay for that."""
         delete_removed(self.places.root)
 
     def run(self, job: Job) -> None:

@@ -1,6 +1,6 @@
-"""Where the processor time of short commands goes: Python's start, imports, and the work.
+"""Where the processor time of a command goes: Python's start, imports, the kernel, and the work.
 
-    python -m benchmarks.startup [--rounds N]
+    python -m benchmarks.profile [--rounds N]
 
 Each command is run N times, and as often with ``-X importtime``, which says what importing each
 module took on the wall: so it wants an idle machine, and the least of each is taken.
@@ -23,12 +23,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.environments import remove
 from benchmarks.places import Places
 from benchmarks.table import markdown
 from benchmarks.wheels import Wheels
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
 _START = """import sys
 sys.path[:0] = sys.argv[1:3]
@@ -37,32 +38,48 @@ from sage_pkginstall.cli.main import program
 program()"""
 _IMPORT = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)$", re.MULTILINE)
 _LIBRARIES = {"installer", "packaging", "filelock"}
-_HEAD = ("command", "all", "start of Python", "its library", "installer", "own modules", "the rest")
+_HEAD = (
+    "command", "all", "start of Python", "its library", "installer", "own modules", "the rest",
+    "in the kernel",
+)  # fmt: skip
 _BARE = ("-c", "pass")
 
 
 @dataclass(frozen=True)
+class Ran:
+    """The milliseconds that a run took, those of the kernel, and what was said on stderr."""
+
+    took: float
+    kernel: float
+    said: str
+
+
+@dataclass(frozen=True)
 class Command:
-    """Words for the tool; before each run its environment and its cache are as they are to be."""
+    """Words for the tool; before each run its environment and its cache are as they are to be.
+
+    What is not ``cold`` finds in the cache what the commands before it have left there.
+    """
 
     name: str
     words: tuple[str, ...]
     cold: bool = False
-    installed: bool = False
+    installed: str = ""
+    links: bool = False
 
 
 class Yard:
-    """A directory with an environment, copied before each run, and caches."""
+    """A directory with environments, one of them copied before each run, and a cache."""
 
-    def __init__(self, root: Path, six: Path) -> None:
+    def __init__(self, root: Path, wheels: Mapping[str, Path]) -> None:
         self.root = root
-        self.six = six
         self.environment = root / "env"
         self.places = Places()
         venv.EnvBuilder(symlinks=True).create(root / "bare")
-        self.prepare(Command("", ()))
-        self.run(self.tool(("pip-install", "-q", str(six))))
-        shutil.copytree(self.environment, root / "filled", symlinks=True)
+        for name, wheel in wheels.items():
+            self.prepare(Command("", ()))
+            self.run(self.tool(("pip-install", "-q", str(wheel))))
+            shutil.copytree(self.environment, root / f"with-{name}", symlinks=True)
 
     def tool(self, words: Sequence[str]) -> tuple[str, ...]:
         """Return what runs the tool as build/bin does, without the shell."""
@@ -71,20 +88,21 @@ class Yard:
 
     def prepare(self, command: Command) -> None:
         """Have the environment as ``command`` is to find it; no cache for a cold one."""
-        shutil.rmtree(self.environment, ignore_errors=True)
-        template = self.root / ("filled" if command.installed else "bare")
+        remove(self.environment)
+        template = self.root / (f"with-{command.installed}" if command.installed else "bare")
         shutil.copytree(template, self.environment, symlinks=True)
         if command.cold:
-            shutil.rmtree(self.root / "cache", ignore_errors=True)
+            remove(self.root / "cache")
         else:
             self.run(self.tool(("list",)))  # so that the environment is known
 
-    def run(self, words: Sequence[str]) -> tuple[float, str]:
-        """Run our Python; return the milliseconds that it took, and what it said on stderr."""
+    def run(self, words: Sequence[str], *, links: bool = False) -> Ran:
+        """Run our Python to its end."""
         variables = {
             **self.places.variables(),
             "SAGE_VENV": str(self.environment),
             "SAGE_PKGINSTALL_CACHE": str(self.root / "cache"),
+            "SAGE_PKGINSTALL_LINK_MODE": "hardlink" if links else "copy",
         }
         command = [sys.executable, "-I", "-S", *words]
         with tempfile.TemporaryFile("w+") as said:
@@ -94,7 +112,7 @@ class Yard:
             text = said.read()
         if status:
             raise SystemExit(f"cannot measure: {command} failed: {text}")
-        return 1000 * (used.ru_utime + used.ru_stime), text
+        return Ran(1000 * (used.ru_utime + used.ru_stime), 1000 * used.ru_stime, text)
 
 
 def main() -> int:
@@ -104,38 +122,47 @@ def main() -> int:
     rounds = options.parse_args().rounds
     wheels = Wheels(Places())
     wheels.fetch()
-    (six,) = (wheel for wheel in wheels.real() if wheel.name.startswith("six-"))
+    known = {wheel.name.partition("-")[0]: wheel for wheel in wheels.real()}
+    measured = {name: known[name] for name in ("six", "sympy")}
     with tempfile.TemporaryDirectory() as name:
-        yard = Yard(Path(name), six)
-        install = ("pip-install", "-q", str(six))
-        commands = [
-            Command("install six, cache empty", install, cold=True),
-            Command("install six again", install),
-            Command("uninstall six", ("pip-uninstall", "-q", "-y", "six"), installed=True),
-            Command("uninstall what is not there", ("pip-uninstall", "-q", "-y", "nothing")),
-        ]
-        print(markdown(_HEAD, _rows(yard, commands, rounds), right=1))
+        yard = Yard(Path(name), measured)
+        print(markdown(_HEAD, _rows(yard, list(_commands(measured)), rounds), right=1))
     return 0
 
 
+def _commands(wheels: Mapping[str, Path]) -> Iterator[Command]:
+    for name, wheel in wheels.items():
+        install = ("pip-install", "-q", str(wheel))
+        plain = (*install, "--no-compile")
+        yield Command(f"{name}, cache empty", install, cold=True)
+        yield Command(f"{name} again", install)
+        yield Command(f"{name}, cache empty, no byte-code", plain, cold=True)
+        yield Command(f"{name} again, no byte-code", plain)
+        yield Command(f"{name} again, no byte-code, hard links", plain, links=True)
+        yield Command(f"uninstall {name}", ("pip-uninstall", "-q", "-y", name), installed=name)
+    yield Command("uninstall what is not there", ("pip-uninstall", "-q", "-y", "nothing"))
+
+
 def _rows(yard: Yard, commands: Sequence[Command], rounds: int) -> Iterator[tuple[str, ...]]:
-    always = {module for _, module in _IMPORT.findall(yard.run(("-X", "importtime", *_BARE))[1])}
+    always = {module for _, module in _IMPORT.findall(yard.run(("-X", "importtime", *_BARE)).said)}
     bare: list[float] = []
-    whole: dict[str, list[float]] = {command.name: [] for command in commands}
+    whole: dict[str, list[Ran]] = {command.name: [] for command in commands}
     parts: dict[str, list[tuple[float, float, float]]] = {c.name: [] for c in commands}
     for _ in range(rounds):
-        bare.append(yard.run(_BARE)[0])
+        bare.append(yard.run(_BARE).took)
         for command in commands:
+            words = yard.tool(command.words)
             yard.prepare(command)
-            whole[command.name].append(yard.run(yard.tool(command.words))[0])
+            whole[command.name].append(yard.run(words, links=command.links))
             yard.prepare(command)
-            said = yard.run(("-X", "importtime", *yard.tool(command.words)))[1]
+            said = yard.run(("-X", "importtime", *words), links=command.links).said
             parts[command.name].append(_imports(said, always))
     start = median(bare)
-    for name, totals in whole.items():
-        total = median(totals)
+    for name, runs in whole.items():
+        total = median(ran.took for ran in runs)
         imports = [min(column) for column in zip(*parts[name], strict=True)]
-        figures = (total, start, *imports, total - start - sum(imports))
+        rest = total - start - sum(imports)
+        figures = (total, start, *imports, rest, median(ran.kernel for ran in runs))
         yield (name, *(f"{figure:.0f}" for figure in figures))
 
 
