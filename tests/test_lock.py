@@ -7,7 +7,6 @@ import fcntl
 import os
 import subprocess
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -80,13 +79,15 @@ def test_we_exclude_filelock(path: Path) -> None:
         filelock.FileLock(path).acquire(timeout=0.1)
 
 
-def test_the_waiting_filelock_excludes_flock(path: Path) -> None:
+def test_the_waiting_filelock_excludes_flock(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After contention the lock is held by filelock: a plain flock(2) sees it, too."""
+    monkeypatch.setattr("sage_pkginstall.engine.lock._MOMENT", 0.0)
     path.parent.mkdir(parents=True)
     other = filelock.FileLock(path, thread_local=False)
     other.acquire()
-    threading.Timer(1.2, other.release).start()  # seconds; the first one is waited without it
-    with hold(path).hold(), path.open() as file, pytest.raises(BlockingIOError):
+    lock = hold(path)
+    lock.settings = LockSettings(notify=lambda _message: other.release())  # as it really waits
+    with lock.hold(), path.open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

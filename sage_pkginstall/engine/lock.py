@@ -50,8 +50,8 @@ _POLL_INTERVAL = 0.002  # seconds; a commit takes little longer
 _LONGEST_INTERVAL = 0.01  # seconds; thirty who look more often take half of a processor
 _MODE = 0o600
 _SHORT_WAIT = 0.1  # seconds, as some commits of others take
-_MOMENT = 1.0  # seconds of waiting that are not worth importing filelock
-_PATIENCE = 0.25  # seconds of waiting that are not worth a line
+_PATIENCE = 1.0  # seconds of waiting that are not worth a line
+_MOMENT = 10.0  # seconds of waiting that are not worth importing filelock
 
 
 class LockSettings(NamedTuple):
@@ -88,6 +88,7 @@ class TreeLock:
         self.path = path
         self.label = label
         self.settings = settings
+        self._is_told = False
 
     @contextlib.contextmanager
     def hold(self, asked: float | None = None) -> Iterator[Held]:
@@ -169,7 +170,7 @@ class TreeLock:
         """Take the flock if that takes no longer than many commits of others.
 
         It nearly always does, and costs less than importing `filelock`: 80 ms of processor
-        time for each of those who wait would make all of them wait longer.
+        time for each of those who wait would make all of them wait longer, the holder, too.
         """
         if self._try(descriptor):
             return True
@@ -177,17 +178,24 @@ class TreeLock:
             return False
         timeout = self.settings.timeout
         most = _MOMENT if timeout is None else min(_MOMENT, _until(asked + timeout))
+        news = [(_SHORT_WAIT, self.settings.waits), (_PATIENCE, self._tell)]
         start = time.monotonic()
-        waited, told = 0.0, False
+        waited = 0.0
         while waited < most:
             time.sleep(min(_POLL_INTERVAL + waited / 20, _LONGEST_INTERVAL))
             if self._try(descriptor):
                 return True
             waited = time.monotonic() - start
-            if waited >= _SHORT_WAIT and not told:
-                self.settings.waits()
-                told = True
+            while news and waited >= news[0][0]:
+                news.pop(0)[1]()
         return False
+
+    def _tell(self) -> None:
+        """Say once for whom we wait."""
+        if not self._is_told:
+            holder = describe(last_holder(self.path))
+            self.settings.notify(f"waiting for the lock {self.path}, held by {holder}")
+            self._is_told = True
 
     def _try(self, descriptor: int) -> bool:
         """Take the flock without waiting, the same one that `filelock` takes."""
@@ -202,40 +210,31 @@ class TreeLock:
 
     @contextlib.contextmanager
     def _wait(self, asked: float) -> Iterator[None]:
-        """Wait for the lock with `filelock`, telling after a while for whom.
+        """Wait for the lock with `filelock`, and tell for whom.
 
         It was ``asked`` for at that time of the monotonic clock; so long ago one waits already.
         """
         import filelock  # noqa: PLC0415 - 80 ms of CPU, spent only by who waits anyway
 
         lock = filelock.FileLock(self.path, mode=_MODE)
-        limit = self.settings.timeout
-        end = None if limit is None else asked + limit
+        timeout = self.settings.timeout
+        seconds = -1.0 if timeout is None else _until(asked + timeout)
         try:
-            patience = _PATIENCE if end is None else min(_PATIENCE, _until(end))
-            lock.acquire(timeout=patience, poll_interval=_LONGEST_INTERVAL)
-        except filelock.Timeout:
-            self.settings.notify(
-                f"waiting for the lock {self.path}, held by {describe(last_holder(self.path))}"
+            try:
+                lock.acquire(timeout=0.0)
+            except filelock.Timeout:
+                self._tell()
+                lock.acquire(timeout=seconds, poll_interval=_LONGEST_INTERVAL)
+        except filelock.Timeout as error:
+            reason = (
+                f"gave up after {timeout:g} s; it is held by {describe(last_holder(self.path))};"
+                " end that process if it hangs, then repeat"
             )
-            self._wait_longer(lock, -1.0 if end is None else _until(end))
+            raise LockTimeoutError(self.path, reason) from error
         try:
             yield
         finally:
             lock.release()
-
-    def _wait_longer(self, lock: object, seconds: float) -> None:
-        import filelock  # noqa: PLC0415 - see _wait
-
-        assert isinstance(lock, filelock.BaseFileLock)
-        try:
-            lock.acquire(timeout=seconds, poll_interval=_LONGEST_INTERVAL)
-        except filelock.Timeout as error:
-            reason = (
-                f"gave up after {self.settings.timeout:g} s; it is held by"
-                f" {describe(last_holder(self.path))}; end that process if it hangs, then repeat"
-            )
-            raise LockTimeoutError(self.path, reason) from error
 
 
 def _until(end: float) -> float:
