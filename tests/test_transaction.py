@@ -347,6 +347,28 @@ def test_persistent_fault_keeps_the_journal_and_the_next_command_undoes(prefix: 
     assert_no_debris(prefix)
 
 
+def test_what_was_said_to_be_done_is_not_undone_for_a_journal_that_stays(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk failed when the journal was to be removed, and does so again."""
+    engine = Tree(prefix)
+
+    def unlink(path: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(files, "unlink", unlink)
+        done = commit(engine, NEW, engine_tree.request())
+        assert done.warning is not None
+        assert done.warning.startswith("everything is installed")
+        with pytest.raises(JournalError, match="Input/output error"):
+            engine.recover()
+    assert contents(prefix) == AFTER
+    assert engine.recover() == transaction.Recovery("foo", undone=False)
+    assert contents(prefix) == AFTER
+    assert_no_debris(prefix)
+
+
 def killed_at_the_commit_point(directory: Path, settings: dict[str, str]) -> Path:
     for step in range(1, MOST_STEPS):
         prefix = fresh(directory / str(step))

@@ -186,8 +186,6 @@ class JournalFile:
             self.flush()
         return True
 
-    def delete(self, *, durable: bool) -> None:
+    def delete(self) -> None:
         """Remove the journal: the transaction is over."""
         files.unlink(self.place())
-        if durable:
-            self.flush()

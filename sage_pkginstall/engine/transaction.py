@@ -273,7 +273,7 @@ def _is_directory(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> None:
+def _apply(prefix: Path, file: JournalFile, journal: Journal) -> None:
     applier = _Applier(prefix, journal, copied=file.is_copied(journal))
     operations = journal.operations
     numbered = list(enumerate(operations, 1))
@@ -294,9 +294,12 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) 
             " see 'sage-pkginstall recover --help'"
         )
         raise JournalError(file.place(), reason) from error
-    if durable:
-        changed = {operation.path.rpartition("/")[0] for operation in operations}
-        files.flush_directories(os.path.join(prefix, path) for path in sorted(changed))
+
+
+def _flush(prefix: Path, journal: Journal) -> None:
+    """Have what was carried out written to the disk."""
+    changed = {operation.path.rpartition("/")[0] for operation in journal.operations}
+    files.flush_directories(os.path.join(prefix, path) for path in sorted(changed))
 
 
 @contextlib.contextmanager
@@ -350,50 +353,67 @@ def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: boo
     with _signals_deferred():
         try:
             file.publish(journal, durable=durable)
-            _apply(prefix, file, journal, durable=durable)
+            _apply(prefix, file, journal)
+            if durable:
+                _flush(prefix, journal)
         except OSError as error:
             _undo(prefix, file, durable=durable)
             raise TransactionError(prefix, describe(error)) from error
         try:
-            file.delete(durable=False)
+            file.delete()
         except OSError as error:
             return f"everything is installed, but {describe(error)}: the next command cleans up"
     return None
 
 
 def _undo(prefix: Path, file: JournalFile, *, durable: bool) -> None:
+    """Undo what is on record, and remove the journal."""
     try:
-        if file.turn_round(durable=durable):
-            _finish(prefix, file, durable=durable)
+        journal = file.read() if file.turn_round(durable=durable) else None
+        if journal is not None:
+            _apply(prefix, file, journal)
     except OSError as error:
         raise JournalError(file.place(), _remedy(error)) from error
-
-
-def _finish(prefix: Path, file: JournalFile, *, durable: bool) -> Journal | None:
-    journal = file.read()
     if journal is not None:
-        _apply(prefix, file, journal, durable=durable)
-        file.delete(durable=durable)
-    return journal
+        _end(prefix, file, journal, durable=durable)
+
+
+def _end(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> None:
+    """Remove the journal, which is carried out, or undone; that stays so, also if this fails.
+
+    Raises `JournalError` then.
+    """
+    try:
+        if durable:
+            _flush(prefix, journal)
+        file.delete()
+    except OSError as error:
+        raise JournalError(file.place(), _remedy(error)) from error
+    if durable:
+        with contextlib.suppress(OSError):  # see `carry_out`
+            file.flush()
 
 
 def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Recovery | None:
     """Finish what a dead process began, or undo it; return which, if there was something.
 
-    It is undone if an operation fails, or failed in that process.  The caller holds the lock
-    of the tree.  Raises `JournalError` if neither is possible.
+    It is undone if an operation fails, or failed in that process; not if only the journal cannot
+    be removed, as that process may have said that all is done.  The caller holds the lock of the
+    tree.  Raises `JournalError` then, and if neither is possible.
     """
     with _signals_deferred():
-        try:
-            journal = _finish(prefix, file, durable=durable)
-        except OSError as error:
-            if file.is_undoing():
-                raise JournalError(file.place(), _remedy(error)) from error
-        else:
-            return None if journal is None else Recovery(journal.label, journal.undoing)
         journal = file.read()
-        _undo(prefix, file, durable=durable)
-    return None if journal is None else Recovery(journal.label, undone=True)
+        if journal is None:
+            return None
+        try:
+            _apply(prefix, file, journal)
+        except OSError as error:
+            if journal.undoing:
+                raise JournalError(file.place(), _remedy(error)) from error
+            _undo(prefix, file, durable=durable)
+            return Recovery(journal.label, undone=True)
+        _end(prefix, file, journal, durable=durable)
+    return Recovery(journal.label, journal.undoing)
 
 
 def describe(error: OSError) -> str:
