@@ -468,6 +468,45 @@ def test_what_was_replaced_after_the_kill_stays(
     assert_no_debris(prefix)
 
 
+@pytest.mark.parametrize("path", ["bin/foo", "lib/foo/b.py"])
+def test_what_was_written_after_the_kill_stays_though_it_has_the_inode_of_what_came(
+    tmp_path: Path, path: str
+) -> None:
+    """A file system gives that to the next file if the one that came was deleted."""
+    prefix = killed_at_the_commit_point(tmp_path, FEW_PATHS)
+    killed = run("recover", prefix, {**FEW_PATHS, "SAGE_PKGINSTALL_FAIL": "kill@31"})
+    assert killed.returncode == -signal.SIGKILL
+    write(prefix, {path: b"written by an editor"})
+    area = prefix / "var/tmp/sage"
+    (area / "journal").rename(area / "undo")
+    recovered = run("recover", prefix, FEW_PATHS)
+    assert recovered.returncode == 0, recovered.stderr
+    assert contents(prefix) == {**BEFORE, path: b"written by an editor"}
+    assert_no_debris(prefix)
+
+
+@pytest.mark.parametrize("undoing", [False, True])
+def test_what_was_put_where_nothing_was_between_two_renames_stays(
+    tmp_path: Path, *, undoing: bool
+) -> None:
+    """A file is replaced by a directory, without an exchange: the kill leaves a gap."""
+    prefix = tmp_path
+    for step in range(1, MOST_STEPS):
+        prefix = fresh(tmp_path / str(step))
+        run("upgrade", prefix, {**FEW_PATHS, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"})
+        if not (prefix / "type").exists():
+            break
+    area = prefix / "var/tmp/sage"
+    if undoing:
+        (area / "journal").rename(area / "undo")
+    write(prefix, {"type": b"mine"})
+    recovered = run("recover", prefix, FEW_PATHS)
+    assert recovered.returncode == 0, recovered.stderr
+    others = BEFORE if undoing else {k: v for k, v in AFTER.items() if k != "type/k"}
+    assert contents(prefix) == {**others, "type": b"mine"}
+    assert_no_debris(prefix)
+
+
 @pytest.mark.parametrize(
     ("settings", "step"), [({}, 17), (FEW_PATHS, 31)], ids=["renameat2", "rename"]
 )

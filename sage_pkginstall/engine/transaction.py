@@ -137,15 +137,16 @@ class _Applier:
 
         A file may get the inode of the one that was deleted for it.  A directory has another
         time as soon as a program that runs writes its byte-code there, and what is staged may
-        get one after it was planned: by another name of it.  Byte-code is no such entry: who
-        imports a source puts it there, and it goes with that.
+        get one after it was planned: by another name of it, which it has still.  Byte-code is no
+        such entry: who imports a source puts it there, and it goes with that.
         """
         if self.copied or not operation.inode or _is_staged(status, operation, 1):
             return False
         if bytecode_source(operation.path):
             return False
-        is_file_to_go = operation.kind == "remove" and not stat.S_ISDIR(status.st_mode)
-        return is_file_to_go or status.st_ino != operation.inode
+        is_file = not stat.S_ISDIR(status.st_mode)
+        keeps_time = is_file and (operation.kind == "remove" or status.st_nlink == 1)
+        return keeps_time or status.st_ino != operation.inode
 
     def _is_linked(self, path: str, slot: str) -> bool:
         one, other = files.lstat(path), files.lstat(slot)
@@ -164,8 +165,11 @@ class _Applier:
 
     def _swap(self, path: str, slot: str, aside: str, operation: Operation) -> None:
         """Exchange; the staged entry ends at ``path``, or at ``slot`` when undoing."""
-        _complete_steps(path, slot, aside)
+        if not self._complete_steps(path, slot, aside):
+            return  # somebody has put another entry at the path since, and that stays
         if self._is_swapped(path, slot, operation) or self._is_needless(path, slot, operation):
+            return
+        if self._is_foreign(path, operation):
             return
         if self.undoing and files.lstat(path) is None and files.lstat(slot) is not None:
             _bring_back(slot, path)  # somebody removed the new entry since
@@ -175,6 +179,23 @@ class _Applier:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
         if not files.exchange(slot, path):
             _exchange_by_steps(path, slot, aside)
+
+    def _complete_steps(self, path: str, slot: str, aside: str) -> bool:
+        """After a kill within `_exchange_by_steps`, have both entries in place again.
+
+        Return False if something else than was there is at ``path`` now.
+        """
+        if files.lstat(aside) is None:
+            return True
+        if files.lstat(slot) is None:
+            files.rename(aside, slot)
+        elif files.lstat(path) is None:
+            files.rename(aside, path)
+        elif self._is_linked(path, aside):
+            files.unlink(aside)
+        else:
+            return False
+        return True
 
     def _is_swapped(self, path: str, slot: str, operation: Operation) -> bool:
         if self.undoing:
@@ -204,6 +225,16 @@ class _Applier:
         if not self.undoing or self.copied or files.lstat(slot) is not None:
             return False
         return files.inode(path) not in {None, operation.inode}
+
+    def _is_foreign(self, path: str, operation: Operation) -> bool:
+        """Tell whether a swap to be undone has another file at its path, of the inode of the new.
+
+        That stays, as any that somebody put there since.
+        """
+        status = files.lstat(path) if self.undoing else None
+        if status is None or status.st_ino != operation.inode:
+            return False
+        return self._is_replaced(status, operation)
 
 
 def _bring_back(slot: str, path: str) -> None:
@@ -255,18 +286,6 @@ def _exchange_by_steps(path: str, slot: str, aside: str) -> None:
         files.rename(path, aside)
     files.rename(slot, path)
     files.rename(aside, slot)
-
-
-def _complete_steps(path: str, slot: str, aside: str) -> None:
-    """After a kill within `_exchange_by_steps`, have both entries in place again."""
-    if files.lstat(aside) is None:
-        return
-    if files.lstat(slot) is None:
-        files.rename(aside, slot)
-    elif files.lstat(path) is None:
-        files.rename(aside, path)
-    else:
-        files.unlink(aside)
 
 
 def _is_directory(path: str) -> bool:
