@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from sage_pkginstall.engine.journal import Journal
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.errors import TransactionError
-from tests.trees import EMPTY, tree
+from tests.trees import EMPTY, plant, tree
 
 _DIE = """
 import os, sys, pathlib
@@ -151,3 +152,16 @@ def test_what_planning_changed_is_flushed_once(
         workspace.flush_changes()
         workspace.flush_changes()
         assert flushed == [str(workspace.path)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of others")
+@pytest.mark.parametrize("below", ["tool", "bin/tool"])
+def test_copy_of_what_somebody_else_owns_runs_as_nobody_else(tmp_path: Path, below: str) -> None:
+    """It is ours: a set-id bit would give everybody our rights."""
+    with StagingArea(tmp_path).workspace() as workspace:
+        plant(workspace.tree, {below: b"#!/bin/sh"})
+        os.chown(workspace.tree / below, 1234, 1234)
+        (workspace.tree / below).chmod(0o4775)
+        workspace.renew(workspace.tree / below.partition("/")[0])
+        status = (workspace.tree / below).stat()
+        assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o755)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["close_modes", "copy_in", "lay_in", "open_modes"]
+__all__ = ["close_modes", "copy_entry", "copy_in", "lay_in", "open_modes"]
 
 _CHANGED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO})
 _KEPT_OF_OTHERS = 0o755
@@ -88,6 +88,16 @@ def copy_in(source: Path, place: Path, owner: int) -> None:
         _copy_file(file, os.fspath(place), name)
 
 
+def copy_entry(source: Path, place: Path) -> None:
+    """Copy an entry of a staged tree, whatever lies below it, to a new place.
+
+    It becomes what `lay_in` makes of a tree that is copied.
+    """
+    shown = os.fspath(source)
+    with _bounded(shown), _opened(os.fspath(source.parent), None, shown) as directory:
+        _Layer(os.fspath(place.parent)).copy(directory, source.name, shown, place.name)
+
+
 class _TooDeepError(Exception):
     """Directories are nested more deeply than who plans, some calls deep for each, can walk."""
 
@@ -110,14 +120,15 @@ class _Layer:
             is_directory = stat.S_ISDIR(status.st_mode)
             if not os.path.lexists(place):
                 if not (move and _renamed(name, directory, place)):
-                    self._copy(directory, name, path, os.path.join(below, name))
+                    self.copy(directory, name, path, os.path.join(below, name))
             elif is_directory and os.path.isdir(place) and not os.path.islink(place):
                 with _opened(name, directory, path) as descriptor:
                     self.lay(descriptor, path, os.path.join(below, name), move=move)
             else:
                 raise ConflictError(name, f"both {path} and {place} are staged")
 
-    def _copy(self, directory: int, name: str, path: str, below: str) -> None:
+    def copy(self, directory: int, name: str, path: str, below: str) -> None:
+        """Copy an entry of an open directory, ``path`` in messages, to ``below``."""
         place = os.path.join(self.staged, below)
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):

@@ -155,13 +155,10 @@ class Workspace:
             os.replace(copy, staged)
 
     def _copy(self, staged: Path, copy: Path, volume: Path) -> Path:
-        import shutil  # noqa: PLC0415 -- see files.py
+        from sage_pkginstall.engine.staged import copy_entry  # noqa: PLC0415 -- seldom needed
 
         self._unflushed.add(volume)
-        if _is_directory(staged):
-            shutil.copytree(staged, copy, symlinks=True)
-        else:
-            shutil.copy2(staged, copy, follow_symlinks=False)
+        copy_entry(staged, copy)
         return copy
 
     def note_change(self) -> None:
