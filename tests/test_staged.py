@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -88,6 +89,47 @@ def test_attribute_that_cannot_be_had_does_not_keep_the_others(
     monkeypatch.setattr(os, "listxattr", lambda _file: names)
     lay_in(source, target, move=False)
     assert os.getxattr(target / "a", "user.kept") == b"1"
+
+
+def test_hard_links_are_copied_where_the_file_system_has_none(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places
+    plant(source, {"a": b"1"})
+    os.link(source / "a", source / "b")
+
+    def link(*_names: object, **_options: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    lay_in(source, target, move=False)
+    assert tree(target) == {"a": b"1", "b": b"1"}
+
+
+def test_file_with_a_name_elsewhere_keeps_its_mode_there(places: tuple[Path, Path]) -> None:
+    """In a cache, say, from which other prefixes have it."""
+    source, target = places
+    cache = plant(source.parent / "cache", {"a": b"1", "b": b"2"})
+    for name in ("a", "b"):
+        (cache / name).chmod(0o400)
+        os.link(cache / name, source / name)
+    os.link(source / "a", source / "again")
+    lay_in(source, target, move=True)
+    assert modes(cache) == {"a": 0o400, "b": 0o400}
+    assert tree(target) == {"a": b"1", "again": b"1", "b": b"2"}
+    assert all(mode & 0o600 == 0o600 for mode in modes(target).values())
+    assert (target / "a").samefile(target / "again")
+
+
+def test_names_of_one_file_stay_so_where_its_mode_is_opened(places: tuple[Path, Path]) -> None:
+    source, target = places
+    plant(source, {"a": b"1"})
+    (source / "a").chmod(0o500)
+    os.link(source / "a", source / "again")
+    inode = (source / "a").stat().st_ino
+    lay_in(source, target, move=True)
+    assert {path.stat().st_ino for path in target.iterdir()} == {inode}
+    assert all(mode & 0o700 == 0o700 for mode in modes(target).values())
 
 
 def test_directories_of_both_are_merged_and_files_clash(places: tuple[Path, Path]) -> None:

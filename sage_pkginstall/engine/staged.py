@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 import sys
+from pathlib import Path
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.errors import ConflictError
@@ -20,7 +21,6 @@ from sage_pkginstall.errors import ConflictError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["close_modes", "copy_entry", "copy_in", "lay_in", "open_modes"]
 
@@ -54,7 +54,7 @@ def open_modes(directory: str, umask: int) -> None:
     deeply.
     """
     with _bounded(directory):
-        _open_modes(directory, umask)
+        _Opener(umask).open(directory)
 
 
 @contextlib.contextmanager
@@ -72,7 +72,7 @@ def _lay_in(source: Path, staged: Path, *, move: bool, owner: int | None) -> Non
         if owner is not None and os.fstat(descriptor).st_uid != owner:
             raise ConflictError(shown, "it does not belong to the user who asks for that")
         _Layer(os.fspath(staged)).lay(descriptor, shown, "", move=move)
-    _open_modes(os.fspath(staged), files.current_umask())
+    _Opener(files.current_umask()).open(os.fspath(staged))
 
 
 def copy_in(source: Path, place: Path, owner: int) -> None:
@@ -148,8 +148,7 @@ class _Layer:
     def _copy_or_link(self, file: int, place: str, path: str) -> None:
         status = os.fstat(file)
         key = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1 and key in self.copied:
-            os.link(self.copied[key], place, follow_symlinks=False)
+        if status.st_nlink > 1 and key in self.copied and files.link(self.copied[key], place):
             return
         _copy_file(file, place, path)
         self.copied[key] = place
@@ -233,21 +232,59 @@ def _keep_times(status: os.stat_result, place: str) -> None:
     os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
-def _open_modes(directory: str, umask: int, depth: int = 0) -> None:
-    """Do what `open_modes` does, for a directory so many directories deep."""
-    if depth > _DEPTH:
-        raise _TooDeepError
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if entry.is_symlink():
-                continue
-            mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
-            if entry.is_dir(follow_symlinks=False):
-                wanted = mode | 0o700 | (0o055 & ~umask)
-                _change_mode(entry.path, mode, wanted)
-                _open_modes(entry.path, umask, depth + 1)
-            else:
-                _change_mode(entry.path, mode, mode | 0o600 | (0o044 & ~umask))
+class _Opener:
+    """Opens a staged tree; see `open_modes`.
+
+    A file may have names elsewhere, in a cache or another prefix, say.  It keeps its mode there:
+    what is staged is a copy then.
+    """
+
+    def __init__(self, umask: int) -> None:
+        self.read = 0o044 & ~umask
+        self.search = 0o055 & ~umask
+        self.linked: dict[tuple[int, int], list[str]] = {}
+
+    def open(self, directory: str) -> None:
+        self._open_below(directory, 0)
+        for paths in self.linked.values():
+            status = os.lstat(paths[0])
+            if status.st_nlink > len(paths):
+                with contextlib.suppress(PermissionError):  # of what even we may not read
+                    _copy_in_place(paths)
+            os.chmod(paths[0], self._wanted(status))
+
+    def _wanted(self, status: os.stat_result) -> int:
+        return stat.S_IMODE(status.st_mode) | 0o600 | self.read
+
+    def _open_below(self, directory: str, depth: int) -> None:
+        if depth > _DEPTH:
+            raise _TooDeepError
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                mode = stat.S_IMODE(status.st_mode)
+                if entry.is_dir(follow_symlinks=False):
+                    _change_mode(entry.path, mode, mode | 0o700 | self.search)
+                    self._open_below(entry.path, depth + 1)
+                elif mode != self._wanted(status) and status.st_nlink > 1:
+                    names = self.linked.setdefault((status.st_dev, status.st_ino), [])
+                    names.append(entry.path)
+                else:
+                    _change_mode(entry.path, mode, self._wanted(status))
+
+
+def _copy_in_place(paths: list[str]) -> None:
+    """Let the names of a file be those of a copy, which has no others."""
+    first = Path(paths[0])
+    copy = first.with_name(f".{os.urandom(8).hex()}")
+    copy_entry(first, copy)
+    for path in paths[1:]:
+        os.unlink(path)
+        if not files.link(copy, path):
+            copy_entry(copy, Path(path))
+    copy.replace(first)
 
 
 def close_modes(staged: Path, directory: str) -> None:
