@@ -49,10 +49,17 @@ class Arrivals:
                 self._merge_entry(entry, join(directory, entry.name))
 
     def _merge_entry(self, entry: os.DirEntry[str], path: str) -> None:
+        existing = files.lstat(self.ground.absolute(path))
+        if existing is not None:
+            spelt = self.ground.spelt(path, existing)
+            if spelt != path and self._can_go(spelt, existing):
+                self._remove(spelt, existing)
+                existing = None
+            else:
+                path = spelt
         if path in self.staged:
             raise ConflictError(path, "two staged entries lead to this one path")
         self.staged.add(path)
-        existing = files.lstat(self.ground.absolute(path))
         staged_directory = entry.is_dir(follow_symlinks=False)
         if existing is None:
             self._place(entry, path)
@@ -65,6 +72,19 @@ class Arrivals:
             self._change_type(entry, path, existing)
         else:
             self._replace_file(entry, path)
+
+    def _can_go(self, path: str, status: os.stat_result) -> bool:
+        """Tell whether an entry is what is replaced, and nothing else."""
+        if stat.S_ISDIR(status.st_mode):
+            return self.ground.is_ours(path) and self.ground.can_move(path)
+        return path in self.ground.request.replaced and not self.ground.owners(path)
+
+    def _remove(self, path: str, status: os.stat_result) -> None:
+        """Remove what comes anew by another spelling, which an exchange would not bring."""
+        slot = self.ground.slot_for_removal(path, f"spelt-{len(self.operations) + 1}")
+        self.operations.append(Operation("remove", path, slot).on(status))
+        self.staged.add(path)
+        self.whole.add(path)
 
     def _place(self, entry: os.DirEntry[str], path: str) -> None:
         self._add(Operation("place", path, self._slot(entry, path)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.links import followed
-from sage_pkginstall.engine.paths import bytecode_source, is_within
+from sage_pkginstall.engine.paths import bytecode_source, is_within, join
 from sage_pkginstall.engine.plan import Evidence
 
 TYPE_CHECKING = False
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.workspace import Workspace
 
 __all__ = ["Ground"]
+
+_LONGEST = 4000  # about PATH_MAX: what has a longer name nobody can look into
+_LOWER = "abcdefghijklmnopqrstuvwxyz"
+_OTHER_CASE = str.maketrans(_LOWER + _LOWER.upper(), _LOWER.upper() + _LOWER)
 
 
 class Ground:
@@ -94,12 +98,31 @@ class Ground:
         """Return a slot as plans name it: relative to the prefix if it lies there."""
         return os.fspath(path).removeprefix(self.below)
 
+    def slot_for_removal(self, path: str, name: str) -> str:
+        """Return where ``path`` goes if it is removed, by a name of the plan's own."""
+        return self.relative(self.workspace.slot_for_removal(self.above(path), name))
+
     def canonical(self, directory: str) -> str:
         """Return ``directory`` without links, as far as these stay in the prefix (lib64 → lib)."""
         if not directory or not self.has_link(directory):
             return directory
         name = followed(self.prefix, self.absolute(directory))
         return directory if name is None else name
+
+    def spelt(self, path: str, status: os.stat_result) -> str:
+        """Return the name by which the prefix has an entry of this status, which is at ``path``.
+
+        It is another one where the file system takes upper and lower case for one.
+        """
+        directory, _, name = path.rpartition("/")
+        other = files.lstat(self.absolute(join(directory, name.translate(_OTHER_CASE))))
+        if other is None or not os.path.samestat(status, other):
+            return path
+        names = os.listdir(self.absolute(directory))
+        if name in names:
+            return path
+        alike = (found for found in names if found.casefold() == name.casefold())
+        return join(directory, next(alike, name))
 
     def has_link(self, directory: str) -> bool:
         """Tell whether the prefix has a link there."""

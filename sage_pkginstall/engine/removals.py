@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from functools import cached_property
-from pathlib import Path
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.links import links_at_top
@@ -66,7 +65,7 @@ class Removals:
         """
         self._remove_below(_Listing(self.ground.request.replaced), "")
         for one in self.arrivals.operations:
-            if one.kind == "swap" and one.path.endswith(".py"):
+            if one.kind in {"swap", "remove"} and one.path.endswith(".py"):
                 self._remove_bytecode(one.path)
 
     def prunes(self) -> list[Operation]:
@@ -166,9 +165,8 @@ class Removals:
     def _remove(self, path: str) -> None:
         directory = os.path.dirname(path)
         self.ground.see(directory)
-        place, number = Path(self.ground.absolute(directory)), len(self.operations) + 1
-        slot = self.ground.workspace.slot_for_removal(place, number)
-        removal = Operation("remove", path, self.ground.relative(slot))
+        slot = self.ground.slot_for_removal(path, str(len(self.operations) + 1))
+        removal = Operation("remove", path, slot)
         self.operations.append(removal.on(os.lstat(self.ground.absolute(path))))
         self.emptied.add(directory)
 

@@ -121,12 +121,12 @@ class Workspace:
             path.mkdir(0o700)
         return volume
 
-    def slot_for_removal(self, directory: Path, number: int) -> Path:
-        """Return where the ``number``-th entry that a plan removes goes to.
+    def slot_for_removal(self, directory: Path, name: str) -> Path:
+        """Return where an entry that a plan removes goes to, by a ``name`` of that plan's own.
 
-        That is a place on the file system of ``directory``; one plan's numbers are its own.
+        That is a place on the file system of ``directory``.
         """
-        return self.volume_of(directory) / "old" / str(number)
+        return self.volume_of(directory) / "old" / name
 
     def obstacle(self, directory: Path) -> Path:
         """Return a directory that is not empty, on the file system of ``directory``."""
