@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.engine import files
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.errors import ConflictError
 from tests.engine_tree import STATE, write
 from tests.planning import Owned, bring, operations
-from tests.trees import Link, tree
+from tests.trees import EMPTY, Link, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,37 @@ def test_unowned_file_in_own_directory_stays(tmp_path: Path) -> None:
         "lib/p/mine.txt": b"user",
         "lib/q": b"",
     }
+
+
+@pytest.mark.parametrize("name", ["d", 250 * "d"], ids=["short", "long"])
+@pytest.mark.parametrize("mine", [True, False])
+def test_directories_of_any_depth_may_lie_in_an_own_one(
+    tmp_path: Path, name: str, *, mine: bool
+) -> None:
+    """They are somebody's own; the planner walks them without a call for each."""
+    write(tmp_path, {"lib/p/a": b"1", "lib/q": b""})
+    below = os.open(tmp_path / "lib/p", os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir(name, dir_fd=below)
+        above, below = below, os.open(name, os.O_RDONLY, dir_fd=below)
+        os.close(above)
+    if mine:
+        os.close(os.open("mine", os.O_WRONLY | os.O_CREAT, dir_fd=below))
+    os.close(below)
+    try:
+        bring(tmp_path, {"lib/p/a": b"2"}, PlanRequest(frozenset({"lib/p/a"})))
+        assert (tmp_path / "lib/p/a").read_bytes() == b"2"
+        assert (tmp_path / "lib/p" / name).exists() is (mine or len(name) > 1)
+    finally:
+        files.delete_tree(tmp_path / "lib")  # pytest cannot
+
+
+def test_empty_directory_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "share/spool").mkdir(parents=True)
+    request = PlanRequest(ownership=Owned()("share/spool", "q"))
+    with pytest.raises(ConflictError, match="share/spool: it is a directory of q, not a file"):
+        bring(tmp_path, {"share/spool": b"file"}, request)
+    assert tree(tmp_path, ignore=STATE) == {"share/spool": EMPTY}
 
 
 def test_conflicting_content_is_reported_and_the_new_owner_wins(tmp_path: Path) -> None:

@@ -50,24 +50,26 @@ class Ground:
         lasting = (*self.request.lasting, *self.led_to, *self.workspace.mounts)
         if any(is_within(path, directory) for path in lasting):
             return False
-        if self.request.ownership.others_within(directory):
+        if self.owners(directory) or self.request.ownership.others_within(directory):
             return False
         device = os.stat(self.absolute(os.path.dirname(directory))).st_dev
         return self._holds_only_ours(directory, device)
 
     def _holds_only_ours(self, directory: str, device: int) -> bool:
-        if self.see(directory) != device:
-            return False
         replaced = self.request.replaced
-        below = f"{directory}/"
-        with os.scandir(self.absolute(directory)) as entries:
-            for entry in entries:
-                path = below + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if not self._holds_only_ours(path, device):
+        pending = [directory]
+        while pending:  # others may have made directories of any depth
+            directory = pending.pop()
+            if len(self.absolute(directory)) > _LONGEST or self.see(directory) != device:
+                return False
+            below = f"{directory}/"
+            with os.scandir(self.absolute(directory)) as entries:
+                for entry in entries:
+                    path = below + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                    elif path not in replaced and bytecode_source(path) not in replaced:
                         return False
-                elif path not in replaced and bytecode_source(path) not in replaced:
-                    return False
         return True
 
     def see(self, directory: str) -> int:
