@@ -19,6 +19,7 @@ from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.engine.trust import open_trusted
 from sage_pkginstall.operations.discard import discard
 from tests.conftest import ROOT, START
+from tests.overtaking import overtaken
 from tests.trees import lose_a_staged_file, tree
 from tests.wheelmaker import make_wheel
 
@@ -27,18 +28,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunCli
 
-OVERTAKEN = """
-import subprocess, sys
-before, words = sys.argv[1:sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1:]
-sys.path.insert(0, before[before.index("install") - 1])
-def overtake(event, given):
-    if event == "open" and str(given[0]).endswith("foo-1.dist-info/RECORD") and before:
-        command, before[:] = list(before), []
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-sys.addaudithook(overtake)
-from sage_pkginstall.cli.main import main
-sys.exit(main(words))
-"""
 CLEAN = {
     "verify": "1 verified: every file there, every recorded hash right\n",
     "status": "nothing changed behind our back\n",
@@ -256,18 +245,6 @@ def test_fix_of_what_was_left_half_done_finishes_that_first(
     assert list(site(venv).glob("foo-1.dist-info")) == []
 
 
-def overtaken(command: str, venv: Path, wheel: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command that looks at ``foo`` 1; a wheel is installed when it comes to that."""
-    start = [sys.executable, "-I", "-c"]
-    install = [*start, START, str(ROOT), "install", "--prefix", str(venv), str(wheel)]
-    return subprocess.run(
-        [*start, OVERTAKEN, *install, "--", command, "--prefix", venv],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("command", ["verify", "status"])
 def test_damage_that_comes_while_it_is_looked_at_is_told_beside_what_was_there(
     venv: Path, tmp_path: Path, run_cli: RunCli, command: str
@@ -277,7 +254,8 @@ def test_damage_that_comes_while_it_is_looked_at_is_told_beside_what_was_there(
         wheel = make_wheel(tmp_path, name, "1", {f"{name}.py": "x = 1"})
         run_cli("install", "--prefix", venv, wheel)
     (site(venv) / "mine.txt").write_text("mine")
-    ended = overtaken(command, venv, make_wheel(tmp_path, "b", "1", {"a.py": "x = 'other'"}))
+    wheel = make_wheel(tmp_path, "b", "1", {"a.py": "x = 'other'"})
+    ended = overtaken([command, "--prefix", venv], ["install", "--prefix", venv, wheel])
     assert "mine.txt" in ended.stdout
     assert "a.py" in ended.stdout
 
@@ -289,11 +267,29 @@ def test_upgrade_while_it_is_looked_at_is_no_damage(
     """The upgrade comes between listing what is installed and reading its records."""
     one, two = (make_wheel(tmp_path, "foo", v, {"foo.py": f"x = {v}"}) for v in "12")
     run_cli("install", "--prefix", venv, one)
-    ended = overtaken(command, venv, two)
+    ended = overtaken([command, "--prefix", venv], ["install", "--prefix", venv, two])
     assert (site(venv) / "foo.py").read_text() == "x = 2"
     assert ended.stderr == ""
     assert ended.stdout == CLEAN[command]
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("other", ["uninstall", "upgrade"])
+def test_fix_leaves_what_others_have_changed_since_it_looked(
+    venv: Path, tmp_path: Path, run_cli: RunCli, other: str
+) -> None:
+    """Neither does it bring back what they uninstalled, nor an older version."""
+    one, two = (make_wheel(tmp_path, "foo", v, {"foo.py": f"x = {v}"}) for v in "12")
+    run_cli("install", "--prefix", venv, one)
+    (site(venv) / "foo.py").write_text("damaged")
+    at: list[str | Path] = ["--prefix", venv]
+    words = ["uninstall", *at, "foo"] if other == "uninstall" else ["install", *at, two]
+    ended = overtaken(["verify", "--fix", *at], words, one.name)
+    told = "cannot repair foo 1: another command has changed it meanwhile; verify it again"
+    assert told in ended.stderr
+    assert ended.returncode == 0, ended.stdout
+    there = {path.name for path in site(venv).glob("foo*")}
+    assert there == ({"foo.py", "foo-2.dist-info"} if other == "upgrade" else set())
 
 
 def test_recover_tells_what_it_did_and_not_what_others_did(

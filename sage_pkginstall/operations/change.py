@@ -58,6 +58,8 @@ class Change(NamedTuple):
     conflicts: Literal["warn", "error"] = "warn"
     outdated: Callable[[], tuple[str, ...]] = tuple
     """More to be dropped; asked whenever the change is planned, so under the lock, too."""
+    still: Callable[[], object] = lambda: None
+    """Raises something if the change is not wanted any more; called as ``outdated`` is."""
 
     @property
     def distributions(self) -> tuple[str, ...]:
@@ -120,6 +122,7 @@ class _Preparer:
 
     def prepare(self, changed: Changed = None) -> Prepared:
         """Plan; only records that were ``changed`` since the last time are looked at, if known."""
+        self.change.still()
         twice = _twice_staged(self.change)
         self.facts = facts = survey(self.prefix, self.environment, self.facts, changed)
         names = self.change.distributions  # which others may change until the lock is had

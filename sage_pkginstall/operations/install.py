@@ -31,7 +31,8 @@ class InstallOptions(NamedTuple):
     content; ``dry_run``: only plan; ``check_requirements``: name those that are unmet;
     ``link_mode`` "hardlink": files are shared with other prefixes, read-only, where the file
     system can; None: as $SAGE_PKGINSTALL_LINK_MODE says, else "copy".
-    ``staged`` is told the file name of each wheel when it is staged.
+    ``staged`` is told the file name of each wheel when it is staged.  ``still`` raises something
+    if what is installed is not any more what is to be replaced: nothing is changed then.
     """
 
     conflicts: Literal["warn", "error"] = "warn"
@@ -39,6 +40,7 @@ class InstallOptions(NamedTuple):
     check_requirements: bool = True
     link_mode: Literal["copy", "hardlink"] | None = None
     staged: Callable[[str], object] = lambda _name: None
+    still: Callable[[], object] = lambda: None
 
 
 class Installation(NamedTuple):
@@ -88,7 +90,7 @@ def _bring_in(
     options: InstallOptions,
 ) -> Outcome:
     there = environment.at(tree.prefix)
-    change = Change(staged, conflicts=options.conflicts)
+    change = Change(staged, conflicts=options.conflicts, still=options.still)
     if options.dry_run:
         return plan_change(tree, workspace, there, change)
     label = ", ".join(f"install {s.name} {s.version}" for s in staged)

@@ -140,7 +140,8 @@ def _reinstall(
     requested = (info / "REQUESTED").exists()
     request = WheelRequest(wheel, requested=requested, direct_url=origin)
     try:
-        options = InstallOptions(check_requirements=False)
+        still = partial(_require_same, environment, installed.name, versions)
+        options = InstallOptions(check_requirements=False, still=still)
         return install(tree, environment, (request,), options).outcome.warnings
     except (LockError, JournalError):
         raise
@@ -148,6 +149,12 @@ def _reinstall(
         raise _CannotRepairError(str(error)) from error
     except OSError as error:
         raise _CannotRepairError(describe(error)) from error
+
+
+def _require_same(environment: Environment, name: str, versions: list[str]) -> None:
+    """Raise `_CannotRepairError` unless the same is installed as when it was looked at."""
+    if [one.info for one in find_recorded(environment, name)] != versions:
+        raise _CannotRepairError("another command has changed it meanwhile; verify it again")
 
 
 def _refuse_shared(environment: Environment, patient: _Patient) -> None:

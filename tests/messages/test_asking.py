@@ -7,10 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.messages.desk import produces
+from tests.overtaking import overtaken
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.messages.desk import Desk
 
 
@@ -119,6 +122,17 @@ def test_one_path_of_two(desk: Desk) -> str:
     desk.install("one", both="x = 1")
     desk.install("two", both="x = 2")
     return desk.run("verify", "--fix", status=1)
+
+
+@produces(
+    "Warning: cannot repair {distribution}: another command has changed it meanwhile;"
+    " verify it again"
+)
+def test_what_is_repaired_is_uninstalled_meanwhile(desk: Desk) -> str:
+    wheel = desk.install("foo")
+    (desk.site / "foo.py").unlink()
+    at: list[str | Path] = ["--prefix", desk.prefix]
+    return overtaken(["verify", "--fix", *at], ["uninstall", *at, "foo"], wheel.name).stderr
 
 
 @produces("Warning: cannot repair {distribution}: it is editable; install it again from its source")
