@@ -222,3 +222,13 @@ def test_empty_directory_of_another_owner_stays(tmp_path: Path) -> None:
     others = Owned()("var/spool/mine", "b")  # b staged it empty
     bring(tmp_path, {}, PlanRequest(frozenset({"var/spool/mine/a"}), others))
     assert tree(tmp_path / "var" / "spool") == {"mine": EMPTY}
+
+
+def test_records_may_name_what_no_file_can_be_called(tmp_path: Path) -> None:
+    """Too long, or behind a link that leads round in a circle: nothing is there."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/round").symlink_to("round")
+    write(tmp_path, {"lib/p/a": b"1", "lib/q": b""})
+    names = ("lib/" + 256 * "n", "lib/" + 30 * (250 * "d" + "/") + "x", "lib/round/x")
+    bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a", *names})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b"", "lib/round": Link("round")}

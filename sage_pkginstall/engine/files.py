@@ -55,6 +55,7 @@ __all__ = [
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EBUSY})
 _NOT_OURS = frozenset({errno.EPERM, errno.EACCES})  # in a directory with the sticky bit, say
+_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 _BLOCK = 1 << 20
 _DEEP = 100
 _AT_FDCWD = -100  # <fcntl.h> of Linux
@@ -266,11 +267,18 @@ def copy_content(source: int, target: int, place: StrPath) -> None:
 
 
 def lstat(path: StrPath) -> os.stat_result | None:
-    """Return the status of ``path`` itself, or None if there is no such entry."""
+    """Return the status of ``path`` itself, or None if there is no such entry.
+
+    Nor is there one of a name that is too long, as others' records may have it.
+    """
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in _NO_NAME:
+            return None
+        raise
 
 
 def same_content(first: str, second: str) -> bool:
