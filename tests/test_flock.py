@@ -115,3 +115,19 @@ def test_command_waits_for_who_works_below_a_sage_flock_that_is_gone(tmp_path: P
             told += process.stderr.read()
             assert process.stdout.read() == "ran\n"
     assert told == f"waiting for the lock {nested}, held by another program ... ok\n"
+
+
+def test_commands_below_a_sage_flock_take_the_same_lock_in_turn(tmp_path: Path) -> None:
+    """Scripts of packages do so, which somebody runs with the lock; and installers below them."""
+    lock, log = tmp_path / "var/lock/pip3.lock", tmp_path / "log"
+    flock = [sys.executable, "-c", FLOCK]
+    script = """
+        lock=$1 log=$2; shift 2
+        turn() { "$@" sh -c 'echo begins >> "$1"; sleep 0.2; echo ends >> "$1"' sh "$log"; }
+        turn "$@" "$lock" & turn "$@" -s "$lock" & turn "$@" "$lock" "$@" "$lock" & wait
+    """
+    below = ["sh", "-c", script, "sh", str(lock), str(log), *flock]
+    subprocess.run([*flock, str(lock), *below], timeout=60, check=True)
+    assert log.read_text() == 3 * "begins\nends\n"
+    recover = [sys.executable, "-m", "sage_pkginstall", "recover", "--prefix", str(tmp_path)]
+    subprocess.run([*flock, str(lock), *flock, str(lock), *recover], timeout=60, check=True)

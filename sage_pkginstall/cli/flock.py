@@ -3,7 +3,8 @@
 The lock is held by this process, which waits for the command: it lasts until the
 command ends, is gone when we are killed, and no daemon that the command leaves behind
 can keep it, because the descriptor is not inherited (PEP 446).  All others that we got are:
-make's jobserver is among them.
+make's jobserver is among them.  Below another one that holds the same lock we take turns with
+its other commands, by a lock of their own (see engine/lock.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from pathlib import Path
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
-from sage_pkginstall.engine.lock import HELD_VARIABLE, has_nested, nested_lock, open_lock
+from sage_pkginstall.engine.lock import (
+    HELD_VARIABLE,
+    has_nested,
+    held_as_well,
+    is_held_for_us,
+    nested_lock,
+    open_lock,
+)
 from sage_pkginstall.errors import LockError, UsageError
 from sage_pkginstall.operations.outlast import outlast
 from sage_pkginstall.spkg.programs import exit_status
@@ -50,7 +58,7 @@ def flock(arguments: Sequence[str]) -> int:
     if is_inherited:
         descriptor, path = _inherited(given.lock), Path(f"/dev/fd/{given.lock}")
     else:
-        path = Path(given.lock).absolute()
+        path = _not_held_for_us(Path(given.lock).absolute())
         descriptor = _open(path)
     _take(descriptor, path, kind_of_lock)
     if descriptor > _STDERR:  # one given by its number, and no stream of the command's
@@ -58,7 +66,7 @@ def flock(arguments: Sequence[str]) -> int:
     environment = dict(os.environ)
     if kind_of_lock == fcntl.LOCK_EX and not is_inherited:
         holder = record_holder(path, " ".join(command) or "sage-flock")
-        environment[HELD_VARIABLE] = f"{path}:{holder.token}"
+        environment[HELD_VARIABLE] = held_as_well(path, holder)
         _wait_for_others_commands(path)
     return _run(command, environment) if command else 0
 
@@ -69,6 +77,13 @@ def _inherited(number: str) -> int:
     except (OSError, OverflowError):
         raise UsageError(f"cannot lock descriptor {number}: it is not open") from None
     return int(number)
+
+
+def _not_held_for_us(path: Path) -> Path:
+    """Return the lock to take: where an ancestor holds it for us, that of those below it."""
+    while is_held_for_us(path):
+        path = nested_lock(path)
+    return path
 
 
 def _open(path: Path) -> int:

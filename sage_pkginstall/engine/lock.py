@@ -37,13 +37,15 @@ __all__ = [
     "LockSettings",
     "TreeLock",
     "has_nested",
+    "held_as_well",
     "is_held",
+    "is_held_for_us",
     "nested_lock",
     "open_lock",
 ]
 
 HELD_VARIABLE = "SAGE_FLOCK_HELD"
-"""``LOCK:TOKEN``, set by sage-flock for its command."""
+"""Lines ``LOCK:TOKEN``, each set by a sage-flock for its command; the last by the innermost."""
 
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _POLL_INTERVAL = 0.002  # seconds; a commit takes little longer
@@ -280,9 +282,12 @@ def is_held_for_us(lock: Path) -> bool:
     It says so in ``SAGE_FLOCK_HELD``; that its token is still the holder's, and its
     process alive, guards against daemons that outlived it.
     """
-    path, _, token = os.environ.get(HELD_VARIABLE, "").rpartition(":")
     holder = last_holder(lock)
-    if holder is None or holder.token != token or not _is_same_file(path, lock):
+    if holder is None:
+        return False
+    lines = os.environ.get(HELD_VARIABLE, "").split("\n")
+    held = (line.rpartition(":") for line in lines)
+    if not any(token == holder.token and _is_same_file(path, lock) for path, _, token in held):
         return False
     try:
         os.kill(holder.pid, 0)
@@ -291,6 +296,13 @@ def is_held_for_us(lock: Path) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def held_as_well(lock: Path, holder: Holder) -> str:
+    """Return the variable for a command for which we, ``holder``, hold ``lock``, too."""
+    line = f"{lock}:{holder.token}"
+    before = os.environ.get(HELD_VARIABLE)
+    return f"{before}\n{line}" if before else line
 
 
 def _is_same_file(path: str, lock: Path) -> bool:
