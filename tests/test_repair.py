@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -408,6 +409,22 @@ def test_discard_moves_a_journal_aside_that_the_disk_does_not_give_back(
     assert done.reason == "Bad file descriptor"
     assert done.place is not None
     assert (done.place / "journal").exists()
+
+
+def test_discard_twice_at_one_time_keeps_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area = tmp_path / "var/tmp/sage"
+    area.mkdir(parents=True)
+    monkeypatch.setattr(time, "strftime", lambda _format: "discarded-then")
+    for text in ("{one", "{two", "{three"):
+        (area / "journal").write_text(text)
+        discard(Tree(tmp_path))
+    assert tree(area) == {
+        "discarded-then/journal": b"{one",
+        "discarded-then-2/journal": b"{two",
+        "discarded-then-3/journal": b"{three",
+    }
 
 
 def test_discard_without_a_journal_does_nothing(venv: Path, run_cli: RunCli) -> None:

@@ -9,6 +9,7 @@ was being changed may be half old and half new from then on; `verify` tells.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 
 from sage_pkginstall.engine.lock import TreeLock
@@ -53,12 +54,21 @@ def discard(tree: Tree) -> Discarded:
 
 
 def _move_aside(tree: Tree) -> Path:
-    place = tree.area.path / time.strftime("discarded-%Y%m%d-%H%M%S")
-    place.mkdir(mode=0o700)
+    place = _new_directory(tree.area.path / time.strftime("discarded-%Y%m%d-%H%M%S"))
     tree.area.move_dead(place, _named(tree))
     for path in (tree.journal.path, tree.journal.undo_path):
         with contextlib.suppress(FileNotFoundError):
             path.rename(place / path.name)
+    return place
+
+
+def _new_directory(path: Path) -> Path:
+    """Make a directory of that name, or with a number behind it: clocks stand, and go back."""
+    place, number = path, 1
+    while os.path.lexists(place):
+        number += 1
+        place = path.with_name(f"{path.name}-{number}")
+    place.mkdir(mode=0o700)
     return place
 
 
