@@ -140,7 +140,9 @@ class _Applier:
         get one after it was planned: by another name of it, which it has still.  Byte-code is no
         such entry: who imports a source puts it there, and it goes with that.
         """
-        if self.copied or not operation.inode or _is_staged(status, operation, 1):
+        has_come = operation.kind != "remove" and status.st_ino == operation.inode
+        unit = _SECOND if has_come else 1  # file systems may round a time that was set
+        if self.copied or not operation.inode or _is_staged(status, operation, unit):
             return False
         if bytecode_source(operation.path):
             return False
