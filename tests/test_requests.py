@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,3 +60,17 @@ def test_source_archive_is_told_to_be_no_wheel(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WheelError, match="build it first"):
         requests_of_arguments(["one-1.0.tar.gz"], target_environment(venv), tmp_path)
+
+
+def test_wheel_has_one_path_however_it_is_given(
+    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path, "one-1.0-py3-none-any.whl")
+    (tmp_path / "below" / "deeper").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("below/deeper")
+    monkeypatch.chdir(tmp_path / "below")
+    environment = target_environment(venv)
+    for given in (f"../{wheel.name}", f"../link/../../{wheel.name}", str(wheel)):
+        (found,) = requests_of_arguments([given], environment, tmp_path)
+        assert found.path == wheel
+        assert json.loads(found.direct_url or "")["url"] == wheel.as_uri()

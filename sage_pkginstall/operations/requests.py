@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def requests_of_lines(
 
 
 def _of_file(wheel: Path) -> WheelRequest:
+    """Return the request for a wheel, under a path that is the same however it was given."""
     absolute = wheel.absolute()
+    if ".." in absolute.parts:  # behind a link, that is not what stands before it
+        absolute = Path(os.path.realpath(absolute.parent), absolute.name)
     return WheelRequest(absolute, direct_url=direct_url(absolute))
 
 
