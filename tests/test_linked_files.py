@@ -255,6 +255,7 @@ def test_nothing_is_shared_across_file_systems(
             environment = prefixes(name)
             put(wheel, environment)
             assert module(environment).stat().st_nlink == 1
+            assert stat.S_IMODE(module(environment).stat().st_mode) & 0o600 == 0o600
             assert module(environment).read_text(encoding="utf-8") == FILES["foo/module.py"]
 
 

@@ -117,11 +117,14 @@ class StagedRoot:
             return False
         return True
 
-    def share(self, path: str, place: str) -> None:
-        """Make ``place``, outside, one more name of the file ``path``, if that can be."""
+    def share(self, path: str, place: str) -> bool:
+        """Make ``place``, outside, one more name of the file ``path``; False if that cannot be."""
         directory, _, name = path.rpartition("/")
-        with contextlib.suppress(OSError):
+        try:
             os.link(name, place, src_dir_fd=self._enter(directory), follow_symlinks=False)
+        except OSError:
+            return False
+        return True
 
     @contextlib.contextmanager
     def naming(self, path: str) -> Iterator[None]:

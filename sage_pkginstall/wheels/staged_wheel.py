@@ -264,22 +264,28 @@ class StagedWheel:
             descriptor, before = self._root.create(path, mode)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             self._refuse_clash(path, error)
-        place = None
         try:
             with self._root.naming(path):
                 content = copy_content(stream, descriptor, start)
-                if self.links is not None and isinstance(stream, (PackedFile, EntryStream)):
-                    executable = _is_executable(mode)
-                    place = self.links.place(content.hash, executable=executable)
-                    if place is not None:
-                        os.fchmod(descriptor, self.links.mode(executable=executable))
+                if isinstance(stream, (PackedFile, EntryStream)):
+                    self._share(path, content, descriptor, mode)
         finally:
             os.close(descriptor)
-        if place is not None:
-            self._root.share(path, place)
         if before is not None and before != content:
             self._replaced.add(path)
         return content
+
+    def _share(self, path: str, content: Content, descriptor: int, mode: int) -> None:
+        """Have other prefixes get a file, if they may; one that they cannot get keeps its mode."""
+        if self.links is None:
+            return
+        executable = _is_executable(mode)
+        place = self.links.place(content.hash, executable=executable)
+        if place is None:
+            return
+        os.fchmod(descriptor, self.links.mode(executable=executable))
+        if not self._root.share(path, place):
+            os.fchmod(descriptor, mode)
 
     def _refuse_clash(self, path: str, error: OSError) -> NoReturn:
         """A file is where a directory is needed, or the other way round, or a link."""
