@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,8 +32,42 @@ def test_entry_points_of_other_groups_are_nobodys_business(tmp_path: Path) -> No
     WheelArchive.open(with_file(tmp_path, "entry_points.txt", text)).close()
 
 
-def test_refused_scripts_that_one_reader_sees_and_another_does_not(tmp_path: Path) -> None:
+def test_section_of_defaults_alone_does_no_harm(tmp_path: Path) -> None:
     text = "[DEFAULT]\nx = foo:x\n"
     WheelArchive.open(with_file(tmp_path, "entry_points.txt", text)).close()
-    path = with_file(tmp_path, "entry_points.txt", f"{text}[console_scripts]\ny = foo:y\n")
-    assert refusal(path) == "entry_points.txt has a section [DEFAULT]"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("[DEFAULT]\nx = foo:x\n[console_scripts]\ny = foo:y\n", "x"),
+        ("[console_scripts]\n# a comment\x85x = foo:x\ny = foo:y\n", "x"),
+        ("[console_scripts]\n;x = foo:x\ny = foo:y\n", ";x"),
+    ],
+)
+def test_refused_scripts_that_one_reader_sees_and_another_does_not(
+    tmp_path: Path, text: str, name: str
+) -> None:
+    reason = f"entry_points.txt has the script {name!r} for one reader only"
+    assert refusal(with_file(tmp_path, "entry_points.txt", text)) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[other]\nx =\n  a.b\n[console_scripts]\ny = foo:y\n", "a.b"),
+        ("[console_scripts]\n; a comment\ny = foo:y\n", "; a comment"),
+    ],
+)
+def test_refused_entry_points_that_python_cannot_read(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "entry_points.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(TypeError):
+        assert importlib.metadata.Distribution.at(tmp_path).entry_points
+    reason = f"entry_points.txt has the line {line!r}, without ="
+    assert refusal(with_file(tmp_path, "entry_points.txt", text)) == reason
+
+
+def test_entry_point_where_byte_code_of_scripts_goes_is_refused(tmp_path: Path) -> None:
+    text = "[console_scripts]\n__pycache__ = foo:main\n"
+    reason = "entry point '__pycache__' is no name for a script"
+    assert refusal(with_file(tmp_path, "entry_points.txt", text)) == reason

@@ -34,6 +34,7 @@ __all__ = [
     "read_metadata",
 ]
 
+_SCRIPTS = frozenset(("console_scripts", "gui_scripts"))
 _EMPTY_LINE = re.compile(r"(?<=\n)\r?\n")
 
 
@@ -103,14 +104,33 @@ def check_entry_points(text: str, most: int) -> None:
         said = str(error).splitlines()
         reason = quoted(said[0]) if said else "a script is no module:attribute"
         raise RefusalError(f"entry_points.txt cannot be read: {reason}") from None
-    if scripts and any(line.strip().startswith("[DEFAULT]") for line in text.splitlines()):
-        # A group like others for importlib.metadata (and pip); lines of all groups for installer.
-        raise RefusalError("entry_points.txt has a section [DEFAULT]")
     if len(scripts) > most:
         raise RefusalError(f"entry_points.txt has {len(scripts)} scripts (allowed: {most})")
     for name, *_ in scripts:
-        if not is_component(name) or name != name.strip():
+        if not is_component(name) or name != name.strip() or name == "__pycache__":
             raise RefusalError(f"entry point {quoted(name)} is no name for a script")
+    seen = {(f"{section}_scripts", name) for name, _, _, section in scripts}
+    for _, name in seen ^ _scripts_for_python(text):
+        raise RefusalError(f"entry_points.txt has the script {quoted(name)} for one reader only")
+
+
+def _scripts_for_python(text: str) -> set[tuple[str, str]]:
+    """Return section and name of each script that ``importlib.metadata`` sees, as pip does.
+
+    Refuses a line that ends it with an error: nobody could ask for entry points any more, whichever
+    distribution of the environment has them.
+    """
+    found: set[tuple[str, str]] = set()
+    section: str | None = None
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line.strip("[]")
+        elif line and not line.startswith("#") and section is not None:
+            name, equals, _ = line.partition("=")
+            if not equals:
+                raise RefusalError(f"entry_points.txt has the line {quoted(line)}, without =")
+            found.add((section, name.strip()))
+    return {(section, name) for section, name in found if section in _SCRIPTS}
 
 
 def _fields(text: str) -> str:

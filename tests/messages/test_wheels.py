@@ -259,7 +259,8 @@ def test_records_in_wheels_at_fault(desk: Desk) -> str:
     "cannot install {wheel}: WHEEL has Root-Is-Purelib {text}, not true or false",
     "cannot install {wheel}: entry_points.txt cannot be read: {reason}",
     "cannot install {wheel}: entry_points.txt cannot be read: a script is no module:attribute",
-    "cannot install {wheel}: entry_points.txt has a section [DEFAULT]",
+    "cannot install {wheel}: entry_points.txt has the line {line}, without =",
+    "cannot install {wheel}: entry_points.txt has the script {name} for one reader only",
     "cannot install {wheel}: entry_points.txt has {number} scripts (allowed: {limit})",
     "cannot install {wheel}: entry point {name} is no name for a script",
 )
@@ -268,5 +269,6 @@ def test_metadata_in_wheels_at_fault(desk: Desk) -> str:
     makers = refused("METADATA, WHEEL, names", "Entry points", "Sizes")
     points = "[DEFAULT]\nx = foo:x\n[console_scripts]\ny = foo:y\n"
     makers["two ways"] = lambda d: with_file(d, "entry_points.txt", points)
+    makers["two lines"] = lambda d: with_file(d, "entry_points.txt", "[other]\nx =\n  a\n")
     makers["too many scripts"] = lambda d: make_wheel(d, "foo", "1.0", scripts=scripts)
     return refusals(desk, makers)
