@@ -235,6 +235,23 @@ def test_nothing_that_one_prefix_does_is_seen_in_another(
     assert output_of(two, "import ns.a; print(ns.a.A)") == "1"
 
 
+@pytest.mark.parametrize("move", [["--move"], []])
+def test_image_of_shared_files_is_merged_and_they_stay_shared(
+    wheel: Path, tmp_path: Path, prefixes: Prefixes, run_cli: RunCli, move: list[str]
+) -> None:
+    one, two, three = prefixes("one"), prefixes("two"), prefixes("three")
+    said = {"SAGE_PKGINSTALL_LINK_MODE": "hardlink"}
+    run_cli("install", "--prefix", one.prefix, wheel, env=said)
+    image = tmp_path / "image"
+    run_cli("install", "--root", image, "--prefix", two.prefix, wheel, env=said)
+    before = {path: path.lstat().st_mode for path in module(one, "").rglob("*")}
+    run_cli("merge", *move, "--prefix", two.prefix, f"{image}{two.prefix}")
+    assert {path: path.lstat().st_mode for path in module(one, "").rglob("*")} == before
+    assert (inode(module(two)) == inode(module(one))) is bool(move)
+    run_cli("install", "--prefix", three.prefix, wheel, env=said)
+    assert inode(module(three)) == inode(module(one))
+
+
 def test_same_files_again_stay_those_of_the_cache(tmp_path: Path, prefixes: Prefixes) -> None:
     old = make_wheel(tmp_path, "bar", "1.0", {"ns/a.py": "A = 1\n", "ns/data": "1"})
     beside = make_wheel(tmp_path, "baz", "1.0", {"ns/b.py": ""})

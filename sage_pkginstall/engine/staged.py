@@ -33,8 +33,8 @@ def lay_in(source: Path, staged: Path, *, move: bool, owner: int | None = None) 
     """Lay the entries of ``source`` into a staged tree, which may have some already.
 
     With ``move`` they are renamed where the file system allows it, else copied: modes,
-    times, links and hard links stay.  Afterwards the owner may write everything and
-    others read what the umask lets them (`open_modes`).  A copy is ours even if the source
+    times, links and hard links stay.  Afterwards the owner may write (nearly) everything
+    and others read what the umask lets them: see `open_modes`.  A copy is ours even if the source
     is somebody else's; so it loses its set-id bits, as with chown(2), the right of others to
     write, and its access lists.
 
@@ -50,8 +50,9 @@ def open_modes(directory: str, umask: int) -> None:
     """Let the owner read and write everything below, and others read as ``umask`` allows.
 
     A read-only directory could not be renamed by its owner, nor upgraded; set-id bits
-    and everything else of the modes stay.  Raises `ConflictError` if directories are nested too
-    deeply.
+    and everything else of the modes stay.  A file that has names elsewhere, in a cache and
+    in other prefixes, say, stays as it is if it can be read, and is copied if it cannot.  Raises
+    `ConflictError` if directories are nested too deeply.
     """
     with _bounded(directory):
         _Opener(umask).open(directory)
@@ -235,8 +236,9 @@ def _keep_times(status: os.stat_result, place: str) -> None:
 class _Opener:
     """Opens a staged tree; see `open_modes`.
 
-    A file may have names elsewhere, in a cache or another prefix, say.  It keeps its mode there:
-    what is staged is a copy then.
+    A file may have names elsewhere, in a cache or another prefix, say, and keeps its mode there.
+    One that can be read needs nothing, as what is renamed need not be writable; what is staged
+    of another one is a copy.
     """
 
     def __init__(self, umask: int) -> None:
@@ -249,6 +251,8 @@ class _Opener:
         for paths in self.linked.values():
             status = os.lstat(paths[0])
             if status.st_nlink > len(paths):
+                if stat.S_IMODE(status.st_mode) | 0o200 == self._wanted(status):
+                    continue
                 with contextlib.suppress(PermissionError):  # of what even we may not read
                     _copy_in_place(paths)
             os.chmod(paths[0], self._wanted(status))
