@@ -75,6 +75,11 @@ def test_daemon_that_a_command_leaves_behind_is_not_waited_for(tmp_path: Path) -
     assert time.monotonic() - began < 30
 
 
+def test_daemon_that_never_stops_writing_is_not_waited_for(tmp_path: Path) -> None:
+    ended = logger("echo all; yes &", tmp_path / "log")
+    assert ended.stdout.startswith("all\n")
+
+
 def test_output_of_this_very_process_is_logged(tmp_path: Path) -> None:
     code = f"""
 import os, subprocess, sys

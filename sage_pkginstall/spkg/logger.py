@@ -12,12 +12,15 @@ waits for it: what was written before the command ended is copied, and that is a
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import selectors
 import signal
 import subprocess
 import sys
+import termios
 import threading
+from array import array
 
 from sage_pkginstall.builds.descendants import descendants
 from sage_pkginstall.spkg.programs import exit_status
@@ -66,8 +69,7 @@ class LineCopier:
                     if self._copy(pipe) == "end":
                         selector.unregister(pipe)
         for pipe in self.outputs:
-            while self._copy(pipe) == "copied":
-                pass
+            self._copy_what_waits(pipe)
             rest = self._rests.pop(pipe, b"")
             if rest:
                 self._write(pipe, [rest])
@@ -80,6 +82,20 @@ class LineCopier:
             return "nothing"
         if not data:
             return "end"
+        self._take(pipe, data)
+        return "copied"
+
+    def _copy_what_waits(self, pipe: int) -> None:
+        """Copy what is in the pipe now, and not what others write meanwhile: they may never end."""
+        waiting = array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+        left = waiting[0]
+        while left > 0:
+            data = os.read(pipe, left)
+            self._take(pipe, data)
+            left -= len(data)
+
+    def _take(self, pipe: int, data: bytes) -> None:
         *lines, rest = (self._rests.get(pipe, b"") + data).split(b"\n")
         if len(rest) > _LONGEST:
             lines.append(rest)
@@ -87,7 +103,6 @@ class LineCopier:
         self._rests[pipe] = rest
         if lines:
             self._write(pipe, lines)
-        return "copied"
 
     def _write(self, pipe: int, lines: Sequence[bytes]) -> None:
         text = b"".join(self.prefix + line + b"\n" for line in lines)
