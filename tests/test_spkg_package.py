@@ -153,6 +153,19 @@ def test_impossible_package_directory_is_refused(tmp_path: Path, files: dict[str
         package(tmp_path, **files)
 
 
+@pytest.mark.parametrize(
+    "name", ["type", "package-version.txt", "checksums.ini", "dependencies", "trees.txt"]
+)
+def test_file_that_cannot_be_read_is_a_fault_of_its_package(tmp_path: Path, name: str) -> None:
+    """So the rules of all other packages are made all the same."""
+    plant(tmp_path / "foo", {"type": b"optional"})
+    (tmp_path / "foo" / name).unlink(missing_ok=True)
+    (tmp_path / "foo" / name).mkdir()
+    reason = f"cannot handle package foo: {tmp_path}/foo/{name} cannot be read: Is a directory"
+    with pytest.raises(PackageError, match=reason):
+        read_package(tmp_path / "foo")
+
+
 def test_missing_package_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="there is no directory"):
         read_package(tmp_path / "foo")

@@ -111,6 +111,14 @@ def read_package(directory: Path) -> Package:
         raise PackageError(name, "a package's name is of letters, digits, '_', '.' and '+'")
     if not directory.is_dir():
         raise PackageError(name, f"there is no directory {directory}")
+    try:
+        return _read(directory)
+    except OSError as error:  # of a file that is a directory, or that others may read only
+        raise PackageError(name, f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _read(directory: Path) -> Package:
+    name = directory.name
     version = _version(name, directory)
     tarballs = read_tarballs(directory, _PATCH_LEVEL.sub("", version))
     return Package(

@@ -69,6 +69,7 @@ def test_scripts_that_cannot_be_run(desk: Desk) -> str:
     "cannot handle package {name}: its type {text} is none of {types}",
     "cannot handle package {name}: its package-version.txt holds no version: {text}",
     "cannot handle package {name}: its checksums.ini names no tarball",
+    "cannot handle package {name}: {file} cannot be read: {reason}",
     "cannot handle package {name}: {file} is missing; put it into {directory}",
     "cannot handle package {name}: the {algorithm} of {path} is {found}, not {wanted}; delete the"
     " file to have it downloaded anew",
@@ -93,7 +94,8 @@ def test_package_directories_at_fault(desk: Desk) -> str:
     world.package("g", "1", {})
     said = "".join(world.spkg(name, status=1).stderr for name in "abcdefg")
     world.package("h", "1", script)
-    return said + world.spkg("-p", "h", status=1).stderr
+    (world.package("i", "1", script) / "dependencies").mkdir()
+    return said + world.spkg("-p", "h", status=1).stderr + world.spkg("i", status=1).stderr
 
 
 @produces(
