@@ -73,6 +73,13 @@ def test_executable_script_without_shebang_is_bash(world: SageWorld) -> None:
     assert [line.split()[-1] for line in said.splitlines() if "] ran " in line] == [*words]
 
 
+def test_carriage_returns_of_a_script_stay_but_at_the_ends_of_its_lines(world: SageWorld) -> None:
+    install = "printf 'a\rb' >f\r\nsdh_install f \"$SAGE_SHARE\"\r\n"
+    world.package("foo", "1", {"spkg-install.in": install.encode()})
+    world.spkg("foo")
+    assert world.tree()["share/f"] == b"a\rb"
+
+
 @pytest.mark.parametrize("options", [(), ("-w",)])
 def test_script_whose_interpreter_is_missing_has_failed(
     world: SageWorld, options: tuple[str, ...]
