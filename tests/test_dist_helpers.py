@@ -662,6 +662,26 @@ def test_editable_installation_is_required_by_its_source(inside: Script) -> None
     }
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "sdh_pip_editable_install . --no-deps",
+        "sdh_pip_editable_install . -C a=b",
+        "sdh_pip_editable_install --force-reinstall --ignore-installed .",
+        "sdh_pip_install --no-deps -e .",
+        "sdh_pip_install --editable . -v",
+    ],
+)
+def test_editable_installation_may_be_asked_for_as_of_pip(inside: Script, call: str) -> None:
+    make_wheel(inside.cwd / "dist", WHEEL)
+    inside.run(call)
+    assert inside.record[:3] == ["sage-pkginstall", "build", "--editable"]
+    wheel = f"{inside.cwd}/dist/{WHEEL}"
+    assert inside.record[-5:] == [
+        *("sage-pkginstall", "stage-wheel", "--editable", f"{inside.cwd}", wheel)
+    ]
+
+
 def test_editable_installation_by_hand_installs_an_editable_wheel(
     script: Script, venv: Path
 ) -> None:
