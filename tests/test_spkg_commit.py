@@ -6,19 +6,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 import venv as stdlib_venv
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.sageworld import BIN, SageWorld
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INSTALLED = "var/lib/sage/installed"
 
@@ -203,6 +201,17 @@ def test_sigterm_ends_what_scripts_have_started(world: SageWorld, tmp_path: Path
     for process in below:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
+def test_what_a_failing_script_has_left_running_is_ended(world: SageWorld, tmp_path: Path) -> None:
+    """It would write into the next build's staged tree."""
+    background = "bash -c 'trap \"\" TERM; echo >begun; while :; do sleep 0.1; done' & echo $! >pid"
+    install = f"cd '{tmp_path}'; {background}; until [ -e begun ]; do sleep 0.1; done; exit 7"
+    world.package("foo", "1", {"spkg-install.in": install})
+    world.spkg("foo", status=1)
+    left = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/cmdline")
+    assert not left.exists() or not left.read_text()  # nobody has waited for it yet
 
 
 def test_build_does_not_wait_for_a_daemon_that_one_left(world: SageWorld, tmp_path: Path) -> None:

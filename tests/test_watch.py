@@ -192,12 +192,14 @@ def test_termination_ends_everything_too(world: SageWorld, tmp_path: Path) -> No
     assert f"{world.prefix}/var/tmp/sage/build/slow-1.0" not in processes()
 
 
-def test_ctrl_c_leaves_no_process_behind(world: SageWorld) -> None:
-    name = f"5{os.getpid()}"
+def test_ctrl_c_leaves_no_process_behind(world: SageWorld, tmp_path: Path) -> None:
+    """Nor one that ignores it, as background jobs of scripts do, where the shell goes on."""
+    name, after = f"5{os.getpid()}", tmp_path / "after"
     add(world, "slow", f"sleep {name} & sleep {name}")
-    ended = watch(world, "slow", typed={r" slow-1\.0 +build": CTRL_C})
-    assert ended.status == 130
-    assert f"sleep {name}" not in processes()
+    shell = ("sh", "-c", f'trap : INT; "$@"; ps -eo args >{after}', "sh")
+    command = (*shell, *TOOL, "watch", "make", "-f", str(MAKEFILE), "slow")
+    run_in_terminal(command, variables(world), {r" slow-1\.0 +build": CTRL_C})
+    assert f"sleep {name}" not in after.read_text()
 
 
 def processes() -> str:

@@ -7,8 +7,9 @@
 
 The lock keeps two builds of one package from deleting each other's sources.  Scripts inherit
 it: what goes on when sage-spkg was killed would write into the next build's staged tree, so
-that one waits for its end.  It has nothing to do with the lock of the tree, which is not
-held while anything is built.
+that one waits for its end; and what goes on when a script has failed, or was interrupted, is
+known by it, and ended.  It has nothing to do with the lock of the tree, which is not held
+while anything is built.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import contextlib
 import fcntl
 import os
 
+from sage_pkginstall.builds.descendants import end_heirs
 from sage_pkginstall.engine.files import delete_tree, naming
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.programs import Program
@@ -51,8 +53,12 @@ def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> I
         with contextlib.suppress(FileNotFoundError):  # others have just removed the area
             descriptor = _locked(path, lambda: say(_waiting(place)))
     try:
-        with _inherited(descriptor):
-            yield
+        with _inherited(descriptor) as inherited:
+            try:
+                yield
+            except BaseException:
+                end_heirs(inherited)
+                raise
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
@@ -142,11 +148,11 @@ def _waiting(place: PackageVariables) -> str:
 
 
 @contextlib.contextmanager
-def _inherited(descriptor: int) -> Iterator[None]:
+def _inherited(descriptor: int) -> Iterator[int]:
     """Have what we run keep the lock as long as it runs, should it outlive us."""
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD, _SCRIPTS_TAKE)
     try:
-        yield
+        yield copy
     finally:
         os.close(copy)
 
