@@ -103,10 +103,10 @@ class Distribution:
         return lines.replace(f"{self.root}/", "").splitlines()
 
     def run(
-        self, *arguments: str, under: Sequence[str] = (), **variables: str
+        self, *arguments: str, under: Sequence[str] = (), program: str = "make", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*under, "make", "-f", f"{self.root}/build/make/Makefile", *arguments],
+            [*under, program, "-f", f"{self.root}/build/make/Makefile", *arguments],
             cwd=self.root,
             env={
                 **os.environ,
@@ -563,6 +563,16 @@ def test_job_slots_are_handed_on(distribution: Distribution) -> None:
     distribution.script("x")
     ended = distribution.run("-j3", "x-no-deps")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_scripts_are_told_which_make_runs(distribution: Distribution) -> None:
+    """Make 4.3, or 3.81, does not know the jobserver of a gmake that is 4.4."""
+    gmake = distribution.root / "gmake"
+    gmake.symlink_to(shutil.which("make") or "make")
+    script = distribution.root / "build/bin/sage-spkg"
+    script.write_text('#!/bin/sh\necho "make is $MAKE"\n')
+    distribution.script("a")
+    assert f"make is {gmake}\n" in distribution.run("a", program=str(gmake)).stdout
 
 
 @pytest.mark.parametrize(("option", "status"), [("-n", 0), ("-q", 1)])
