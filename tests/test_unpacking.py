@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tarfile
 import time
 import zipfile
@@ -36,6 +37,25 @@ def test_files_of_a_tar_have_the_modes_that_pip_gives_them(
     extract(tmp_path / "a-1.tar.gz", tmp_path / "new")
     expected = {f"{mode:o}": given for mode, given in MODES.items()}
     assert modes(tmp_path / "new/a-1") == expected
+
+
+@pytest.mark.parametrize("suffix", ["tar.gz", "zip"])
+def test_lack_of_room_is_no_fault_of_the_archive(tmp_path: Path, suffix: str) -> None:
+    archive, (soft, hard) = tmp_path / f"a-1.{suffix}", resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / "big").write_bytes(bytes(2 << 20))
+    if suffix == "zip":
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.write(tmp_path / "big", "a-1/big")
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(tmp_path / "big", "a-1/big")
+    (tmp_path / "new").mkdir()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*new"):
+            extract(archive, tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_follows_the_checksum_of_a_tarball_is_passed_over(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ the modes that pip gives them, 644 or 755.  A zip archive has no links at all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tarfile
@@ -25,6 +26,12 @@ __all__ = ["UnpackingError", "extract"]
 
 # A KeyError is tarfile's for a hard link to a member that is not there.
 _DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, KeyError, *DAMAGE)
+_OF_THE_MACHINE = frozenset(
+    {
+        errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE,
+        errno.ENOSPC, errno.EROFS,
+    }
+)  # fmt: skip
 _BLOCK = 1 << 20
 
 
@@ -36,7 +43,7 @@ def extract(archive: Path, directory: Path) -> None:
     """Unpack ``archive`` into ``directory``, which exists and is empty.
 
     Raises UnpackingError if it is no archive, is damaged or leaves the directory, in which
-    a part of it may lie then.
+    a part of it may lie then; and OSError for what is no fault of the archive: a full disk, say.
     """
     try:
         # A zip file is known by its end, so a tar whose last member is one looks like one.
@@ -45,6 +52,9 @@ def extract(archive: Path, directory: Path) -> None:
         else:
             _extract_tar(archive, directory)
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            place = error.filename or os.fspath(directory)  # a write names no file
+            raise OSError(error.errno, error.strerror, place) from error
         why = str(error.args[0]) if isinstance(error, KeyError) else str(error)
         raise UnpackingError(why.partition("\n")[0].removesuffix(":")) from error
 
