@@ -756,6 +756,19 @@ def test_what_runs_once_a_package_is_installed_is_run_until_it_succeeds(real: Di
 
 
 @pytest.mark.needs("make")
+def test_build_directories_may_lie_in_a_path_with_blanks(real: Distribution) -> None:
+    """Of which a part may be there, too."""
+    area, flag = real.root / "to build", real.root / "flag"
+    (real.root / "to").mkdir()
+    real.add("a", spkg_install_in=":", **{"spkg-postinst.in": f"[ -e '{flag}' ]"})
+    assert real.run("a", SAGE_BUILD_DIR=str(area)).returncode == 2
+    assert real.run("-q", "a", SAGE_BUILD_DIR=str(area)).returncode == 1
+    flag.touch()
+    assert real.run("a", SAGE_BUILD_DIR=str(area)).returncode == 0
+    assert real.run("-q", "a", SAGE_BUILD_DIR=str(area)).returncode == 0
+
+
+@pytest.mark.needs("make")
 def test_what_is_unfinished_stays_so_when_it_is_built_again_or_erased(real: Distribution) -> None:
     broken = real.root / "broken"
     real.add("a", spkg_install_in=f"[ ! -e '{broken}' ]", **{"spkg-postinst.in": "exit 1"})
