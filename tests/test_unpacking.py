@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import tarfile
 import time
@@ -56,6 +57,26 @@ def test_lack_of_room_is_no_fault_of_the_archive(tmp_path: Path, suffix: str) ->
             extract(archive, tmp_path / "new")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize("filters", [True, False])
+def test_files_belong_to_who_unpacks_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, filters: bool
+) -> None:
+    if not filters:  # as in Python 3.11.2
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+        trusting = staticmethod(lambda member, _: member)
+        monkeypatch.setattr(tarfile.TarFile, "extraction_filter", trusting, raising=False)
+    with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as tar:
+        for name, kind in (("a-1", tarfile.DIRTYPE), ("a-1/file", tarfile.REGTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.uid, member.gid, member.uname = kind, 1234, 1234, "daemon"
+            tar.addfile(member)
+    (tmp_path / "new").mkdir()
+    extract(tmp_path / "a-1.tar.gz", tmp_path / "new")
+    owners = {path.stat().st_uid for path in (tmp_path / "new").rglob("*")}
+    assert owners == {0}
 
 
 def test_what_follows_the_checksum_of_a_tarball_is_passed_over(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Unpack a tar or zip archive of sources; nothing of it may leave its directory.
 
 The rules are those of tarfile's filter ``data`` (PEP 706), also on a Python that has no
-filters: no ``..``, no link to the outside, no devices, and no set-id bits, as files have
-the modes that pip gives them, 644 or 755.  A zip archive has no links at all.
+filters: no ``..``, no link to the outside, no devices, no owners but us, and no set-id bits, as
+files have the modes that pip gives them, 644 or 755.  A zip archive has no links at all.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def _checked(tar: tarfile.TarFile, directory: Path) -> Iterator[tarfile.TarInfo]
                 raise tarfile.ExtractError(f"{member.name} leaves the directory")
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
             raise tarfile.ExtractError(f"{member.name} is neither file, link nor directory")
+        member.uid, member.gid = os.geteuid(), os.getegid()
+        member.uname = member.gname = ""  # root would look them up
         yield _with_mode(member)
 
 
