@@ -62,6 +62,10 @@ class RequirementError(PkgInstallError):
         self.reason = reason
 
 
+class MalformedRequirementError(RequirementError):
+    """What stands for a requirement is none (PEP 508), whatever there is to meet it."""
+
+
 class BuildError(PkgInstallError):
     """A wheel could not be built from its source."""
 

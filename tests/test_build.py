@@ -143,6 +143,15 @@ def test_lacking_requirement_is_an_error_where_isolation_is_asked_for(
     assert tree(build.dist) == {}
 
 
+@pytest.mark.parametrize("where", ["requires", "more"])
+def test_what_is_no_requirement_is_an_error(tmp_path: Path, build: Builder, where: str) -> None:
+    """Nothing that is installed in the target can be what is meant."""
+    source = make_source(tmp_path / "src", **{where: ["setuptools>="]})  # type: ignore[arg-type]
+    with pytest.raises(RequirementError, match="'setuptools>=': it is no requirement"):
+        build(source)
+    assert tree(build.dist) == {}
+
+
 def test_cache_that_cannot_be_filled_is_named(
     tmp_path: Path, build: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

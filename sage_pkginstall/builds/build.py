@@ -24,7 +24,13 @@ from sage_pkginstall.builds.slots import job_slots, provide
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.source_files import UnknownInputError
 from sage_pkginstall.environment import cache_directory
-from sage_pkginstall.errors import BuildError, RequirementError, TransactionError, UsageError
+from sage_pkginstall.errors import (
+    BuildError,
+    MalformedRequirementError,
+    RequirementError,
+    TransactionError,
+    UsageError,
+)
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -73,9 +79,10 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     ``destination`` then holds that wheel and nothing else; what it held before is deleted
     first.  With ``once`` a wheel that was made from the same is taken instead of built, and
     the log says so.  Raises BuildError with the last lines of the log, RequirementError if
-    the store lacks a build requirement and isolation is "yes", and UsageError if emptying
-    ``destination`` would delete the source, the store, the log, the prefix, the current directory
-    or the user's own, or an editable wheel would lead to a directory that is gone afterwards.
+    the store lacks a build requirement and isolation is "yes", or if that is no requirement, and
+    UsageError if emptying ``destination`` would delete the source, the store, the log, the prefix,
+    the current directory or the user's own, or an editable wheel would lead to a directory that
+    is gone afterwards.
     """
     if request.editable and (request.sdist_first or not request.source.is_dir()):
         reason = "an editable wheel leads to a source directory, not to an sdist"
@@ -87,7 +94,7 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
         try:
             build.make(isolated=request.isolation != "no")
         except RequirementError as error:
-            if request.isolation != "auto":
+            if request.isolation != "auto" or isinstance(error, MalformedRequirementError):
                 raise
             log.write(
                 f"Warning: {error}. Building {request.source.name} without isolation; "

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Resolver
 
 from sage_pkginstall.builds.store import StoredWheel, candidates, stored_wheels, wheel_needs
-from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.errors import MalformedRequirementError, RequirementError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.markers import marker_holds
 
@@ -43,7 +43,8 @@ def resolve(
 
     Markers are those of ``environment``, extras are followed.  The same store and
     requirements give the same wheels in the same order.  Raises RequirementError, which
-    names the requirement that cannot be met and who has it.
+    names the requirement that cannot be met and who has it; a MalformedRequirementError if it is
+    none.
     """
     wanted = [
         requirement
@@ -121,7 +122,7 @@ def _parse(text: str) -> Requirement:
         return Requirement(text)
     except InvalidRequirement as error:
         why = str(error).partition("\n")[0]
-        raise RequirementError(text, f"it is no requirement ({why})") from error
+        raise MalformedRequirementError(text, f"it is no requirement ({why})") from error
 
 
 def _extras(requirement: Requirement) -> tuple[str, ...]:
