@@ -119,6 +119,27 @@ def test_why_rebuilt_tells_of_first_and_taken_builds(tmp_path: Path, builds: Bui
     assert "its entry in the cache was pruned" in builds.why("src")[0]
 
 
+def test_why_rebuilt_tells_of_builds_that_looked_into_no_cache(
+    tmp_path: Path, builds: Builds
+) -> None:
+    source = make_source(tmp_path / "src")
+    builds(source)
+    (source / "out").symlink_to(tmp_path)
+    for _ in range(4):
+        builds(source)
+    verdict, *changes = builds.why("src")
+    assert "without looking into the cache: out leads out of it" in verdict
+    assert changes == []
+    (source / "out").unlink()
+    plant(source, {"new.py": b""})
+    builds(source)
+    assert [line for line in builds.why("src") if "source: " in line] != []
+    assert len(builds.why("src")) == 2
+    plant(make_source(source, requires=["lacking"]), {})
+    builds(source)
+    assert "without looking into the cache: cannot " in builds.why("src")[0]
+
+
 def test_why_rebuilt_tells_sources_of_one_name_apart_by_their_paths(
     tmp_path: Path, builds: Builds
 ) -> None:

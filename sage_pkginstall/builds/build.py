@@ -102,6 +102,9 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
             )
             # What it takes instead of the requirement, nobody knows: nothing is kept of this.
             build._replace(once=None).make(isolated=False)
+            if once is not None:
+                made = only_wheel(build.products, request.source)
+                once.remember_unknown(made.name, f"{error}, and it was built without isolation")
         wheel = only_wheel(build.products, request.source)
         return Path(shutil.move(wheel, destination / wheel.name))
 
@@ -159,7 +162,8 @@ class _Build(NamedTuple):
                 inputs = once.with_target(inputs, self.environment)
         except UnknownInputError as error:
             self.log.write(f"Built without looking into the cache: {error.reason}")
-            self._build("wheel", source, self.products, isolated=isolated)
+            wheel = self._build("wheel", source, self.products, isolated=isolated)
+            once.remember_unknown(wheel.name, error.reason)
             return
         clean = once.clean(inputs, source)
         if clean is not None and isolated:

@@ -39,7 +39,7 @@ class LastBuild(NamedTuple):
     """A wheel that was made (``taken``: had from the cache) and what it was made from.
 
     ``when`` is a time (ISO 8601, UTC); ``reason`` says why no wheel was looked for, if none
-    was: ``--rebuild``, say.
+    was: ``--rebuild``, say.  Where that is because nobody knows from what, there are no inputs.
     """
 
     when: str
@@ -48,10 +48,15 @@ class LastBuild(NamedTuple):
     reason: str
     inputs: Inputs
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it can be told from what it was made."""
+        return bool(self.inputs.groups)
+
 
 def remember_build(cache: Path, subject: Subject, build: LastBuild) -> None:
     """Put ``build`` before the others of ``subject``.  Nothing happens if it cannot be written."""
-    builds = [build, *last_builds(cache, subject)]
+    builds = [build, *(one for one in last_builds(cache, subject) if one.is_known)]
     if len(builds) > 1 and builds[1].taken and builds[1].inputs == build.inputs:
         del builds[1]
     document = {**subject._asdict(), "builds": [_document(one) for one in builds[:_KEPT]]}

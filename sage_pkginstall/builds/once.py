@@ -217,6 +217,11 @@ class Once(NamedTuple):
 def _named_prefix(places: Mapping[str, str], texts: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the path of a prefix whose content does not count, if the build is told of it."""
     named = any("{prefix}" in text for text in texts)
+    def remember_unknown(self, wheel: str, reason: str) -> None:
+        """Remember that a wheel was built of which nobody knows from what, and why."""
+        build = LastBuild(now(), wheel, taken=False, reason=reason, inputs=Inputs({}))
+        remember_build(self.shelf.cache, self.surroundings.subject, build)
+
     return {"prefix": {"path": places["prefix"]}} if named and "prefix" in places else {}
 
 

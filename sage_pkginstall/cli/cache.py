@@ -100,6 +100,8 @@ def _verdict(subject: Subject, builds: Sequence[LastBuild]) -> str:
     what = f"{newest.wheel} ({subject.place})"
     if newest.taken:
         return f"{what} was taken from the cache, {newest.when}"
+    if not newest.is_known:
+        return f"{what} was built, {newest.when}, without looking into the cache: {newest.reason}"
     if newest.reason:
         return f"{what} was built again, {newest.when}, because that was asked for: {newest.reason}"
     if len(builds) == 1:
@@ -113,7 +115,7 @@ def _verdict(subject: Subject, builds: Sequence[LastBuild]) -> str:
 def _changes(builds: Sequence[LastBuild]) -> Iterator[str]:
     from sage_pkginstall.builds.inputs import differences  # noqa: PLC0415
 
-    if len(builds) > 1:
+    if len(builds) > 1 and builds[0].is_known:
         yield from differences(builds[1].inputs, builds[0].inputs)
 
 

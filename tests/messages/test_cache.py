@@ -57,6 +57,7 @@ def test_pruning_by_no_time(desk: Desk) -> str:
     "{wheel} ({place}) was built again, {time}: nothing changed, but its entry in the cache was"
     " pruned, damaged, or never kept",
     "{wheel} ({place}) was built again, {time}, because of",
+    "{wheel} ({place}) was built, {time}, without looking into the cache: {reason}",
     "Taken from the cache: {wheel}, built {time}",
 )
 def test_why_a_wheel_was_built(desk: Desk) -> str:
@@ -74,6 +75,8 @@ def test_why_a_wheel_was_built(desk: Desk) -> str:
     shutil.rmtree(cache / "built")
     said += build(desk, source) + why()
     make_source(source, code="0")
+    said += build(desk, source) + why()
+    (source / "out").symlink_to(desk.directory)
     return said + build(desk, source) + why()
 
 
