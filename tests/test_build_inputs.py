@@ -193,10 +193,20 @@ def test_variables_that_change_with_each_run_can_be_left_out(
     assert not builds(source, RUN_ID="2")[1]
 
 
-@pytest.mark.parametrize("way", ["variable", "several", "setting", "home", "cargo", "make"])
+HOME_FILES = {
+    "home": ".pydistutils.cfg",
+    "numpy": ".numpy-site.cfg",
+    "cargo": ".cargo/config.toml",
+    "meson": ".local/share/meson/native/mine",
+    "options": "flags",
+    "header": "config.h",
+}
+
+
+@pytest.mark.parametrize("way", ["variable", "several", "setting", "beside", "make", *HOME_FILES])
 def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds, way: str) -> None:
     source = make_source(tmp_path / "src")
-    file = tmp_path / {"home": ".pydistutils.cfg", "cargo": ".cargo/config.toml"}.get(way, "a b")
+    file = tmp_path / HOME_FILES.get(way, "a b")
     env = {"HOME": str(tmp_path)}
     if way == "variable":
         env["DIST_EXTRA_CONFIG"] = str(file)
@@ -205,7 +215,10 @@ def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds
         env["CONFIG_SITE"] = f"/missing {file}"
     elif way == "make":
         env["MAKEFILES"] = str(file)
-    options = [f"-Csetup-args=--native-file={file}"] * (way == "setting")
+    elif way in {"options", "header"}:
+        env["CFLAGS"] = f"-O1 {'@' if way == 'options' else '-include'}{file}"
+    named = {"setting": file, "beside": "../a b", "meson": "mine"}
+    options = [f"-Csetup-args=--native-file={named[way]}"] if way in named else []
     taken = []
     for text in (b"1", b"1", b"2"):
         plant(tmp_path, {os.path.relpath(file, tmp_path): text})
@@ -320,6 +333,50 @@ def test_prefix_that_the_build_is_told_of_counts(tmp_path: Path, builds: Builds,
         if way == "variable":
             return builds(source, CFLAGS=flags)[1]
         return builds(source, f"-Cflags={flags}")[1]
+def test_what_a_source_names_beside_itself_counts(tmp_path: Path, builds: Builds) -> None:
+    """By a path in pyproject.toml, say: hatchling can be told to take in ``../shared``."""
+    source = make_source(tmp_path / "top" / "src")
+    with (source / "pyproject.toml").open("a") as file:
+        file.write('[tool.x]\n"../shared" = "x"\nversion = {path = "../VERSION"}\nroot = ".."\n')
+    taken = []
+    for path, data in (
+        ("VERSION", b"1"),
+        ("VERSION", b"2"),
+        ("shared/a", b"1"),
+        ("shared/a", b"2"),
+    ):
+        plant(tmp_path / "top", {path: data})
+        taken += [builds(source)[1], builds(source)[1]]
+    assert taken == [False, True] * 4
+    plant(tmp_path / "top", {"other": b"1"})
+    assert builds(source)[1]
+
+
+@pytest.mark.parametrize("where", ["exclude", "user", "default", "above"])
+def test_what_git_ignores_counts(tmp_path: Path, builds: Builds, where: str) -> None:
+    """Backends leave it out of wheels."""
+    source = make_source(tmp_path / "top" / "src")
+    files = {
+        "exclude": "top/.git/info/exclude",
+        "user": "ignored",
+        "default": ".config/git/ignore",
+        "above": "top/.gitignore",
+    }
+    env = {"HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    settings = "[user]\nname = x\nemail = x\n[core]\nexcludesFile = ~/ignored\n"
+    settings = settings if where == "user" else settings.partition("[core]")[0]
+    plant(tmp_path, {"gitconfig": settings.encode(), "top/.gitignore": b".gitignore\n"})
+    for words in (["init"], ["add", "src"], ["commit", "-m", "1"]):
+        command = ["git", "-C", str(tmp_path / "top"), *words]
+        subprocess.run(command, check=True, env={**os.environ, **env}, capture_output=True)
+    taken = []
+    for text in (b".gitignore\n", b".gitignore\n", b".gitignore\nextra.py\n"):
+        plant(tmp_path, {files[where]: text})
+        taken.append(builds(source, **env)[1])
+    assert taken == [False, True, False]
+    assert "checkout: ignored: " in "".join(builds.why("src"))
+
+
 
     assert not build()
     assert build()

@@ -89,6 +89,23 @@ def test_upstream_counts_where_a_part_of_it_is_built(tmp_path: Path, world: Sage
     assert taken == [False, True, False]
 
 
+@pytest.mark.parametrize("spelt", ["$PWD/../native.ini", "../native.ini"])
+def test_file_that_a_script_writes_beside_the_source_counts(
+    tmp_path: Path, world: SageWorld, spelt: str
+) -> None:
+    script = (
+        'cp "$SAGE_ROOT/settings" native.ini\ncd src\n'
+        f'sdh_pip_install -C setup-args="--native-file={spelt}" .\n'
+    )
+    files = package_files(**{"spkg-install.in": script})
+    world.package("tiny", "1.0", files, source=source_files(tmp_path))
+    taken = []
+    for text in ("1", "1", "2"):
+        (world.root / "settings").write_text(text)
+        taken.append(is_taken(world.spkg("tiny")))
+    assert taken == [False, True, False]
+
+
 def test_checkout_in_the_build_directory_counts(tmp_path: Path, world: SageWorld) -> None:
     git = "git -C src -c user.name=x -c user.email=x"
     script = (

@@ -1,7 +1,8 @@
 """Files outside of the source that a build is told of, and so reads: they count as inputs.
 
 Variables and settings name them (``CMAKE_TOOLCHAIN_FILE=…``, ``-Csetup-args=--native-file=…``),
-and some tools read settings from the user's home directory.
+and some tools read settings from the user's home directory.  A path with ``..`` may lead there
+from the source, which is where builds are run.
 """
 
 from __future__ import annotations
@@ -11,52 +12,117 @@ import re
 import stat
 from pathlib import Path
 
+from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.remembered import remembered
-from sage_pkginstall.builds.source_files import hash_file
+from sage_pkginstall.builds.source_files import hash_file, hash_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["named_files"]
+__all__ = ["files_beside", "named_files"]
 
 _PIECES = re.compile(r"""[\s:;,="'()]+""")
+_OPTION = re.compile(r"\A(?:-[A-Za-z]+|@)(?=/|\.\./)")
+"""What may stand right before a path: an option (``-include/x``), the ``@`` of a file of flags."""
+
+_BUILD_FILES = (
+    "pyproject.toml", "setup.py", "setup.cfg", "meson.build", "CMakeLists.txt", "Cargo.toml",
+)  # fmt: skip
+_WAY_OUT = re.compile(r"""\.\./[^\s:;,="'(){}\[\]<>#]+""")
 
 
 def named_files(
-    texts: Iterable[str], environ: Mapping[str, str], known: Iterable[str]
+    texts: Iterable[str],
+    environ: Mapping[str, str],
+    known: Iterable[str],
+    *,
+    source: str = "",
+    unknown: Iterable[str] = (),
 ) -> dict[str, str]:
     """Return ``{path: hash}`` of all files that ``texts`` name, and of those in the home directory.
 
-    What lies below one of ``known`` counts otherwise.  With ``SAGE_PKGINSTALL_TOOLCHAIN`` no
-    program counts: that name stands for it.
+    What lies in ``source``, or below one of ``known``, counts otherwise; but not what lies below
+    one of ``unknown``, wherever that is.  With ``SAGE_PKGINSTALL_TOOLCHAIN`` no program counts:
+    that name stands for it.
     """
-    below = tuple(f"{os.path.realpath(directory)}/" for directory in known if directory)
+    inside, elsewhere, nowhere = map(_beginnings, ((source,), known, unknown))
     with_programs = not environ.get("SAGE_PKGINSTALL_TOOLCHAIN")
-    found = {path: path for text in texts for path in _paths(text)}
-    found.update(_of_home(environ))
-    hashes = {
-        name: _hash(path, with_programs=with_programs)
-        for name, path in sorted(found.items())
-        if not os.path.realpath(path).startswith(below)
+    found = {
+        path: os.path.join(source, path)  # noqa: PTH118
+        for text in texts
+        for path in _paths(text)
+        if source or path.startswith("/")
     }
+    found.update(_of_home(environ))
+    hashes = {}
+    for name, path in sorted(found.items()):
+        real = os.path.realpath(path)
+        if real.startswith(inside) or (real.startswith(elsewhere) and not real.startswith(nowhere)):
+            continue
+        hashes[name] = _hash(path, with_programs=with_programs)
     return {name: told for name, told in hashes.items() if told}
 
 
+def files_beside(source: Path) -> dict[str, str]:
+    """Return ``{path: hash}`` of what build files of ``source`` name outside of it by ``../``.
+
+    A directory counts with all that lies in it, unless ``source`` itself lies there.  Raises
+    UnknownInputError if that cannot be told.
+    """
+    root = os.path.realpath(source)
+    named = {path for name in _BUILD_FILES for path in _WAY_OUT.findall(_text(source / name))}
+    found = {}
+    for path in sorted(named):
+        real = os.path.realpath(f"{root}/{path}")
+        if f"{real}/".startswith(f"{root}/") or f"{root}/".startswith(f"{real}/"):
+            continue
+        if os.path.isdir(real):  # noqa: PTH112
+            found[path] = digest_of(hash_files(Path(real)))
+        else:
+            found[path] = _hash(real, with_programs=True)
+    return {path: told for path, told in found.items() if told}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _beginnings(directories: Iterable[str]) -> tuple[str, ...]:
+    """Return how the real paths of what lies in ``directories`` begin."""
+    return tuple(f"{os.path.realpath(directory)}/" for directory in directories if directory)
+
+
 def _paths(text: str) -> Iterator[str]:
-    """Yield what may be an absolute path in ``text``: one in a list, or behind an ``=``."""
+    """Yield what may be a path in ``text``: one in a list, behind an ``=``, or behind an option.
+
+    Only an absolute one, or one with ``..``: all others stay in the source.
+    """
     if "/" in text:
-        yield from (path for path in (text, text.rpartition("=")[2]) if path.startswith("/"))
-        yield from (path for path in _PIECES.split(text) if path.startswith("/"))
+        for piece in (text, text.rpartition("=")[2], *_PIECES.split(text)):
+            path = _OPTION.sub("", piece)
+            if path.startswith("/") or "../" in path:
+                yield path
 
 
 def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield what distutils (setuptools) and cargo (maturin) read of each user's settings."""
+    """Yield what build tools read of each user's settings.
+
+    These are distutils (setuptools), numpy's distutils, cargo (maturin), and meson, which is told
+    the names alone (``--native-file=NAME``).
+    """
     home = environ.get("HOME") or os.devnull
-    yield "~/.pydistutils.cfg", f"{home}/.pydistutils.cfg"
+    for name in (".pydistutils.cfg", ".numpy-site.cfg"):
+        yield f"~/{name}", f"{home}/{name}"
     cargo = environ.get("CARGO_HOME") or f"{home}/.cargo"
     for name in ("config", "config.toml"):
         yield f"CARGO_HOME/{name}", f"{cargo}/{name}"
+    meson = Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share", "meson")
+    for path in (*meson.glob("native/*"), *meson.glob("cross/*")):
+        yield f"meson/{path.relative_to(meson)}", os.fspath(path)
 
 
 def _hash(path: str, *, with_programs: bool) -> str:

@@ -27,7 +27,7 @@ from sage_pkginstall.builds.leftovers import (
     remember_leftovers,
     without_leftovers,
 )
-from sage_pkginstall.builds.named_files import named_files
+from sage_pkginstall.builds.named_files import files_beside, named_files
 from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.seen_variables import Places, seen_variables
 from sage_pkginstall.builds.shelf import About
@@ -90,15 +90,20 @@ class Once(NamedTuple):
         files = named_files(
             (*variables.values(), *options["config settings"].splitlines()),
             self.environ,
-            (os.fspath(source), *(around.places.get(name, "") for name in trees)),
+            [around.places.get(name, "") for name in trees],
+            source=os.fspath(source),
+            unknown=around.dead,
         )
+        told_by_git = checkout(source, above=not around.in_package)
+        if not (told_by_git or around.in_package):  # of a package, what lies beside it counts
+            files |= files_beside(source)
         variables = places.in_all(variables)
         asked = places.in_all(options)
         seen = around.seen or _named_prefix(around.places, (*variables.values(), *asked.values()))
         return Inputs(
             {
                 "source": hash_files(source, left_out),
-                "checkout": checkout(source, above=not around.in_package),
+                "checkout": told_by_git,
                 "build": {"format": _FORMAT, "tool": __version__, **asked},
                 "interpreter": interpreter(environment),
                 "variables": variables,
