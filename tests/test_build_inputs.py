@@ -377,6 +377,23 @@ def test_what_git_ignores_counts(tmp_path: Path, builds: Builds, where: str) -> 
     assert "checkout: ignored: " in "".join(builds.why("src"))
 
 
+def make_venv(path: Path, *options: str) -> Path:
+    command = [sys.executable, "-m", "venv", "--without-pip", *options]
+    subprocess.run([*command, path], check=True)
+    return path
+
+
+@pytest.mark.parametrize("way", ["variable", "setting"])
+def test_prefix_that_the_build_is_told_of_counts(tmp_path: Path, builds: Builds, way: str) -> None:
+    """Its headers may be others: outside of Sage their content does not count."""
+    source = make_source(tmp_path / "src", code="report_of = 1")
+    make_quiet(source)
+
+    def build() -> bool:
+        flags = f"-I{builds.venv}/include"
+        if way == "variable":
+            return builds(source, CFLAGS=flags)[1]
+        return builds(source, f"-Cflags={flags}")[1]
 
     assert not build()
     assert build()

@@ -8,16 +8,17 @@ from it (see `checkout`), because its files change while nothing does.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+from pathlib import Path
 
 from sage_pkginstall.errors import BuildError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
 __all__ = ["UnknownInputError", "checkout", "hash_file", "hash_files"]
 
@@ -57,7 +58,8 @@ def hash_file(path: str | Path) -> str:
 def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
     """Return what git says of the checkout that ``directory`` is or, if ``above``, lies in.
 
-    Versions are often made of that (setuptools-scm, hatch-vcs), of any tag and of the branch.
+    Versions are often made of that (setuptools-scm, hatch-vcs), of any tag and of the branch; and
+    what git ignores is left out of wheels (hatchling, poetry-core, scikit-build-core).
     Raises UnknownInputError if there is a checkout and git does not answer.
     """
     places = (directory, *directory.parents) if above else (directory,)
@@ -75,7 +77,32 @@ def checkout(directory: Path, *, above: bool = True) -> dict[str, str]:
         "tags": hashlib.sha256(tags).hexdigest(),
         "history": _history(directory / os.fsdecode(shallow)),
         "changes": hashlib.sha256(changed).hexdigest(),
+        "ignored": _ignored(directory),
     }
+
+
+def _ignored(directory: Path) -> str:
+    """Return the hash of the rules by which git ignores files, but for those in ``directory``."""
+    asked = ("--git-path", "info/exclude", "--show-cdup")
+    exclude, *way_up = _git(directory, "rev-parse", *asked).splitlines()
+    own = _git(directory, "config", "--default", "", "--path", "core.excludesFile")
+    files = [directory / os.fsdecode(exclude), _excludes_file(os.fsdecode(own.rstrip(b"\n")))]
+    above = directory.resolve().parents
+    levels = b"".join(way_up).count(b"../")
+    files += [parent / ".gitignore" for parent in above[:levels]]
+    digest = hashlib.sha256()
+    for file in files:
+        with contextlib.suppress(OSError):  # of one that is not there: git does without it, too
+            digest.update(file.read_bytes())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _excludes_file(given: str) -> Path:
+    """Return the file with what the user has git ignore everywhere (gitignore(5))."""
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "git/ignore")
 
 
 def _history(shallow: Path) -> str:
