@@ -418,7 +418,8 @@ def test_build_without_isolation_depends_on_modules_of_no_distribution(
     builds.venv = make_venv(tmp_path / "own")
     site = next(builds.venv.glob("lib/python*/site-packages"))
     taken = []
-    for files in ({}, {"helper.py": b"1"}, {"helper.py": b"2"}, {"more/__init__.py": b""}, {}):
+    more = "more/__init__.py"
+    for files in ({}, {"helper.py": b"1"}, {"helper.py": b"2"}, {more: b""}, {more: b"1"}, {}):
         plant(site, files)
         taken.append(builds(source, "--no-build-isolation")[1])
     assert taken == [False, False, False, False, True]

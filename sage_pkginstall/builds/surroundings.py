@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import sha256
 
-from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
+from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.builds.source_files import UnknownInputError, hash_file, hash_files
 from sage_pkginstall.environment import setting_of
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from sage_pkginstall.builds.last_builds import Subject
@@ -56,19 +58,22 @@ def distributions_of(environment: Environment) -> dict[str, str]:
     found: dict[str, str] = {}
     for site in environment.site_directories:
         directory = environment.prefix / site
+        recorded: set[bytes] = set()
         for info in sorted(directory.glob("*.*-info")) if directory.is_dir() else ():
-            found[info.name] = _record_hash(directory, info)
+            record = _record(directory, info)
+            recorded |= {row.lstrip(b'"').partition(b"/")[0] for row in record.splitlines()}
+            found[info.name] = sha256(record).hexdigest()
             _refuse_editable(directory, info)
         for path in directory.glob("*.pth"):
             _refuse_path_outside(directory, path)
-        found.update(_beside(directory))
+        found.update(_beside(directory, recorded))
     return found
 
 
-def _beside(directory: Path) -> Iterator[tuple[str, str]]:
-    """Yield each module in ``directory``: a file with its hash, a package by its name.
+def _beside(directory: Path, recorded: Collection[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield each module in ``directory``: a file with its hash, a package with that of its files.
 
-    What is in a package is told by the RECORD of its distribution.
+    Of a package that is ``recorded`` the RECORD of its distribution tells what is in it.
     """
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         if path.suffix == ".egg":
@@ -76,7 +81,8 @@ def _beside(directory: Path) -> Iterator[tuple[str, str]]:
         if path.is_file():
             yield path.name, hash_file(path)
         elif path.is_dir() and path.name != "__pycache__" and not path.name.endswith("-info"):
-            yield f"{path.name}/", "a package"
+            is_told = os.fsencode(path.name) in recorded
+            yield f"{path.name}/", "a package" if is_told else digest_of(hash_files(path))
 
 
 def _refuse_editable(directory: Path, info: Path) -> None:
@@ -99,9 +105,9 @@ def _refuse_path_outside(directory: Path, path: Path) -> None:
             raise UnknownInputError(directory, f"{path.name} leads to {line.strip()}")
 
 
-def _record_hash(directory: Path, info: Path) -> str:
+def _record(directory: Path, info: Path) -> bytes:
     try:
-        return hash_file(info / "RECORD")
+        return (info / "RECORD").read_bytes()
     except OSError as error:
         reason = f"{info.name} has no RECORD that could be read ({error.strerror})"
         raise UnknownInputError(directory, reason) from error
