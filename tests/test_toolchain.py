@@ -83,13 +83,24 @@ def test_interpreter_is_asked_again_when_its_settings_change(tmp_path: Path, ven
     answer, header = tmp_path / "answer", tmp_path / "pyconfig.h"
     environment = target(venv, program(tmp_path / "python", f"cat {answer}"))
     for version in ("3.12.1", "3.12.2"):
-        answer.write_text(f"{version}\n0\n/missing\n1\n{header}\n2\n/missing\n")
+        answer.write_text(f"{version}\n0\n/missing\n1\n{header}\n2\n/missing\n\n\n\n\n")
         if version == "3.12.1":
             header.write_text("one\n")
         else:
             assert interpreter(environment)["version"] == "3.12.1"
             header.write_text("other\n")
         assert interpreter(environment)["version"] == version
+
+
+def test_compiler_that_the_interpreter_was_built_with_counts(tmp_path: Path, venv: Path) -> None:
+    answer = f"3.12.1\\n0\\n/\\n1\\n/\\n2\\n/\\n{tmp_path}/opt/cc -pthread\\n\\n\\n\\n"
+    environment = target(venv, program(tmp_path / "python", f"printf '{answer}'"))
+    found = []
+    for version in ("1.0", "2.0"):
+        program(tmp_path / "opt/cc", f"echo cc {version}")
+        found.append(toolchain({"PATH": "/missing"}, (), environment)["compilers"])
+    assert [told["CC: cc"][:6] for told in found] == ["cc 1.0", "cc 2.0"]
+    assert toolchain({"PATH": "/", "CC": "/missing"}, (), environment)["compilers"] == {}
 
 
 @pytest.mark.parametrize("started_by", ["/missing/interpreter", "/etc/passwd/interpreter", "/etc"])

@@ -108,7 +108,9 @@ class Once(NamedTuple):
                 "interpreter": interpreter(environment),
                 "variables": variables,
                 "files": {places.without(path): told for path, told in files.items()},
-                **toolchain(self.environ, around.places.values() if around.seen else ()),
+                **toolchain(
+                    self.environ, around.places.values() if around.seen else (), environment
+                ),
                 **seen,
             }
         )

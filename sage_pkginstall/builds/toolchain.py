@@ -77,8 +77,12 @@ for path in (module.__file__, headers + "/pyconfig.h", headers + "/patchlevel.h"
     data = open(path, "rb").read() if os.path.exists(path) else b""
     print(hashlib.sha256(data).hexdigest())
     print(path)
+for name in ("CC", "CXX", "AR", "LDSHARED"):
+    print(sysconfig.get_config_var(name) or "")
 """
 _INTERPRETER_FILES = ("sysconfig", "pyconfig.h", "patchlevel.h")
+_OWN_COMPILERS = ("CC", "CXX", "AR", "LDSHARED")
+"""What a Python was built with, and so builds with where no variable says another one."""
 
 
 def interpreter(environment: Environment) -> dict[str, str]:
@@ -86,10 +90,16 @@ def interpreter(environment: Environment) -> dict[str, str]:
 
     Raises UnknownInputError if it does not tell.
     """
+    facts = _facts_of(environment)
+    told = {name: facts[name] for name in ("version", *_INTERPRETER_FILES, "program")}
+    return {**told, "tags": digest_of(environment.tags)}
+
+
+def _facts_of(environment: Environment) -> dict[str, str]:
     real = environment.interpreter.resolve()
     places = tuple(f"path of {name}" for name in _INTERPRETER_FILES)
     pairs = zip(_INTERPRETER_FILES, places, strict=True)
-    names = ("version", *(name for pair in pairs for name in pair))
+    names = ("version", *(name for pair in pairs for name in pair), *_OWN_COMPILERS)
 
     def ask() -> dict[str, str]:
         command = [os.fspath(environment.interpreter), "-I", "-S", "-c", _INTERPRETER_SCRIPT]
@@ -98,16 +108,17 @@ def interpreter(environment: Environment) -> dict[str, str]:
             raise OSError("it does not tell its version and settings")
         return {**dict(zip(names, said, strict=True)), "program": hash_file(real)}
 
-    facts = _known(real, ask, others=places)
-    told = {name: fact for name, fact in facts.items() if name not in places}
-    return {**told, "tags": digest_of(environment.tags)}
+    return _told(os.fspath(real), lambda: remembered(real, ask, "interpreter", places))
 
 
-def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, dict[str, str]]:
+def toolchain(
+    environ: Mapping[str, str], trees: Collection[str], target: Environment | None = None
+) -> dict[str, dict[str, str]]:
     """Return the inputs ``compilers``, ``programs`` and ``system``, or the ``toolchain``.
 
     ``trees`` are the prefixes: what they hold counts by its package (see the ``prefix`` of a
-    build's inputs), but a compiler counts wherever it is found.  Raises UnknownInputError if
+    build's inputs), but a compiler counts wherever it is found.  The compilers that the Python
+    of ``target`` was built with are those that it builds with.  Raises UnknownInputError if
     one of them cannot be asked now.
     """
     name = environ.get("SAGE_PKGINSTALL_TOOLCHAIN")
@@ -115,18 +126,19 @@ def toolchain(environ: Mapping[str, str], trees: Collection[str]) -> dict[str, d
         return {"toolchain": {"name": name}}
     path = [directory for directory in environ.get("PATH", os.defpath).split(":") if directory]
     outside = [directory for directory in path if not _is_below(directory, trees)]
+    own = {} if target is None else _facts_of(target)
+    named = {name: environ.get(name) or own.get(name, "") for name in _COMPILER_VARIABLES}
     return {
-        "compilers": dict(_compilers(environ, path)),
+        "compilers": dict(_compilers(named, path)),
         "programs": {**dict(_programs(_PROGRAMS, outside)), **dict(_directories(outside))},
         "system": _system(environ),
     }
 
 
-def _compilers(environ: Mapping[str, str], path: list[str]) -> Iterator[tuple[str, str]]:
+def _compilers(named: Mapping[str, str], path: list[str]) -> Iterator[tuple[str, str]]:
     yield from _programs(_COMPILERS, path, of_compiler=True)
-    for variable in _COMPILER_VARIABLES:
-        words = environ.get(variable, "").split()
-        for word in words:
+    for variable, command in named.items():
+        for word in command.split():
             found = shutil.which(word, path=":".join(path))
             if found:
                 yield f"{variable}: {os.path.basename(word)}", _program(found, of_compiler=True)  # noqa: PTH119

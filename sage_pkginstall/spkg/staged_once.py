@@ -295,7 +295,7 @@ def _inputs(job: Job) -> Inputs:
             },
             "files": named_files(counted.values(), variables, trees - {os.fspath(common.root)}),
             "interpreter": _interpreter(job),
-            **toolchain(variables, trees),
+            **toolchain(variables, trees, job.environment if package.is_python else None),
         }
     )
 
