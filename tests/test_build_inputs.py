@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import zipfile
@@ -129,6 +130,22 @@ def test_build_requirement_of_other_content_builds_it_again(tmp_path: Path, buil
         make_wheel(builds.store, f"{name}-1.0-py3-none-any.whl", {f"{name}.py": "x = 2\n"})
         assert not builds(source)[1], name
         assert f"requirements: {name}-1.0-py3-none-any.whl: " in "".join(builds.why("src"))
+
+
+def test_program_of_a_build_requirement_counts_as_one(tmp_path: Path, builds: Builds) -> None:
+    wheel = make_wheel(builds.store, "needed-1.0-py3-none-any.whl")
+    source = make_source(tmp_path / "src", requires=["needed"])
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    taken = []
+    for mode in (0o644, 0o755, 0o755):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name, data in content.items():
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = (stat.S_IFREG | mode) << 16
+                archive.writestr(entry, data)
+        taken.append(builds(source)[1])
+    assert taken == [False, False, True]
 
 
 def test_build_requirement_packed_again_does_not_count(tmp_path: Path, builds: Builds) -> None:
@@ -316,23 +333,6 @@ def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Bui
     assert builds(source)[1]
 
 
-def make_venv(path: Path, *options: str) -> Path:
-    command = [sys.executable, "-m", "venv", "--without-pip", *options]
-    subprocess.run([*command, path], check=True)
-    return path
-
-
-@pytest.mark.parametrize("way", ["variable", "setting"])
-def test_prefix_that_the_build_is_told_of_counts(tmp_path: Path, builds: Builds, way: str) -> None:
-    """Its headers may be others: outside of Sage their content does not count."""
-    source = make_source(tmp_path / "src", code="report_of = 1")
-    make_quiet(source)
-
-    def build() -> bool:
-        flags = f"-I{builds.venv}/include"
-        if way == "variable":
-            return builds(source, CFLAGS=flags)[1]
-        return builds(source, f"-Cflags={flags}")[1]
 def test_what_a_source_names_beside_itself_counts(tmp_path: Path, builds: Builds) -> None:
     """By a path in pyproject.toml, say: hatchling can be told to take in ``../shared``."""
     source = make_source(tmp_path / "top" / "src")
@@ -422,7 +422,7 @@ def test_build_without_isolation_depends_on_modules_of_no_distribution(
     for files in ({}, {"helper.py": b"1"}, {"helper.py": b"2"}, {more: b""}, {more: b"1"}, {}):
         plant(site, files)
         taken.append(builds(source, "--no-build-isolation")[1])
-    assert taken == [False, False, False, False, True]
+    assert taken == [False, False, False, False, False, True]
 
 
 @pytest.mark.parametrize("way", ["editable", "egg", "path", "base"])

@@ -255,7 +255,8 @@ def reason_to_rebuild(environ: Mapping[str, str], *, asked: bool) -> str:
 def identity_of_wheel(wheel: Path) -> str:
     """Return the hash of all files of a wheel, as its RECORD tells their hashes.
 
-    Not that of the archive: when it was made, and how tightly packed, is no matter.
+    And which of them may be executed.  Not that of the archive: when it was made, and how tightly
+    packed, is no matter.
     Raises UnknownInputError for what has no RECORD.
     """
 
@@ -265,7 +266,7 @@ def identity_of_wheel(wheel: Path) -> str:
         return {"record": hash_of_record(wheel)}
 
     try:
-        return remembered(wheel, identity, "wheel")["record"]
+        return remembered(wheel, identity, "wheel and its programs")["record"]
     except OSError as error:
         raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 import zipfile
 
 from sage_pkginstall.builds.damage import DAMAGE
@@ -18,22 +19,28 @@ _WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, KeyError, *DAMAGE)
 
 
 def hash_of_record(wheel: Path) -> str:
-    """Return the hash of a wheel's RECORD, its rows sorted.
+    """Return the hash of a wheel's RECORD, its rows sorted, and of which files are programs.
 
     Raises UnknownInputError for what has none.
     """
     try:
-        rows = sorted(_record(wheel).splitlines())
+        rows = _rows(wheel)
     except _WITHOUT_RECORD as error:
         raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
 
 
-def _record(wheel: Path) -> bytes:
+def _rows(wheel: Path) -> list[bytes]:
     with zipfile.ZipFile(wheel) as archive:
-        names = [
-            name
-            for name in archive.namelist()
-            if name.endswith(".dist-info/RECORD") and name.count("/") == 1
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        records = [
+            name for name in names if name.endswith(".dist-info/RECORD") and name.count("/") == 1
         ]
-        return archive.read(names[0])
+        programs = [entry.filename.encode() for entry in entries if _is_program(entry)]
+        return [*sorted(archive.read(records[0]).splitlines()), *sorted(programs)]
+
+
+def _is_program(entry: zipfile.ZipInfo) -> bool:
+    mode = entry.external_attr >> 16
+    return stat.S_ISREG(mode) and mode & 0o111 != 0
