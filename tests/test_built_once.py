@@ -271,6 +271,19 @@ def test_what_a_build_left_in_its_source_is_no_new_source(tmp_path: Path, builds
     assert told == [{"taken": True}]
 
 
+def test_what_a_build_left_is_known_by_any_name_of_the_source(
+    tmp_path: Path, builds: Builds
+) -> None:
+    """A package may build a source that stays, and call it by a link."""
+    source = plant(make_source(tmp_path / "real", code=LEAVES), {"module.py": b"x = 1\n"})
+    (tmp_path / "src").symlink_to(source)
+    plant(tmp_path, {"build/pkgs/tiny/type": b"standard\n"})
+    tree = str(builds.venv)
+    env = {"SAGE_ROOT": str(tmp_path), "SAGE_LOCAL": tree, "SAGE_VENV": tree, "PKG_BASE": "tiny"}
+    builds(tmp_path / "src", **env)
+    assert builds(tmp_path / "src", **env)[1]
+
+
 def test_what_a_build_left_counts_if_the_source_or_it_has_changed(
     tmp_path: Path, builds: Builds
 ) -> None:

@@ -175,7 +175,8 @@ class Once(NamedTuple):
 
         Returns why what was built is not of these inputs, "" if it is.
         """
-        if os.fspath(source) not in self.surroundings.places.values():
+        stays = map(os.path.realpath, self.surroundings.places.values())
+        if os.path.realpath(source) not in stays:
             return ""
         before = inputs.groups["source"]
         try:
@@ -216,6 +217,11 @@ class Once(NamedTuple):
         self.shelf.keep(bound if is_bound else free, wheel, about)
         return True
 
+    def remember_unknown(self, wheel: str, reason: str) -> None:
+        """Remember that a wheel was built of which nobody knows from what, and why."""
+        build = LastBuild(now(), wheel, taken=False, reason=reason, inputs=Inputs({}))
+        remember_build(self.shelf.cache, self.surroundings.subject, build)
+
     def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:
         build = LastBuild(now(), wheel, taken, self.rebuild, inputs)
         remember_build(self.shelf.cache, self.surroundings.subject, build)
@@ -224,11 +230,6 @@ class Once(NamedTuple):
 def _named_prefix(places: Mapping[str, str], texts: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the path of a prefix whose content does not count, if the build is told of it."""
     named = any("{prefix}" in text for text in texts)
-    def remember_unknown(self, wheel: str, reason: str) -> None:
-        """Remember that a wheel was built of which nobody knows from what, and why."""
-        build = LastBuild(now(), wheel, taken=False, reason=reason, inputs=Inputs({}))
-        remember_build(self.shelf.cache, self.surroundings.subject, build)
-
     return {"prefix": {"path": places["prefix"]}} if named and "prefix" in places else {}
 
 
