@@ -40,6 +40,10 @@ def test_network_does_not_count() -> None:
     assert seen_variables({"https_proxy": "http://x/", "SSL_CERT_FILE": "/etc/bundle.crt"}) == {}
 
 
+def test_settings_of_uv_count_where_its_build_backend_heeds_them() -> None:
+    assert seen_variables({"UV_PREVIEW": "1", "UV_CACHE_DIR": "/x"}) == {"UV_PREVIEW": "1"}
+
+
 def test_variables_of_make_are_those_of_its_command_line() -> None:
     flags = "ks -j4 --jobserver-auth=3,4 -- CFLAGS:=-a\\ -b V=1 EMPTY= OTHER+=c"
     assert seen_variables({"MAKEFLAGS": flags}) == {

@@ -84,6 +84,8 @@ _IGNORED_STARTS = (
     "BASH_FUNC_sdh_",
     "BASH_FUNC__sdh_",
 )
+_COUNTED_STARTS = ("UV_PREVIEW",)
+"""Which of them count all the same: uv_build puts more into wheels."""
 
 _ENDS = r"\s:;,=\"'(){}\[\]|"
 """What may stand before and behind a path in a text."""
@@ -127,7 +129,7 @@ def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
     def counts(name: str) -> bool:
         return not (
             name in _IGNORED
-            or name.startswith(_IGNORED_STARTS)
+            or (name.startswith(_IGNORED_STARTS) and not name.startswith(_COUNTED_STARTS))
             or any(fnmatchcase(name, pattern) for pattern in patterns)
         )
 
