@@ -253,6 +253,8 @@ def test_cache_that_cannot_be_written_is_no_failure(tmp_path: Path, builds: Buil
 
 LEAVES = """
 Path("build/lib").mkdir(parents=True, exist_ok=True)
+Path("src/tiny.egg-info").mkdir(exist_ok=True)
+Path("src/tiny.egg-info/SOURCES.txt").write_text("setup.py")
 Path("tiny.egg-info").mkdir(exist_ok=True)
 Path("tiny.egg-info/PKG-INFO").write_text("Name: tiny")
 left = Path("build/lib/left.txt")
@@ -262,7 +264,9 @@ name = SPECIFICATION["name"]
 
 
 def test_what_a_build_left_in_its_source_is_no_new_source(tmp_path: Path, builds: Builds) -> None:
-    source = plant(make_source(tmp_path / "src", code=LEAVES), {"module.py": b"x = 1\n"})
+    source = plant(
+        make_source(tmp_path / "src", code=LEAVES), {"src/a.py": b"", "module.py": b"x = 1\n"}
+    )
     builds(source)
     assert (source / "build" / "lib" / "left.txt").exists()
     run = tmp_path / "run.jsonl"
@@ -275,7 +279,9 @@ def test_what_a_build_left_is_known_by_any_name_of_the_source(
     tmp_path: Path, builds: Builds
 ) -> None:
     """A package may build a source that stays, and call it by a link."""
-    source = plant(make_source(tmp_path / "real", code=LEAVES), {"module.py": b"x = 1\n"})
+    source = plant(
+        make_source(tmp_path / "real", code=LEAVES), {"src/a.py": b"", "module.py": b"x = 1\n"}
+    )
     (tmp_path / "src").symlink_to(source)
     plant(tmp_path, {"build/pkgs/tiny/type": b"standard\n"})
     tree = str(builds.venv)
@@ -287,11 +293,15 @@ def test_what_a_build_left_is_known_by_any_name_of_the_source(
 def test_what_a_build_left_counts_if_the_source_or_it_has_changed(
     tmp_path: Path, builds: Builds
 ) -> None:
-    source = plant(make_source(tmp_path / "src", code=LEAVES), {"module.py": b"x = 1\n"})
+    source = plant(
+        make_source(tmp_path / "src", code=LEAVES), {"src/a.py": b"", "module.py": b"x = 1\n"}
+    )
     builds(source)
     (source / "module.py").write_text("x = 2\n")
     assert not builds(source)[1]  # what is in build/ went into this wheel
-    fresh = plant(make_source(tmp_path / "fresh", code=LEAVES), {"module.py": b"x = 2\n"})
+    fresh = plant(
+        make_source(tmp_path / "fresh", code=LEAVES), {"src/a.py": b"", "module.py": b"x = 2\n"}
+    )
     assert not builds(fresh)[1]
     (fresh / "tiny.egg-info" / "PKG-INFO").write_text("Name: other")
     assert not builds(fresh)[1]

@@ -2,9 +2,10 @@
 
     CACHE/left/HASH-OF-THE-PATH.json    {path: what it is and its hash}
 
-setuptools leaves ``build`` and ``*.egg-info`` in a source that is built in place.  As long
-as these are just as the build left them, the source without them is what a wheel is looked
-for by.  If there is none, they count: what is built now may take up what lies there.
+setuptools leaves ``build`` and ``*.egg-info``, which may lie beside the package (``src``), in a
+source that is built in place.  As long as these are just as the build left them, the source
+without them is what a wheel is looked for by.  If there is none, they count: what is built now may
+take up what lies there.
 """
 
 from __future__ import annotations
@@ -27,12 +28,8 @@ def remember_leftovers(
     cache: Path, source: Path, before: Mapping[str, str], after: Mapping[str, str]
 ) -> None:
     """Remember what a build added to ``source``: ``before`` and ``after`` are its files."""
-    old = {_top(path) for path in before}
-    left = {
-        path: text
-        for path, text in after.items()
-        if path not in before and _top(path) not in old and _is_leftover(_top(path))
-    }
+    old = {_leftover(path) for path in before}
+    left = {path: text for path, text in after.items() if _leftover(path) not in {"", *old}}
     if left:
         write_cached(_note(cache, source), json.dumps(left).encode())
 
@@ -40,9 +37,7 @@ def remember_leftovers(
 def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Return the files of a source that are others, or gone, after it was built."""
     return sorted(
-        path
-        for path, text in before.items()
-        if after.get(path) != text and not _is_leftover(_top(path))
+        path for path, text in before.items() if after.get(path) != text and not _leftover(path)
     )
 
 
@@ -58,12 +53,12 @@ def without_leftovers(
     return kept if len(kept) < len(files) else None
 
 
-def _top(path: str) -> str:
-    return path.split("/", 1)[0]
-
-
-def _is_leftover(name: str) -> bool:
-    return name == "build" or name.endswith(".egg-info")
+def _leftover(path: str) -> str:
+    """Return the directory in which ``path`` lies if that may be a leftover, "" if it is none."""
+    if path.startswith("build/"):
+        return "build"
+    above, found, _ = f"{path}/".partition(".egg-info/")
+    return above if found else ""
 
 
 def _note(cache: Path, source: Path) -> Path:
