@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -309,6 +310,21 @@ def test_daemon_that_a_build_leaves_does_not_hold_it_up(tmp_path: Path, build: B
     log = BuildLog(build.log, echo=lambda _: None)
     request = BuildRequest(make_source(tmp_path / "src", code=code))
     build_wheel(request, build.environment, build.store, build.dist, log=log)
+
+
+def test_daemon_that_goes_on_writing_does_not_make_a_build_fail(
+    tmp_path: Path, build: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stop = tmp_path / "stop"
+    loop = f"while test ! -e {stop}; do mkdir -p d/$((i += 1)) && : >d/$i/f; done 2>/dev/null"
+    code = f"import subprocess; subprocess.Popen(['sh', '-c', {loop!r}])"
+    source = make_source(tmp_path / "tiny-1.0", code=code)
+    subprocess.run(["tar", "-czf", "tiny-1.0.tar.gz", source.name], cwd=tmp_path, check=True)
+    try:
+        assert build(tmp_path / "tiny-1.0.tar.gz").name == WHEEL
+    finally:
+        stop.touch()
 
 
 def test_pip_as_front_end_makes_the_same_wheel(

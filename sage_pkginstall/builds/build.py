@@ -88,7 +88,9 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
         reason = "an editable wheel leads to a source directory, not to an sdist"
         raise UsageError(f"cannot build {request.source}: {reason}")
     _empty(destination, request.source, store, log.path, environment.prefix, *_users_own())
-    with tempfile.TemporaryDirectory(prefix="sage-build-") as scratch, ExitStack() as held:
+    # A daemon that the build leaves may go on writing there.
+    private = tempfile.TemporaryDirectory(prefix="sage-build-", ignore_cleanup_errors=True)
+    with private as scratch, ExitStack() as held:
         left_out = (destination, log.path)
         build = _Build(request, environment, store, Path(scratch), log, held, once, left_out)
         try:
