@@ -275,6 +275,17 @@ def test_what_a_build_left_in_its_source_is_no_new_source(tmp_path: Path, builds
     assert told == [{"taken": True}]
 
 
+def test_what_a_build_left_is_no_reason_to_build_again(tmp_path: Path, builds: Builds) -> None:
+    source = plant(make_source(tmp_path / "src", code=LEAVES), {"src/a.py": b"", "module.py": b"1"})
+    builds(source)
+    assert not builds(source, X="1")[1]
+    assert builds.why("src")[1:] == ["variables: X: new (1)"]
+    (source / "tiny.egg-info" / "PKG-INFO").write_text("Name: other")
+    assert not builds(source, X="2")[1]
+    told = [line[:34] for line in builds.why("src")]
+    assert "source: tiny.egg-info/PKG-INFO: ne" in told
+
+
 def test_what_a_build_left_is_known_by_any_name_of_the_source(
     tmp_path: Path, builds: Builds
 ) -> None:

@@ -168,6 +168,8 @@ class _Build(NamedTuple):
             once.remember_unknown(wheel.name, error.reason)
             return
         clean = once.clean(inputs, source)
+        if clean is not None:
+            once = once._replace(source_told=clean.groups["source"])
         if clean is not None and isolated:
             clean, _ = self._known_requirements(once, clean, backend)
         if clean is not None and once.take(clean, self.products, self.log):

@@ -63,6 +63,8 @@ class Once(NamedTuple):
 
     ``rebuild`` says why nothing is to be taken (``--rebuild``), and is empty otherwise.
     ``on_known`` is told of a wheel (its file name) that was taken or kept, and of its inputs.
+    ``source_told`` is what is remembered, for who asks why, in place of the source: that has
+    what the last build left there, and this not.
     """
 
     shelf: Shelf
@@ -70,6 +72,7 @@ class Once(NamedTuple):
     environ: Mapping[str, str]
     rebuild: str = ""
     on_known: Callable[[str, Inputs], object] = lambda _wheel, _inputs: None
+    source_told: Mapping[str, str] | None = None
 
     def inputs(
         self,
@@ -223,6 +226,8 @@ class Once(NamedTuple):
         remember_build(self.shelf.cache, self.surroundings.subject, build)
 
     def _remember(self, inputs: Inputs, wheel: str, *, taken: bool) -> None:
+        if self.source_told is not None:
+            inputs = inputs.with_group("source", self.source_told)
         build = LastBuild(now(), wheel, taken, self.rebuild, inputs)
         remember_build(self.shelf.cache, self.surroundings.subject, build)
 
