@@ -106,6 +106,28 @@ def test_namespace_package_spans_several_wheels(tmp_path: Path, environment: Env
     assert say(place, "'fine'", "ns.a, ns.b, old.c") == "fine"
 
 
+@pytest.mark.parametrize("where", ["shared", "space/shared"])
+def test_package_with_an_init_spans_several_wheels(
+    tmp_path: Path, environment: Environment, where: str
+) -> None:
+    """As where pip installs them: several wheels of nvidia share such a one."""
+    files = (
+        {f"{where}/__init__.py": "", f"{where}/a.py": "x = 1\n", f"{where}/sub/one.py": "y = 1\n"},
+        {f"{where}/b.py": "x = 2\n", f"{where}/sub/two.py": "y = 2\n"},
+        {f"{where}/__init__.py": "", f"{where}/c.py": "x = 4\n", "third.libs/l.so": ""},
+    )
+    wheels = [
+        make_wheel(tmp_path, f"{name}-1-py3-none-any.whl", each)
+        for name, each in zip(("first", "second", "third"), files, strict=True)
+    ]
+    place = composed(tmp_path, environment, *wheels)
+    name = where.replace("/", ".")
+    modules = [f"{name}.{one}" for one in ("a", "b", "c", "sub.one", "sub.two")]
+    total = f"{name}.a.x + {name}.b.x + {name}.c.x + {name}.sub.one.y + {name}.sub.two.y"
+    assert say(place, total, ", ".join(modules)) == "10"
+    assert (tmp_path / "build" / site_packages(environment) / "third.libs" / "l.so").exists()
+
+
 def test_pth_files_of_wheels_count(tmp_path: Path, environment: Environment) -> None:
     files = {
         "a.pth": "sub\nimport os; os.environ['PTH'] = __import__('in_sub').value\n",

@@ -5,6 +5,7 @@
     PREFIX/bin/NAME                       scripts of the wheels, with our interpreter
     PREFIX/lib/pythonX.Y/site-packages/
         build-environment.pth             names the wheels' site-packages directories
+        NAME/                             a package that several wheels have parts of
     PREFIX/share, PREFIX/include, …       links to headers and data of the wheels
 
 ``CMAKE_PREFIX_PATH`` names those of these directories that have packages for CMake.
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from sage_pkginstall.builds.cache import SCRIPT_INTERPRETER, site_packages
 from sage_pkginstall.builds.seen_variables import REMOVED
+from sage_pkginstall.builds.shared_packages import lay_together
 from sage_pkginstall.environment import setting_of
 from sage_pkginstall.values import NamedTuple
 
@@ -64,6 +66,7 @@ def compose(
     lines = (_site_line(entry / modules) for entry in entries)
     text = "".join(line + "\n" for line in lines)
     (prefix / modules / "build-environment.pth").write_text(text, encoding="ascii")
+    lay_together([entry / modules for entry in entries], prefix / modules)
     for entry in entries:
         _add_scripts(entry / "bin", prefix)
         _add_data(entry, prefix, {"bin", modules})
