@@ -217,6 +217,23 @@ def test_fix_leaves_several_versions_of_one_distribution_to_the_user(
     assert ghost.exists()
 
 
+def test_record_that_is_a_directory_is_a_finding_like_others(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "bar", "1"))
+    before = content(venv)
+    record = site(venv) / "foo-1.dist-info" / "RECORD"
+    record.unlink()
+    record.mkdir()
+    (site(venv) / "bar.py").unlink()
+    found = run_cli("verify", "--prefix", venv, status=1).stdout
+    assert "foo-1.dist-info/RECORD: record (Is a directory)" in found
+    assert "bar.py: missing" in found
+    run_cli("verify", "--fix", "--prefix", venv)
+    assert content(venv) == before
+
+
 def test_fix_of_an_intact_prefix_does_nothing(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
     run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
     before = tree(venv)

@@ -308,7 +308,7 @@ class Survey:
         except RecordError as error:
             cause = error.__cause__
             if isinstance(cause, OSError) and not isinstance(
-                cause, (FileNotFoundError, NotADirectoryError)
+                cause, (FileNotFoundError, NotADirectoryError, IsADirectoryError)
             ):
                 raise
             return frozenset()
