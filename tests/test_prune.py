@@ -81,6 +81,14 @@ def test_all_that_the_manual_names_is_told_and_pruned(cache: Path) -> None:
     assert len(prune(cache, 9, time.time() + 10 * 86400).entries) == len(names)
 
 
+def test_nothing_is_counted_or_deleted_through_a_link(tmp_path: Path, cache: Path) -> None:
+    plant(tmp_path, {"somewhere/mine": b"1", "cache/packs/one": b"1"})
+    (cache / "tools").symlink_to(tmp_path / "somewhere")
+    assert [kind.name for kind in kinds(cache)] == ["packs"]
+    assert prune(cache, 0, time.time() + 1).entries == (cache / "packs" / "one",)
+    assert tree(tmp_path / "somewhere") == {"mine": b"1"}
+
+
 def test_pipe_is_not_waited_for(cache: Path) -> None:
     (cache / "packs").mkdir(parents=True)
     os.mkfifo(cache / "packs" / "one")

@@ -77,8 +77,7 @@ def kinds(cache: Path) -> tuple[Kind, ...]:
     """Return how much of what there is in ``cache``."""
     found = []
     for name in (*_OF_ENTRIES, *_OF_FILES):
-        directory = cache / name
-        paths = list(directory.iterdir()) if directory.is_dir() else []
+        paths = _entries(cache / name)
         if paths:
             found.append(Kind(name, len(paths), sum(map(_size, paths))))
     return tuple(found)
@@ -86,11 +85,17 @@ def kinds(cache: Path) -> tuple[Kind, ...]:
 
 def _old(cache: Path, oldest: float) -> Iterator[Path]:
     for name in (*_OF_ENTRIES, *_OF_FILES):
-        directory = cache / name
-        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        for path in _entries(cache / name):
             with contextlib.suppress(FileNotFoundError):
                 if _last_use(path.stat(), name) < oldest:
                     yield path
+
+
+def _entries(directory: Path) -> list[Path]:
+    """Return what lies in a directory of the cache; what a link leads to is somebody else's."""
+    if directory.is_symlink() or not directory.is_dir():
+        return []
+    return sorted(directory.iterdir())
 
 
 def _last_use(status: os.stat_result, kind: str) -> float:
