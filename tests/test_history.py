@@ -255,3 +255,19 @@ def test_damaged_lines_and_those_of_other_prefixes_are_passed_over(
         whole = json.loads(logs.read_bytes().splitlines()[0])
         file.write(json.dumps({**whole, "held": "long"}).encode() + b'\n{"form')
     assert [t.label for t in read_transactions(tmp_path, [logs])] == ["mine"]
+
+
+def test_fields_of_other_types_are_no_traceback(
+    tmp_path: Path, logs: Path, run_cli: RunCli
+) -> None:
+    note(tmp_path, label="mine")
+    whole = json.loads(logs.read_bytes())
+    odd = [None, 3, "x", [], [3], {"a": "b"}, {"place": 1}, 1e300, float("nan"), -1, 10**30]
+    with logs.open("a") as file:
+        for name in whole:
+            file.writelines(f"{json.dumps({**whole, name: value})}\n" for value in odd)
+        file.writelines(f"{json.dumps(value)}\n" for value in odd)
+    assert "mine" in run_cli("log", "-n", "0", "--prefix", tmp_path).stdout
+    said = run_cli("log", "-n", "0", "--json", "--prefix", tmp_path).stdout
+    assert "NaN" not in said
+    run_cli("log", "foo", "--prefix", tmp_path)

@@ -49,6 +49,7 @@ __all__ = [
 _FORMAT = 1
 _LIMIT = 1 << 20
 _LONGEST = 500  # characters of a label or an error
+_EVER = 1e11  # seconds: three thousand years
 
 
 class Transaction(NamedTuple):
@@ -250,10 +251,23 @@ def _parsed(line: bytes) -> Transaction | None:
         document = json.loads(line)
         if document["format"] != _FORMAT:
             return None
-        known = {name: document[name] for name in Transaction._fields if name in document}
-        known.update((name, tuple(known.get(name, ()))) for name in ("installed", "dropped"))
-        seconds = ("ended", "took", "waited", "held")
-        known.update((name, float(known.get(name, 0))) for name in seconds)
-        return Transaction(**known)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        names = (name for name in Transaction._fields if document.get(name) is not None)
+        return Transaction(**{name: _KINDS.get(name, str)(document[name]) for name in names})
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _seconds(value: Any) -> float:  # noqa: ANN401 - what JSON may hold
+    seconds = float(value)
+    if not 0 <= seconds < _EVER:  # JSON of ours has NaN, too
+        raise ValueError(value)
+    return seconds
+
+
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("uid", "pid"), int),
+    **dict.fromkeys(("ended", "took", "waited", "held"), _seconds),
+    **dict.fromkeys(("installed", "dropped"), lambda names: tuple(map(str, names))),
+    "operations": lambda counts: {str(kind): int(number) for kind, number in counts.items()},
+}
+"""What the fields are that are no text."""
