@@ -12,6 +12,8 @@ import errno
 import os
 import signal
 
+from sage_pkginstall.errors import UsageError
+
 __all__ = ["step"]
 
 
@@ -19,7 +21,12 @@ class _FailPoint:
     def __init__(self, specification: str) -> None:
         self.action, _, number = specification.partition("@")
         self.onwards = number.endswith("+")
-        self.remaining = int(number.rstrip("+") or 0)
+        digits = number.removesuffix("+")
+        is_known = self.action == "kill" or isinstance(getattr(errno, self.action, None), int)
+        if not (is_known and digits.isascii() and digits.isdecimal()):
+            reason = "it is neither kill@N nor an error's name, as in ENOSPC@N"
+            raise UsageError(f"cannot use SAGE_PKGINSTALL_FAIL={specification!r}: {reason}")
+        self.remaining = int(digits)
 
     def __call__(self, path: str) -> None:
         self.remaining -= 1

@@ -149,6 +149,18 @@ def test_wrong_times(desk: Desk) -> str:
     return said + desk.run("list", status=2, env={"SAGE_LOCK_TIMEOUT": "soon"})
 
 
+@produces(
+    "cannot use SAGE_PKGINSTALL_FAIL={text}: it is neither kill@N nor an error's name, as in"
+    " ENOSPC@N"
+)
+def test_wrong_fail_points(desk: Desk) -> str:
+    wheel = make_wheel(desk.directory, "foo", "1")
+    return "".join(
+        desk.run("install", wheel, status=2, env={"SAGE_PKGINSTALL_FAIL": text})
+        for text in ("EFOO@1", "errorcode@1", "kill@x", "kill@", "kill@-1", "@1", "ENOSPC")
+    )
+
+
 @produces("cannot use '' as {argument}: an empty word is no path")
 def test_empty_paths(desk: Desk) -> str:
     desk.patch.chdir(desk.directory)
