@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -102,3 +103,35 @@ def test_build_that_never_began_leaves_no_log(tmp_path: Path, venv: Path, run_cl
     words = ("build", "--prefix", venv, "-w", tmp_path / "dist")
     run_cli(*words, tmp_path / "none", status=1, env=variables)
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_failure_shows_what_this_build_said_and_nothing_of_the_one_before(
+    tmp_path: Path, venv: Path, run_cli: RunCli
+) -> None:
+    log = tmp_path / "log"
+    words = ("build", "--prefix", venv, "-w", tmp_path / "dist", "--log", log, tmp_path / "src")
+    for said in ("first", "second"):
+        make_source(tmp_path / "src", code=f"raise SystemExit('the {said} one')")
+        shown = run_cli(*words, status=1).stderr.partition("which ends:")[2]
+        assert re.findall("the (.*) one", shown) == [said]
+    assert set(re.findall("the (.*) one", log.read_text())) == {"first", "second"}
+
+
+def test_pipe_is_no_source_and_not_waited_for(tmp_path: Path, venv: Path, run_cli: RunCli) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    words = ("build", "--prefix", venv, "-w", tmp_path / "dist")
+    said = run_cli(*words, tmp_path / "pipe", status=1).stderr
+    assert "it is neither a directory nor an sdist (it is no regular file)" in said
+    said = run_cli(*words, tmp_path / "none", status=1).stderr
+    assert "it is neither a directory nor an sdist (there is no such file)" in said
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_build_goes_on_where_nobody_hears_it(tmp_path: Path, venv: Path) -> None:
+    source = make_source(tmp_path / "src", requires=["not-there"], code="print('x' * 100_000)")
+    words = ["build", "--prefix", venv, "-w", tmp_path / "dist", source]
+    command = [sys.executable, "-m", "sage_pkginstall", *map(str, words)]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert ended.returncode == 0
+    assert Path(ended.stdout.decode().strip()).exists()

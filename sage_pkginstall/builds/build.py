@@ -87,6 +87,7 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     if request.editable and (request.sdist_first or not request.source.is_dir()):
         reason = "an editable wheel leads to a source directory, not to an sdist"
         raise UsageError(f"cannot build {request.source}: {reason}")
+    log = log.begun()
     _empty(destination, request.source, store, log.path, environment.prefix, *_users_own())
     # A daemon that the build leaves may go on writing there.
     private = tempfile.TemporaryDirectory(prefix="sage-build-", ignore_cleanup_errors=True)
@@ -308,6 +309,8 @@ def _empty(directory: Path, *needed: Path) -> None:
     for path in needed:
         if Path(os.path.realpath(path)).is_relative_to(real):
             raise UsageError(f"cannot empty {directory}: it holds {path}")
+    if os.path.lexists(directory) and not directory.is_dir():
+        raise UsageError(f"cannot empty {directory}: it is not a directory")
     directory.mkdir(parents=True, exist_ok=True)
     for child in directory.iterdir():
         if child.is_dir() and not child.is_symlink():

@@ -25,13 +25,19 @@ class BuildLog(NamedTuple):
 
     ``echo`` gets the same bytes as the file, in pieces of any size, from a thread.
     ``cached`` is told how many build requirements were in the cache, and how many were not,
-    ``taken`` whether the wheel itself came from there.
+    ``taken`` whether the wheel itself came from there.  What stands before the byte ``began``
+    is of another build.
     """
 
     path: Path
     echo: Callable[[bytes], object] | None = None
     cached: Callable[[int, int], object] = lambda _hits, _misses: None
     taken: Callable[[bool], object] = lambda _taken: None
+    began: int = 0
+
+    def begun(self) -> BuildLog:
+        """Return this log for a build that begins now."""
+        return self._replace(began=self.path.stat().st_size if self.path.exists() else 0)
 
     def write(self, line: str) -> None:
         """Append a line of our own."""
@@ -59,9 +65,9 @@ class BuildLog(NamedTuple):
                 thread.join(_LEFT_BEHIND)
 
     def tail(self, count: int) -> tuple[str, ...]:
-        """Return the last ``count`` lines that are not blank."""
+        """Return the last ``count`` lines of this build that are not blank."""
         with self.path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 500 * count))
+            file.seek(max(self.began, os.fstat(file.fileno()).st_size - 500 * count))
             text = file.read().decode(errors="replace")
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         return tuple(lines[-count:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from sage_pkginstall.errors import BuildError
@@ -60,6 +61,9 @@ def unpacked(source: Path, directory: Path) -> Path:
     """
     if source.is_dir():
         return source
+    if not source.is_file():  # a pipe would be waited for
+        what = "it is no regular file" if os.path.lexists(source) else "there is no such file"
+        raise BuildError(source, f"it is neither a directory nor an sdist ({what})")
     # A package has its source unpacked.
     from sage_pkginstall.builds.unpacking import UnpackingError, extract  # noqa: PLC0415
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from sage_pkginstall.cli.install import store_of
@@ -93,8 +94,9 @@ def _unwind_when_ended() -> None:
 
 
 def _show(data: bytes) -> None:
-    sys.stderr.buffer.write(data)
-    sys.stderr.buffer.flush()  # now, not when the build has ended
+    with suppress(OSError):  # a full disk, a terminal that is gone: the build goes on
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()  # now, not when the build has ended
 
 
 def _tell_of_cache(hits: int, misses: int) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "cannot build {source}: it is neither a directory nor an sdist ({reason})",
     "cannot use -C '{text}': it is not KEY=VALUE",
     "cannot empty {directory}: it holds {path}",
+    "cannot empty {directory}: it is not a directory",
     "cannot build {source}: an editable wheel leads to a source directory, not to an sdist",
 )
 def test_what_cannot_be_built(desk: Desk) -> str:
@@ -34,6 +35,7 @@ def test_what_cannot_be_built(desk: Desk) -> str:
     goal = ("-w", str(desk.directory / "dist"))
     said = desk.run("build", *goal, source, status=1)
     said += desk.run("build", *goal, desk.directory / "file", status=1)
+    said += desk.run("build", "-w", desk.directory / "file", source, status=2)
     said += desk.run("build", *goal, "-C", "x", source, status=2)
     said += desk.run("build", *goal, "--editable", desk.directory / "file", status=2)
     return said + desk.run("build", "-w", desk.directory, source, status=2)
