@@ -79,6 +79,14 @@ def test_options_can_be_copied_from_a_page() -> None:
     assert "--conflicts warn|error" in text
 
 
+def test_synopsis_tells_what_may_be_left_out() -> None:
+    synopses = {name: text.split("\n")[6].replace("\\", "") for name, text in PAGES.items()}
+    assert synopses["sage-flock"] == "[OPTIONS] FILE|FD [COMMAND...]"
+    assert synopses["sage-spkg"] == "[OPTIONS] NAME[-VERSION] [TREE]"
+    assert synopses["sage-pkginstall-verify"] == "[OPTIONS] [NAME...]"
+    assert synopses["sage-pkginstall-install"] == "[OPTIONS] WHEEL..."
+
+
 def test_page_of_a_command_is_printed(run_cli: RunCli) -> None:
     assert run_cli("manual", "install").stdout == PAGES["sage-pkginstall-install"]
     assert run_cli("manual", "spkg").stdout == PAGES["sage-spkg"]

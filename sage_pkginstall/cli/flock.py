@@ -50,7 +50,9 @@ def flock(arguments: Sequence[str]) -> int:
     ):
         kind.add_argument(short, long, dest="kind", action="store_const", const=value, help=text)
     options.add_argument("lock", metavar="FILE|FD", help="a file, or an inherited descriptor")
-    options.add_argument("command", nargs="...", metavar="COMMAND", help="what to run")
+    without = "without it a descriptor stays locked, and a file was waited for"
+    text = f"what to run meanwhile; {without}"
+    options.add_argument("command", nargs="...", metavar="COMMAND", help=text)
     given = options.parse_args(arguments)
     kind_of_lock: int = fcntl.LOCK_EX if given.kind is None else given.kind
     command: list[str] = given.command[1:] if given.command[:1] == ["--"] else given.command

@@ -39,7 +39,7 @@ _FOREIGN = {
 class Argument:
     """An option (``flags``) or a positional argument (no flags) of a command.
 
-    ``metavar`` is empty for an option without a value.
+    ``metavar`` is empty for an option without a value; a positional one may be ``optional``.
     """
 
     flags: tuple[str, ...]
@@ -47,6 +47,7 @@ class Argument:
     choices: tuple[str, ...]
     several: bool
     help: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def _argument(action: argparse.Action) -> Argument:
         choices=choices,
         several=action.nargs in ("*", "+", "..."),
         help="show this and end" if action.dest == "help" else (action.help or ""),
+        optional=action.nargs in ("?", "*", "..."),
     )
 
 
@@ -223,7 +225,8 @@ def _page(command: Command) -> Iterator[str]:
 
 
 def _positional(argument: Argument) -> str:
-    return f"{argument.metavar}..." if argument.several else argument.metavar
+    text = f"{argument.metavar}..." if argument.several else argument.metavar
+    return f"[{text}]" if argument.optional else text
 
 
 def _flag(flag: str, metavar: str) -> str:
