@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
+    StrPath = str | os.PathLike[str]
     _Thing = TypeVar("_Thing")
 
 __all__ = [
@@ -71,13 +72,15 @@ __all__ = [
 ]
 
 _STORE = Path("var", "lib", "sage", "wheels")
+_CONFLICTS = ("warn", "error")
+_ISOLATIONS = ("auto", "yes", "no")
 
 
 def install(
-    wheels: Iterable[str | os.PathLike[str]],
+    wheels: Iterable[StrPath],
     environment: Environment,
     *,
-    store: Path | None = None,
+    store: StrPath | None = None,
     options: InstallOptions | None = None,
     settings: TreeSettings | None = None,
 ) -> Installation:
@@ -91,10 +94,10 @@ def install(
     Raises `WheelError`, `RequirementError`, `ManagedEnvironmentError` or `ConflictError`
     before anything is changed, and `LockError`, `JournalError`, `TransactionError`.
     """
-    how = options or InstallOptions()
+    how = _known(options)
     if not how.dry_run:
         refuse_managed(environment)
-    place = environment.prefix / _STORE if store is None else store
+    place = environment.prefix / _STORE if store is None else Path(store)
     several = [os.fspath(wheel) for wheel in _several(wheels)]
     with _told(partial(TransactionError, environment.prefix)):
         requests = requests_of_arguments(several, environment, place)
@@ -123,8 +126,8 @@ def uninstall(
 
 
 def merge(
-    staged: Path,
-    prefix: Path,
+    staged: StrPath,
+    prefix: StrPath,
     *,
     package: str | None = None,
     options: InstallOptions | None = None,
@@ -137,22 +140,22 @@ def merge(
     ``staged`` or ``prefix`` is no directory or ``package`` no name of a package, and what
     `install` raises once it has begun.
     """
-    how = options or InstallOptions()
+    how = _known(options)
     root = _existing(prefix)
     change = Change(package=package, conflicts=how.conflicts)
     act = merging.plan_merge if how.dry_run else merging.merge
     with _told(partial(TransactionError, root)):
         environment = environment_of(root)
-        return act(Tree(root, settings), environment, staged, change)
+        return act(Tree(root, settings), environment, Path(staged), change)
 
 
 def build(
-    source: Path | BuildRequest,
+    source: StrPath | BuildRequest,
     environment: Environment,
-    destination: Path,
+    destination: StrPath,
     *,
-    store: Path | None = None,
-    log: Path | None = None,
+    store: StrPath | None = None,
+    log: StrPath | None = None,
 ) -> Path:
     """Build a wheel of a source directory or an sdist; return it, in ``destination``.
 
@@ -161,15 +164,17 @@ def build(
     from an index.  What the build says is appended to ``log``; without one, it is kept only
     if the build fails.  Raises `BuildError`, `RequirementError`, `UsageError`.
     """
-    request = source if isinstance(source, BuildRequest) else BuildRequest(source.absolute())
-    place = environment.prefix / _STORE if store is None else store
+    request = source if isinstance(source, BuildRequest) else BuildRequest(Path(source).absolute())
+    if request.isolation not in _ISOLATIONS:
+        raise ValueError(f"isolation is one of {_ISOLATIONS}, not {request.isolation!r}")
+    place = environment.prefix / _STORE if store is None else Path(store)
     with _told(partial(BuildError, request.source)):
-        goal = destination.absolute()
-        with log_file(log and log.absolute()) as file:
+        goal = Path(destination).absolute()
+        with log_file(None if log is None else Path(log).absolute()) as file:
             return build_wheel(request, environment, place, goal, log=BuildLog(file))
 
 
-def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery | None:
+def recover(prefix: StrPath, *, settings: TreeSettings | None = None) -> Recovery | None:
     """Finish what a killed process began in ``prefix``, delete its debris.
 
     Return what it was, None if there was nothing: its ``label``, and whether it is ``undone``,
@@ -183,7 +188,15 @@ def recover(prefix: Path, *, settings: TreeSettings | None = None) -> Recovery |
     return recovery
 
 
-def _existing(prefix: Path) -> Path:
+def _known(options: InstallOptions | None) -> InstallOptions:
+    """Return the options, or the default; ValueError for words that mean nothing."""
+    how = options or InstallOptions()
+    if how.conflicts not in _CONFLICTS:  # it would be overwritten what is not to be
+        raise ValueError(f"conflicts is one of {_CONFLICTS}, not {how.conflicts!r}")
+    return how
+
+
+def _existing(prefix: StrPath) -> Path:
     """Return a prefix as an absolute path; one that is not there, it is mistyped, say, stays so."""
     root = Path(os.path.abspath(prefix))  # noqa: PTH100 - links stay as given
     if not root.is_dir():

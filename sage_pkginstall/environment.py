@@ -106,12 +106,12 @@ class Environment(NamedTuple):
         return False
 
 
-def target_environment(python: Path, *, run: Runner | None = None) -> Environment:
+def target_environment(python: str | os.PathLike[str], *, run: Runner | None = None) -> Environment:
     """Return the facts about ``python``, an interpreter or the prefix that holds one.
 
     Runs it at most once as long as it stays the same.  Raises EnvironmentFactsError.
     """
-    interpreter = find_interpreter(python)
+    interpreter = find_interpreter(Path(python))
     identity = _identity(interpreter)
     facts = _cached_facts(interpreter, identity)
     if facts is None:

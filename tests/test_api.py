@@ -201,6 +201,32 @@ def test_prefix_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "mistyped").exists()
 
 
+def test_paths_may_be_strings(venv: Path, tmp_path: Path) -> None:
+    environment = target_environment(str(venv))
+    source, goal, log = (str(tmp_path / name) for name in ("src", "dist", "log"))
+    make_source(tmp_path / "src")
+    wheel = build(source, environment, goal, store=str(tmp_path), log=log)
+    assert wheel == tmp_path / "dist" / "tiny-1.0-py3-none-any.whl"
+    assert install(["tiny"], environment, store=goal).distributions
+    plant(tmp_path / "staged", {"share/a": b"a"})
+    assert merge(str(tmp_path / "staged"), str(venv)).plan.operations
+    assert recover(str(venv)) is None
+
+
+def test_word_that_means_nothing_is_not_taken_for_another(venv: Path, tmp_path: Path) -> None:
+    environment = target_environment(venv)
+    before = tree(venv)
+    options = InstallOptions(conflicts="refuse")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not 'refuse'"):
+        install([make_wheel(tmp_path, "foo", "1")], environment, options=options)
+    with pytest.raises(ValueError, match="not 'refuse'"):
+        merge(plant(tmp_path / "staged", {"a": b""}), venv, options=options)
+    request = BuildRequest(make_source(tmp_path / "src"), isolation="never")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not 'never'"):
+        build(request, environment, tmp_path / "dist")
+    assert tree(venv) == before
+
+
 def test_one_name_is_not_taken_for_names_of_one_letter(tmp_path: Path, venv: Path) -> None:
     environment = target_environment(venv)
     install([make_wheel(tmp_path, "f", "1")], environment)
