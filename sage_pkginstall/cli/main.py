@@ -63,6 +63,7 @@ _NEW_OBJECTS = 100_000
 """Between two collections of cyclic garbage: more than a short run ever makes, few megabytes."""
 
 _STATUS_OF_FAILURE = {"pip-install": 3}
+_WRONG_WORDS = 2
 _INTERRUPTED = 130
 
 _REMEDIES = {
@@ -103,12 +104,13 @@ def _run(command: str, words: list[str]) -> int:
     try:
         return _call(words)
     except SystemExit as ended:  # argparse has said why
-        return int(ended.code or 0)
+        status = int(ended.code or 0)
+        return _STATUS_OF_FAILURE.get(command, status) if status == _WRONG_WORDS else status
     except PkgInstallError as error:
         return _failed(command, str(error), error.exit_status)
     except BrokenPipeError:
         _drop_output()
-        return 1
+        return _STATUS_OF_FAILURE.get(command, 1)
     except OSError as error:
         if not _is_written():  # it may have been the output itself: that is told once
             _drop_output()
