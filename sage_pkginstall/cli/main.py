@@ -174,11 +174,10 @@ def _call(words: list[str]) -> int:
 
 def _failed(command: str, reason: str, status: int) -> int:
     """Say why a command failed, as far as anybody hears it; return its exit status."""
-    from sage_pkginstall.cli.terminal import harmless  # noqa: PLC0415 - who fails
+    from sage_pkginstall.cli.terminal import tell  # noqa: PLC0415 - who fails
 
     _is_written()
-    with suppress(OSError):
-        print(f"{_called(command)}: {harmless(reason)}", file=sys.stderr)
+    tell(f"{_called(command)}: {reason}")
     return _STATUS_OF_FAILURE.get(command, status)
 
 

@@ -144,7 +144,7 @@ def _repair(target: Target, found: Verification, given: argparse.Namespace, talk
     place = store_of(given.store, target.tree.prefix)
     done = repair(target.tree, environment, found, place)
     talk.warn(done.warnings)
-    talk.warn(f"cannot repair {shown(title)}: {shown(reason)}" for title, reason in done.left)
+    talk.warn(f"cannot repair {title}: {reason}" for title, reason in done.left)
     return done
 
 

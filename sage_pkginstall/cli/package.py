@@ -14,7 +14,7 @@ from sage_pkginstall.cli.make_flags import make_letters
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.summary import summary_line
 from sage_pkginstall.cli.target import Talk, tree_settings
-from sage_pkginstall.cli.terminal import shown
+from sage_pkginstall.cli.terminal import shown, tell
 from sage_pkginstall.environment import environment_of
 from sage_pkginstall.errors import EnvironmentFactsError, PackageError, PkgInstallError, UsageError
 from sage_pkginstall.operations.events import begin_job
@@ -188,7 +188,7 @@ def _target(place: PackageVariables) -> tuple[PackageVariables, Environment | No
         try:
             environment = environment_of(prefix)
         except EnvironmentFactsError as error:  # the package may be what mends it
-            print(f"Warning: {error}", file=sys.stderr, flush=True)
+            tell(f"Warning: {shown(str(error))}")
             place = with_target
             continue
         if environment is not None:
@@ -266,7 +266,7 @@ def _uninstall(given: argparse.Namespace, place: PackageVariables, package: Pack
     except ScriptError as error:
         is_first = error.script == "spkg-prerm" and not is_pip
         left = "nothing was removed" if is_first else "its record stays"
-        print(f"sage-spkg-uninstall: {error}; {left}", file=sys.stderr, flush=True)
+        tell(f"sage-spkg-uninstall: {error}; {left}")
         return error.status
     if removed is not None:
         for path in removed if given.verbose else ():
@@ -302,7 +302,7 @@ def _effects() -> Effects:
         run=run_program,
         download=download_url,
         say=lambda line: print(line, flush=True),
-        warn=lambda line: print(f"Warning: {line}", file=sys.stderr, flush=True),
+        warn=lambda line: tell(f"Warning: {shown(line)}"),
         progress=Progress(),
     )
 
@@ -322,13 +322,13 @@ def _told(program: str, work: Callable[[], int], logs: Path) -> int:
     try:
         return work()
     except ScriptError as error:
-        print(f"{program}: {error}; its log lies in {logs}", file=sys.stderr, flush=True)
+        tell(f"{program}: {error}; its log lies in {logs}")
         return error.exit_status
     except PkgInstallError as error:
-        print(f"{program}: {error}", file=sys.stderr, flush=True)
+        tell(f"{program}: {error}")
         return error.exit_status
     except BrokenPipeError:
         raise
     except OSError as error:
-        print(f"{program}: cannot go on: {os_reason(error)}", file=sys.stderr, flush=True)
+        tell(f"{program}: cannot go on: {os_reason(error)}")
         return 1

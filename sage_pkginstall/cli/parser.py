@@ -56,7 +56,9 @@ class _Parser(argparse.ArgumentParser):
     """Exits with 2 and one line for a bad command line."""
 
     def error(self, message: str) -> Any:  # noqa: ANN401 - never returns
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        from sage_pkginstall.cli.terminal import shown, tell  # noqa: PLC0415 - who errs
+
+        tell(f"{self.prog}: {shown(message)}; see {self.prog} --help")
         sys.exit(2)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 from sage_pkginstall.cli.output import write_output
 from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.terminal import shown, tell
 from sage_pkginstall.errors import UsageError
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ def make_rules(arguments: Sequence[str]) -> int:
     began = time.time_ns()
     made = rules.make_rules(_packages(given.packages))
     for warning in made.warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
+        tell(f"Warning: {shown(warning)}")
     if given.output is None:
         print(made.text, end="")
     else:

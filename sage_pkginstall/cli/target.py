@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
-from sage_pkginstall.cli.terminal import harmless
+from sage_pkginstall.cli.paths import given_path
+from sage_pkginstall.cli.terminal import shown, tell
 from sage_pkginstall.engine.lock import LockSettings
 from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.environment import Environment, environment_of, target_environment
@@ -62,12 +62,12 @@ class Talk(NamedTuple):
     def say(self, line: str) -> None:
         """Tell how things go, unless asked to be quiet."""
         if not self.quiet:
-            print(harmless(line), file=sys.stderr)
+            tell(line)
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Tell what the user should look at."""
         for warning in warnings:
-            print(harmless(f"Warning: {warning}"), file=sys.stderr)
+            tell(f"Warning: {shown(warning)}")
 
     def result(self, lines: Iterable[str], document: Mapping[str, object]) -> None:
         """Print the result: lines for people, or one JSON document for programs."""
@@ -115,7 +115,7 @@ def tree_settings(talk: Talk, lock_timeout: float | None = None) -> TreeSettings
     if not timeout >= 0:  # a number may be nan, too
         raise UsageError(f"cannot wait {timeout:g} s for the lock: that is no time")
     durable = os.environ.get("SAGE_PKGINSTALL_DURABLE", "1") not in ("0", "no", "none")
-    notify = lambda message: print(f"{talk.program}: {message}", file=sys.stderr)  # noqa: E731
+    notify = lambda message: tell(f"{talk.program}: {shown(message)}")  # noqa: E731
     return TreeSettings(LockSettings(timeout, notify, _tell_of_waiting), durable=durable)
 
 
@@ -137,14 +137,15 @@ def _tell_of_waiting() -> None:
 def target_of(arguments: argparse.Namespace, talk: Talk) -> Target:
     """Return the target that the arguments or the variables of Sage name."""
     settings = tree_settings(talk, arguments.lock_timeout)
-    prefix = arguments.prefix or (None if arguments.python else _default_prefix())
-    if arguments.python:
-        environment = target_environment(Path(arguments.python))
-        if prefix is not None and not environment.is_of(Path(prefix)):
-            reason = f"the prefix of {arguments.python} is {environment.prefix}"
+    python = None if arguments.python is None else given_path(arguments.python, "--python")
+    prefix = None if arguments.prefix is None else given_path(arguments.prefix, "--prefix")
+    if python is not None:
+        environment = target_environment(python)
+        if prefix is not None and not environment.is_of(prefix):
+            reason = f"the prefix of {python} is {environment.prefix}"
             raise UsageError(f"cannot use --prefix {prefix}: {reason}")
         return Target(Tree(environment.prefix, settings), environment)
-    path = Path(os.path.abspath(prefix or ""))  # noqa: PTH100 - links stay as given
+    path = Path(os.path.abspath(prefix or _default_prefix()))  # noqa: PTH100 - links stay as given
     if not path.is_dir():
         raise UsageError(f"cannot use prefix {path}: it is not a directory")
     return Target(Tree(path, settings), environment_of(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -22,6 +23,7 @@ __all__ = [
     "harmless",
     "shown",
     "size_text",
+    "tell",
     "time_text",
 ]
 
@@ -89,6 +91,12 @@ def harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "\n".join("\t".join(map(shown, line.split("\t"))) for line in text.split("\n"))
+
+
+def tell(line: str) -> None:
+    """Print a line to standard error; that nobody can hear it changes nothing that is done."""
+    with contextlib.suppress(OSError):
+        print(harmless(line), file=sys.stderr, flush=True)
 
 
 def size_text(size: int) -> str:

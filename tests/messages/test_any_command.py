@@ -168,6 +168,8 @@ def test_empty_paths(desk: Desk) -> str:
     before = tree(desk.directory)
     variables = {"SAGE_VENV": str(desk.prefix)}
     said = [
+        desk.cli("uninstall", "--prefix", "", "foo", status=2, env=variables).stderr,
+        desk.cli("list", "--python", "", status=2, env=variables).stderr,
         desk.run("merge", "", status=2),
         desk.run("build", "", status=2),
         desk.run("build", "--wheel-dir", "", "source", status=2),
@@ -244,3 +246,28 @@ def test_reader_that_ends_first_is_no_traceback(words: list[str]) -> None:
 @produces("{message}; see {command} --help")
 def test_wrong_option(desk: Desk) -> str:
     return desk.run("list", "--nonsense", status=2)
+
+
+@pytest.mark.parametrize("words", [["--nonsense"], ["--root"], []], ids=str)
+def test_every_failure_of_sage_pip_install_has_the_status_that_sage_expects(
+    desk: Desk, words: list[str]
+) -> None:
+    desk.cli("pip-install", *words, status=3, env={"SAGE_VENV": str(desk.prefix)})
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")  # noqa: PTH110
+def test_what_nobody_hears_is_no_failure(desk: Desk) -> None:
+    """What is installed is installed: no status may say that nothing has changed."""
+    wheel = make_wheel(desk.directory, "foo", "1", metadata=["Requires-Dist: bar"])
+    words = ["install", "--prefix", str(desk.prefix), "-v", str(wheel)]
+    command = [sys.executable, "-m", "sage_pkginstall", *words]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert (ended.returncode, ended.stdout) == (0, b"installed foo 1\n")
+
+
+def test_warning_is_one_line_whatever_names_hold(desk: Desk) -> None:
+    plant(desk.prefix, {"share/a\nWarning: b": b"old"})
+    plant(desk.directory, {"staged/share/a\nWarning: b": b"new"})
+    said = desk.run("merge", "-q", desk.directory / "staged")
+    assert said == "Warning: share/a\\nWarning: b is overwritten: no package owns it\n"
