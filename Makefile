@@ -1,6 +1,6 @@
 # What `make` does here; build/make/Makefile knows the packages.
 #
-#   make                the tool, the target environment, and every package of build/pkgs
+#   make                the tool, the target environment, and every standard package of build/pkgs
 #   make foo foo-clean  what build/make/Makefile says: one package, and so on (make list)
 #   make check          everything that is checked before a merge
 #   make coverage       the tests, measuring the processes that they start, too
