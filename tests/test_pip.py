@@ -7,19 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sage_pkginstall.cli.pip_options import command_of, goes_elsewhere, split
+from sage_pkginstall.operations.pip import choose_wheels
 from tests.conftest import ROOT, START
 from tests.sources import make_sdist, make_source, source_files
 from tests.trees import plant, tree
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
     from subprocess import CompletedProcess
 
     from tests.conftest import RunCli
@@ -255,6 +256,28 @@ def test_passwords_of_other_options_are_left_to_pip_or_not() -> None:
     assert split("install", ["install", "--proxy", place, "lib"], {}) is not None
     assert split("install", ["install", "lib"], {"PIP_INDEX_URL": place}) is not None
     assert split("install", ["install", "lib"], {"PIP_FIND_LINKS": f"x {place}"}) is None
+
+
+def test_repository_is_asked_for_by_its_url_alone(tmp_path: Path) -> None:
+    """Before pip 24.1, ``NAME @ git+file:///…`` is no requirement."""
+    vcs = {"vcs": "git", "commit_id": "c0ffee"}
+    source = {"url": "file:///lib", "vcs_info": vcs, "subdirectory": "py"}
+    chosen = {"metadata": {"name": "lib", "version": "1"}, "download_info": source}
+    chosen = {**chosen, "is_direct": True, "requested": True}
+    asked: list[str] = []
+
+    def run(words: Sequence[str]) -> int:
+        if words[0] == "install":
+            report = Path(words[words.index("--report") + 1])
+            report.write_text(json.dumps({"install": [chosen]}))
+        else:
+            asked.append(words[-1])
+            make_wheel(Path(words[words.index("--wheel-dir") + 1]), "lib", "1")
+        return 0
+
+    (request,) = choose_wheels(["git+file:///lib"], [], run, tmp_path) or ()
+    assert asked == ["git+file:///lib@c0ffee#subdirectory=py"]
+    assert json.loads(request.direct_url or "") == source
 
 
 @pytest.mark.parametrize("option", ["-r", "-c"])

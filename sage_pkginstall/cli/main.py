@@ -199,6 +199,8 @@ def find_function(command: str) -> Callable[[Sequence[str]], int]:
 
 
 def _called(command: str) -> str:
+    if command == "pip":
+        return "sage -pip"
     sage = command in ("pip-install", "pip-uninstall", "flock", "spkg", "spkg-uninstall", "logger")
     return f"sage-{command}" if sage else f"sage-pkginstall {command}".rstrip()
 

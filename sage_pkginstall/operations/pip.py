@@ -67,8 +67,17 @@ class _Chosen(NamedTuple):
             requested=bool(item["requested"]),
             editable=bool(info.get("dir_info", {}).get("editable")),
             direct_url=direct,
-            requirement=f"{metadata['name']} @ {_url(info)}",
+            requirement=_requirement(metadata["name"], info),
         )
+
+
+def _requirement(name: str, info: dict[str, Any]) -> str:
+    """Return the words by which pip gets what ``download_info`` describes.
+
+    Before 24.1 it takes no name with the URL of a local repository (``git+file:///…``).
+    """
+    url = _url(info)
+    return url if "vcs_info" in info else f"{name} @ {url}"
 
 
 def _url(info: dict[str, Any]) -> str:
