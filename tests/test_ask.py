@@ -183,6 +183,11 @@ def test_owner_tells_unowned_from_unknown_from_outside(
     assert [one["kind"] for one in found] == ["unowned", "unknown", "outside"]
 
 
+def test_owner_of_a_path_of_any_depth_is_told(venv: Path, run_cli: RunCli) -> None:
+    deep = "x/" * 2000 + "x"
+    assert "unknown: " in run_cli("owner", "--prefix", venv, deep, status=1).stdout
+
+
 def test_owner_follows_links_of_directories(venv: Path, tmp_path: Path, run_cli: RunCli) -> None:
     run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1", {"foo.py": ""}))
     link = tmp_path / "link"

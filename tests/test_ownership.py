@@ -223,11 +223,17 @@ def test_damaged_record_owns_only_its_directory(environment: Environment) -> Non
     s = site(environment)
     plant(
         environment.prefix / s,
-        {"bad-1.dist-info/RECORD": b"a\0b,,\n", "ghost-1.dist-info": EMPTY, "f-1.dist-info": b""},
+        {
+            "bad-1.dist-info/RECORD": b"a\0b,,\n",
+            "worse-1.dist-info/RECORD": EMPTY,
+            "ghost-1.dist-info": EMPTY,
+            "f-1.dist-info": b"",
+        },
     )
     add(environment, "foo", "1", "foo.py")
     assert owners(environment, f"{s}/foo.py") == {"distribution foo 1"}
     assert owners(environment, f"{s}/bad-1.dist-info/RECORD") == {"distribution bad 1"}
+    assert owners(environment, f"{s}/worse-1.dist-info/RECORD") == {"distribution worse 1"}
     assert owners(environment, f"{s}/ghost-1.dist-info/x") == {"distribution ghost 1"}
     assert owners(environment, f"{s}/f-1.dist-info") == NOBODY
 
@@ -235,8 +241,9 @@ def test_damaged_record_owns_only_its_directory(environment: Environment) -> Non
 def test_record_that_cannot_be_read_is_an_error(environment: Environment) -> None:
     """Else its files would be nobody's."""
     directory = environment.prefix / site(environment) / "foo-1.dist-info"
-    (directory / "RECORD").mkdir(parents=True)
-    with pytest.raises(RecordError, match="Is a directory"):
+    directory.mkdir()
+    (directory / "RECORD").symlink_to("RECORD")
+    with pytest.raises(RecordError, match="Too many levels"):
         look(environment)
 
 

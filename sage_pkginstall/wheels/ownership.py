@@ -368,13 +368,14 @@ class _Ownership:
 
     def _over(self, directory: str) -> tuple[str, ...]:
         """Return the records of those that claim ``directory`` or one above it."""
-        if not directory:
-            return ()
-        known = self._covering.get(directory)
-        if known is None:
-            here = self._facts.holders_of(f"{directory}/")
-            known = (*self._over(directory.rpartition("/")[0]), *here)
-            self._covering[directory] = known
+        unknown = []
+        while directory and directory not in self._covering:
+            unknown.append(directory)
+            directory = directory.rpartition("/")[0]
+        known = self._covering.get(directory, ())
+        for below in reversed(unknown):
+            known = (*known, *self._facts.holders_of(f"{below}/"))
+            self._covering[below] = known
         return known
 
     def _is_other(self, record: str) -> bool:
