@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.cli.flock import flock
+from sage_pkginstall.cli.flock import _NOT_EXECUTABLE, flock
 from sage_pkginstall.errors import LockError, UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +80,19 @@ def test_file_that_gives_no_lock_is_not_told_to_be_a_closed_descriptor(
 def test_descriptor_that_is_not_open_is_told(number: str) -> None:
     with pytest.raises(UsageError, match=f"cannot lock descriptor {number}: it is not open"):
         flock([number, "true"])
+
+
+def test_only_what_is_to_be_locked_must_be_named(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        flock([])
+    assert "required: FILE|FD;" in capfd.readouterr().err
+
+
+def test_script_that_names_no_interpreter_cannot_be_run(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("true\n")
+    script.chmod(0o755)
+    assert flock([str(tmp_path / "lock"), str(script)]) == _NOT_EXECUTABLE
 
 
 def run_with_descriptor(file: Path, *words: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
 from sage_pkginstall.cli.terminal import (
     Colours,
@@ -259,7 +260,7 @@ def log(arguments: Sequence[str]) -> int:
     given = options.parse_args(arguments)
     talk = talk_of("sage-pkginstall log", given)
     prefix = target_of(given, talk).tree.prefix
-    places = (Path(given.file),) if given.file else log_files(prefix)
+    places = log_files(prefix) if given.file is None else (given_path(given.file, "--file"),)
     known = [t for t in read_transactions(prefix, places) if _is_of(t, given.names)]
     chosen = known[-given.number :] if given.number > 0 else known
     document = {

@@ -9,12 +9,15 @@ its other commands, by a lock of their own (see engine/lock.py).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
 from pathlib import Path
 
 from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.paths import given_path
+from sage_pkginstall.cli.terminal import tell
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
 from sage_pkginstall.engine.lock import (
     HELD_VARIABLE,
@@ -52,7 +55,8 @@ def flock(arguments: Sequence[str]) -> int:
     options.add_argument("lock", metavar="FILE|FD", help="a file, or an inherited descriptor")
     without = "without it a descriptor stays locked, and a file was waited for"
     text = f"what to run meanwhile; {without}"
-    options.add_argument("command", nargs="...", metavar="COMMAND", help=text)
+    words = options.add_argument("command", nargs="...", metavar="COMMAND", help=text)
+    words.required = False  # `argparse` has it that there is always one more word
     given = options.parse_args(arguments)
     kind_of_lock: int = fcntl.LOCK_EX if given.kind is None else given.kind
     command: list[str] = given.command[1:] if given.command[:1] == ["--"] else given.command
@@ -60,7 +64,7 @@ def flock(arguments: Sequence[str]) -> int:
     if is_inherited:
         descriptor, path = _inherited(given.lock), Path(f"/dev/fd/{given.lock}")
     else:
-        path = _not_held_for_us(Path(given.lock).absolute())
+        path = _not_held_for_us(given_path(given.lock, "FILE").absolute())
         descriptor = _open(path)
     _take(descriptor, path, kind_of_lock)
     if descriptor > _STDERR:  # one given by its number, and no stream of the command's
@@ -129,8 +133,10 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
     try:
         return exit_status(outlast(command, environment))
     except FileNotFoundError:
-        print(f"sage-flock: cannot run {command[0]}: there is no such command", file=sys.stderr)
+        tell(f"sage-flock: cannot run {command[0]}: there is no such command")
         return _COMMAND_NOT_FOUND
-    except PermissionError:
-        print(f"sage-flock: cannot run {command[0]}: it is not executable", file=sys.stderr)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.ENOEXEC}:
+            raise
+        tell(f"sage-flock: cannot run {command[0]}: it is not executable")
         return _NOT_EXECUTABLE

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
+
+from sage_pkginstall.cli.paths import given_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["logger"]
 
@@ -30,7 +32,7 @@ def logger(arguments: Sequence[str]) -> int:
     options.add_argument("command", metavar="COMMAND", help="what bash runs")
     options.add_argument("log", metavar="LOG", help="the file that grows")
     given = options.parse_args(arguments)
-    log = Path(given.log).absolute()
+    log = given_path(given.log, "LOG").absolute()
     name = log.name.removesuffix(".log")
     watched = bool(os.environ.get(WATCHED))
     quiet = os.environ.get("V") == "0" and not watched

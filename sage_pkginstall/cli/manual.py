@@ -9,16 +9,17 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from inspect import cleandoc
-from pathlib import Path
 
 from sage_pkginstall import __version__
 from sage_pkginstall.cli.main import COMMANDS, find_function
 from sage_pkginstall.cli.parser import PARSER_PLEASE, ParserAsked, parser
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["Argument", "Command", "commands", "manual", "pages"]
 
@@ -72,8 +73,8 @@ def manual(arguments: Sequence[str]) -> int:
     options.add_argument("--all", metavar="DIR", help="write all pages to DIR")
     given = options.parse_args(arguments)
     known = pages()
-    if given.all:
-        _write(Path(given.all), known)
+    if given.all is not None:
+        _write(given_path(given.all, "--all"), known)
         return 0
     name = given.command or "sage-pkginstall"
     for page in (name, f"sage-{name}", f"sage-pkginstall-{name}"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sage_pkginstall.cli.output import write_output
 from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.terminal import shown, tell
 from sage_pkginstall.errors import UsageError
 
@@ -34,7 +35,7 @@ def make_rules(arguments: Sequence[str]) -> int:
         print(made.text, end="")
     else:
         # As old as what was read for it: a change since then makes it anew.
-        write_output(Path(given.output), made.text, time_ns=began)
+        write_output(given_path(given.output, "--output"), made.text, time_ns=began)
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from sage_pkginstall.cli.output import write_output
 from sage_pkginstall.cli.parser import parser
+from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.target import Talk
 from sage_pkginstall.operations.events import logs_directory
 
@@ -40,10 +40,11 @@ def timings(arguments: Sequence[str]) -> int:
     )
 
     logs = logs_directory(os.environ)
-    run = find_run(logs, Path(given.events) if given.events else None)
+    run = find_run(logs, None if given.events is None else given_path(given.events, "--events"))
     document = document_of(timings_of(run))
     talk = Talk("sage-pkginstall timings", as_json=given.json)
-    output = Path(given.output) if given.output else logs / "timings.html"
+    page = logs / "timings.html"
+    output = page if given.output is None else given_path(given.output, "--output")
     if not given.json:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_output(output, page_of(document))

@@ -49,9 +49,10 @@ def watch(arguments: Sequence[str]) -> int:
     """
     options = parser("sage-pkginstall watch", watch.__doc__ or "")
     options.add_argument("command", metavar="COMMAND", help="make, as a rule")
-    options.add_argument(
+    words = options.add_argument(
         "arguments", metavar="ARGUMENT", nargs="...", help="handed to it as they are"
     )
+    words.required = False  # `argparse` has it that there is always one more word
     given = options.parse_args(arguments)
     command = [given.command, *given.arguments]
     if which(given.command) is None:

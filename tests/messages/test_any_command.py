@@ -170,6 +170,11 @@ def test_empty_paths(desk: Desk) -> str:
     said = [
         desk.cli("uninstall", "--prefix", "", "foo", status=2, env=variables).stderr,
         desk.cli("list", "--python", "", status=2, env=variables).stderr,
+        desk.run("log", "--file", "", status=2),
+        desk.cli("timings", "--events", "", status=2).stderr,
+        desk.cli("manual", "--all", "", status=2).stderr,
+        desk.cli("flock", "", "true", status=2).stderr,
+        desk.cli("logger", "true", "", status=2).stderr,
         desk.run("merge", "", status=2),
         desk.run("build", "", status=2),
         desk.run("build", "--wheel-dir", "", "source", status=2),
