@@ -67,6 +67,12 @@ def test_options_mean_what_they_mean_to_argparse(expected: tuple[str | None, ...
             assert outcome(options.parse_args, words) == outcome(parser.parse_args, words), words
 
 
+@pytest.mark.parametrize("option", ["-q", "--kind=warn"])  # without a parser, and with one
+def test_options_may_stand_between_words_as_with_pip(option: str) -> None:
+    given = declared("+").parse_args(["a", option, "b", "--prefix", "p", "c"])
+    assert (given.a, given.prefix) == (["a", "b", "c"], "p")
+
+
 @pytest.mark.parametrize("settings", [{"choices": ("a", "b")}, {"type": int}, {"default": "c"}])
 @pytest.mark.parametrize("nargs", [None, "?", "*"])
 def test_words_that_are_not_plain_mean_what_they_mean_to_argparse(

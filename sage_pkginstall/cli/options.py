@@ -49,7 +49,7 @@ class Options:
         return options
 
     def _parsed_without(self, words: Sequence[str]) -> SimpleNamespace | None:
-        """Return the values if there are only words, in one row, and plain options."""
+        """Return the values if there are only words and plain options."""
         values: dict[str, Any] = {}
         for names, settings in self._arguments:
             values.setdefault(_destination(names, settings), _default(settings))
@@ -71,8 +71,7 @@ class Options:
                     return None
             if not _take(values, _destination(names, settings), settings, value):
                 return None
-        row = list(words[places[0] : places[-1] + 1]) if places else []
-        named = self._named(row) if len(row) == len(places) else None
+        named = self._named([words[place] for place in places])
         return None if named is None else SimpleNamespace(**{**values, **named})
 
     def _named(self, row: list[str]) -> dict[str, Any] | None:

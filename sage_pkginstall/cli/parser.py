@@ -53,7 +53,16 @@ def _columns() -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Exits with 2 and one line for a bad command line."""
+    """Exits with 2 and one line for a bad command line.
+
+    Options may stand between words, as with pip.
+    """
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - as in `argparse`
+        takes_rest = any(action.nargs == argparse.REMAINDER for action in self._actions)
+        if args is None or takes_rest or "--" in args:
+            return super().parse_args(args, namespace)
+        return self.parse_intermixed_args(args, namespace)
 
     def error(self, message: str) -> Any:  # noqa: ANN401 - never returns
         from sage_pkginstall.cli.terminal import shown, tell  # noqa: PLC0415 - who errs
