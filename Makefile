@@ -60,9 +60,10 @@ $(packages): .packages
 endif
 
 # --------------------------------------------------------------------------- environments
-# Each is made anew when pyproject.toml changes, the checkout moved or its Python vanished.
+# Each is made anew when pyproject.toml changes, the checkout moved, or its Python vanished or became
+# another one, as by an upgrade of the system.
 
-at_home = $(and $(wildcard $(1)/bin/python),$(findstring |$(CURDIR)|,|$(shell cat $(1)/ready 2>/dev/null)|))
+at_home = $(findstring |$(CURDIR) $(realpath $(1)/bin/python)|,|$(shell cat $(1)/ready 2>/dev/null)|)
 prerequisites = pyproject.toml build/setup/environment $(if $(call at_home,$(1)),,FORCE)
 
 .tool/venv/ready: $(call prerequisites,.tool/venv)
@@ -125,8 +126,9 @@ man:
 	$(in_check) sage-pkginstall completion zsh >$(word 2,$(completions))
 	$(in_check) sage-pkginstall completion fish >$(word 3,$(completions))
 
+# Debian has nginx and mkfs where its users do not look.
 check-deps:
-	@tests/setup-debian
+	@PATH="$$PATH:/usr/local/sbin:/usr/sbin:/sbin" tests/setup-debian
 
 tests := pytest -m "not torture" --cov --cov-report=term:skip-covered
 

@@ -52,7 +52,7 @@ def run(
 
 
 def test_python_without_ensurepip_is_named_in_one_line_with_the_remedy(tmp_path: Path) -> None:
-    python = script(tmp_path / "python", 'case $2 in *ensurepip*) exit 1;; esac; exec python3 "$@"')
+    python = script(tmp_path / "python", 'case $3 in *ensurepip*) exit 1;; esac; exec python3 "$@"')
     ended = run(ENVIRONMENT, "venv", "six", cwd=tmp_path, env={"PYTHON": str(python)})
     assert ended.returncode == 1
     assert ended.stderr == (
@@ -61,10 +61,45 @@ def test_python_without_ensurepip_is_named_in_one_line_with_the_remedy(tmp_path:
 
 
 def test_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
-    python = script(tmp_path / "python", "[ $1 = -c ] && exit 1; echo Python 3.7.3")
+    python = script(tmp_path / "python", "[ $1 = -I ] && exit 1; echo Python 3.7.3")
     ended = run(ENVIRONMENT, "venv", "six", cwd=tmp_path, env={"PYTHON": str(python)})
     assert ended.returncode == 1
     assert "Python 3.7.3 is too old, 3.10 is needed" in ended.stderr
+
+
+# Stands in for a Python: it makes an environment of itself, and pip says how it is run.
+PYTHON = """\
+[ "$1" = -I ] || exit 9
+case "$2 $3" in
+    "-m venv") mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+    "-m pip") env | grep ^PIP_ >>said; shift 2; echo "$@" >>said ;;
+    *) exec python3 "$@" ;;
+esac
+"""
+
+
+def test_environment_is_that_of_its_directory_whichever_links_lead_there(tmp_path: Path) -> None:
+    python = script(tmp_path / "python", PYTHON)
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "link").symlink_to("root")
+    told = {"PYTHON": str(python), "PWD": str(tmp_path / "link")}
+    assert run(ENVIRONMENT, "venv", "six", cwd=tmp_path / "link", env=told).returncode == 0
+    program = (root / "venv" / "bin" / "python").resolve()
+    assert (root / "venv" / "ready").read_text() == f"{root}\n{program}\n"
+
+
+def test_settings_of_pip_lead_nowhere_else(tmp_path: Path) -> None:
+    python = script(tmp_path / "python", PYTHON)
+    names = ("TARGET", "PREFIX", "ROOT", "PYTHON", "NO_DEPS", "DRY_RUN", "INDEX_URL")
+    told = {"PYTHON": str(python), **{f"PIP_{name}": "x" for name in names}}
+    assert run(ENVIRONMENT, "venv", "six", cwd=tmp_path, env=told).returncode == 0
+    said = (tmp_path / "said").read_text().splitlines()
+    assert {line.split("=")[0] for line in said if line.startswith("PIP_")} == {
+        *("PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_INPUT"),
+    }
+    calls = [line for line in said if not line.startswith("PIP_")]
+    assert calls == [f"pip install --quiet --no-user {what}" for what in ("pip >=25.1", "six")]
 
 
 @pytest.mark.slow
@@ -93,7 +128,8 @@ def checkout(tmp_path: Path) -> Path:
     packages.write_text(PACKAGES)
     script(
         root / "build" / "setup" / "environment",
-        'mkdir -p "$1/bin" && touch "$1/bin/python" && pwd >"$1/ready"',
+        'cd "$(mkdir -p "$1/bin" && cd "$1" && pwd)" && : >>bin/python\n'
+        '{ pwd -P | sed "s,/.tool/.*,,"; realpath bin/python; } >ready',
     )
     assert make(root, "foo").returncode == 0
     (root / "runs").unlink()
@@ -122,6 +158,15 @@ def test_tool_is_set_up_again_after_a_change_or_a_move(checkout: Path) -> None:
     moved = checkout.rename(checkout.with_name("moved"))
     assert "Setting up the tool" in make(moved).stdout
     assert "Setting up" not in make(moved).stdout
+
+
+def test_tool_is_set_up_again_when_its_python_became_another(checkout: Path) -> None:
+    python = checkout / ".tool" / "venv" / "bin" / "python"
+    python.unlink()
+    (checkout / "python3.99").touch()
+    python.symlink_to(checkout / "python3.99")
+    assert "Setting up the tool" in make(checkout).stdout
+    assert "Setting up" not in make(checkout).stdout
 
 
 def test_several_goals_are_one_run_with_the_jobserver(checkout: Path) -> None:
