@@ -107,17 +107,9 @@ class SageWorld:
         self, command: str | Path, *arguments: str | Path, status: int = 0, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of build/bin; fail the test unless it exits with ``status``."""
-        variables = {
-            **os.environ,
-            "SAGE_ROOT": str(self.root),
-            "SAGE_LOCAL": str(self.prefix),
-            "SAGE_VENV": str(self.prefix),
-            **self.env,
-            **env,
-        }
         ended = subprocess.run(
             [BIN / command, *map(str, arguments)],
-            env=variables,
+            env=self.variables(**env),
             capture_output=True,
             text=True,
             check=False,
@@ -125,6 +117,28 @@ class SageWorld:
         said = f"{ended.stdout}\n{ended.stderr}"
         assert ended.returncode == status, f"{command} {arguments}: {ended.returncode}\n{said}"
         return ended
+
+    def start(self, command: str, *arguments: str | Path, **env: str) -> subprocess.Popen[str]:
+        """Start a command of build/bin; what it says comes through one pipe, ``stdout``."""
+        return subprocess.Popen(
+            [BIN / command, *map(str, arguments)],
+            env=self.variables(**env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def variables(self, **env: str) -> dict[str, str]:
+        """Return the environment variables of commands."""
+        return {
+            **os.environ,
+            "SAGE_ROOT": str(self.root),
+            "SAGE_LOCAL": str(self.prefix),
+            "SAGE_VENV": str(self.prefix),
+            **self.env,
+            **env,
+        }
 
     def spkg(
         self, *arguments: str | Path, status: int = 0, **env: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CTRL_C", "CTRL_D", "Ended", "Typed", "run_in_terminal"]
 
 Typed: TypeAlias = "bytes | Callable[[], object]"
-"""What is typed, or else is to be done."""
+"""What is typed, or else is to be done; if that returns bytes, they are typed then."""
 
 CTRL_C = b"\x03"
 CTRL_D = b"\x04"
@@ -84,10 +84,9 @@ def _read_all(ours: int, process: subprocess.Popen[bytes], typed: dict[str, Type
         shown = Ended(0, seen.decode(errors="replace")).text
         for pattern in [pattern for pattern in typed if re.search(pattern, shown)]:
             what = typed.pop(pattern)
-            if callable(what):
-                what()
-            else:
-                os.write(ours, what)
+            given = what() if callable(what) else what
+            if isinstance(given, bytes):
+                os.write(ours, given)
         if time.monotonic() > end:
             process.kill()
             raise AssertionError(f"it does not end: {seen!r}")

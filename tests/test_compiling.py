@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.wheels.compiling import Compilation, code_of
+from tests.patience import PATIENCE, wait_until
 from tests.trees import plant, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TEXT = b"".join(b"def f%d(x):\n    return x + %d\n" % (i, i) for i in range(2000))
-PATIENCE = 60
 
 
 def planted(root: Path, count: int) -> list[str]:
@@ -28,19 +28,15 @@ def planted(root: Path, count: int) -> list[str]:
     return sorted(files)
 
 
-def wait_for(root: Path, pattern: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not list(root.rglob(pattern)):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def has_byte_code(root: Path) -> bool:
+    return bool(list(root.rglob("*.pyc")))
 
 
-def add_all(root: Path, sources: list[str], *, pause: float = 0.0) -> None:
+def add_all(root: Path, sources: list[str]) -> None:
     """Add all sources, and do not ask for a result."""
     with Compilation(str(root), "/final", 2) as compilation:
         for source in sources:
             compilation.add(source)
-            time.sleep(pause)
 
 
 def test_byte_code_is_there_before_all_sources_are(tmp_path: Path) -> None:
@@ -48,7 +44,7 @@ def test_byte_code_is_there_before_all_sources_are(tmp_path: Path) -> None:
     with Compilation(str(tmp_path / "root"), "/final", 2) as compilation:
         for source in sources[:-1]:
             compilation.add(source)
-        wait_for(tmp_path / "root", "*.pyc")
+        wait_until(lambda: has_byte_code(tmp_path / "root"))
         compilation.add(sources[-1])
         written = compilation.finish()
     assert len(written) == len(sources)
@@ -88,7 +84,7 @@ with Compilation(sys.argv[1], "/final", 3) as compilation:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"added\n"
-        wait_for(tmp_path, "*.pyc")
+        wait_until(lambda: has_byte_code(tmp_path))
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         # Its end of the pipe is closed when the last process that has it is gone.
@@ -137,15 +133,23 @@ def test_interrupted_at_its_birth_a_process_ends_without_doing_what_its_parent_w
     assert not (tmp_path / "unwound").exists()
 
 
-def test_an_error_is_told_at_once(tmp_path: Path) -> None:
-    """Long before the rest would have been compiled."""
+def test_an_error_is_told_while_sources_are_still_to_come(tmp_path: Path) -> None:
     sources = planted(tmp_path, 60)
     tag = sys.implementation.cache_tag
     for source in sources:
         directory, _, name = source.rpartition("/")
         (tmp_path / directory / "__pycache__" / f"{name[:-3]}.{tag}.pyc").mkdir(parents=True)
     with pytest.raises(IsADirectoryError, match=r"\.pyc"):
-        add_all(tmp_path, sources, pause=0.02)
+        add_again_and_again(tmp_path, sources)
+
+
+def add_again_and_again(root: Path, sources: list[str]) -> None:
+    end = time.monotonic() + PATIENCE
+    with Compilation(str(root), "/final", 2) as compilation:
+        while time.monotonic() < end:
+            for source in sources:
+                compilation.add(source)
+                time.sleep(0.01)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

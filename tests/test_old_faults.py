@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.patience import read_until, wait_until
 from tests.sageworld import BIN, SageWorld
 from tests.sources import make_source
 from tests.trees import plant, tree
@@ -36,7 +37,7 @@ lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 fcntl.flock(lock, fcntl.LOCK_EX)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
-ALONE = 'mkdir "$0" || exit 7; sleep 0.5; rmdir "$0"'  # fails beside another one
+ALONE = 'mkdir "$0" || exit 7; read line; rmdir "$0"'  # until it is told; fails beside another one
 
 
 @pytest.fixture
@@ -57,19 +58,37 @@ def pip(world: SageWorld, *arguments: str, status: int = 0) -> str:
     return ended.stdout + ended.stderr
 
 
-def at_once(world: SageWorld, *command: str | Path) -> list[int]:
-    environment = {**os.environ, "SAGE_LOCAL": str(world.prefix)}
-    jobs = [subprocess.Popen(command, env=environment) for _ in range(2)]
-    return sorted(job.wait() for job in jobs)
+def at_work(world: SageWorld, *command: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "SAGE_LOCAL": str(world.prefix)},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_lock_outlives_the_start_of_the_command(world: SageWorld, tmp_path: Path) -> None:
-    busy = str(tmp_path / "busy")
-    old = (sys.executable, "-c", OLD_FLOCK, str(tmp_path / "lock"), "sh", "-c", ALONE, busy)
-    assert at_once(world, *old) == [0, 7]
-    new = (BIN / "sage-flock", "-x", world.prefix / "var/lock/pip3.lock", "sh", "-c", ALONE, busy)
+    busy = tmp_path / "busy"
+    alone = ("sh", "-c", ALONE, busy)
+    old = (sys.executable, "-c", OLD_FLOCK, tmp_path / "lock", *alone)
+    with at_work(world, *old) as first:
+        wait_until(busy.exists)
+        with at_work(world, *old) as second:
+            assert second.wait() == 7
+        first.communicate("go on\n")
+    assert first.returncode == 0
+
+    new = (BIN / "sage-flock", "-x", world.prefix / "var/lock/pip3.lock", *alone)
     (world.prefix / "var/lock").mkdir(parents=True)
-    assert at_once(world, *new) == [0, 0]
+    with at_work(world, *new) as first:
+        wait_until(busy.exists)
+        with at_work(world, *new) as second:
+            assert second.stderr is not None
+            read_until(second.stderr, "waiting for the lock")
+            first.communicate("go on\n")
+            second.communicate("go on\n")
+    assert (first.returncode, second.returncode) == (0, 0)
 
 
 def test_whatever_changes_the_prefix_takes_the_lock(world: SageWorld, tmp_path: Path) -> None:

@@ -21,10 +21,15 @@ BUILD = (
     "from sage_pkginstall.cli.main import main; sys.exit(main())' build"
 )
 
-# Runs the real compiler; how many run at once is told by the lines begin and end.
+# Runs the real compiler; how many run at once is told by the lines begin and end.  The first ones
+# go on when as many as expected have begun, all of them a little later: there may be too many.
 COMPILER = """#!/bin/sh
 echo begin >>"$COMPILERS"
 gcc "$@" || exit 1
+for try in $(seq 600); do
+    [ "$(grep -c begin "$COMPILERS")" -lt "$EXPECTED" ] || break
+    sleep 0.05
+done
 sleep 0.2
 echo end >>"$COMPILERS"
 """
@@ -62,6 +67,7 @@ class Yard:
             **os.environ,
             "PATH": f"{programs}:{os.environ['PATH']}",
             "COMPILERS": str(self.record),
+            "EXPECTED": "1",
             "SAGE_PKGINSTALL_BUILT": "no",
         }
 
@@ -101,6 +107,7 @@ def yard(tmp_path: Path, venv: Path) -> Yard:
 def test_one_build_uses_all_free_slots_and_no_more(yard: Yard, code: str) -> None:
     yard.use(NEW_NINJA)
     yard.makefile("a", code)
+    yard.env["EXPECTED"] = "3"
     running = yard.make("-j3")
     assert len(running) == 16
     assert max(running) == 3
@@ -112,6 +119,7 @@ def test_one_build_uses_all_free_slots_and_no_more(yard: Yard, code: str) -> Non
 def test_several_builds_share_the_slots(yard: Yard, code: str) -> None:
     yard.use(NEW_NINJA)
     yard.makefile("a b c", code)
+    yard.env["EXPECTED"] = "3"
     running = yard.make("-j3")
     assert len(running) == 48
     assert max(running) == 3
@@ -153,7 +161,7 @@ def test_slots_in_a_fifo_are_used(yard: Yard, tokens: int) -> None:
     os.write(end, b"+" * tokens)
     flags = f" -j3 --jobserver-auth=fifo:{fifo}"
     command = f"{BUILD} --prefix {yard.venv} --wheel-dir dist --store . -q {source}"
-    env = {**yard.env, "MAKEFLAGS": flags, "MAKELEVEL": "1"}
+    env = {**yard.env, "MAKEFLAGS": flags, "MAKELEVEL": "1", "EXPECTED": str(tokens + 1)}
     subprocess.run(["sh", "-c", command], cwd=yard.root, env=env, check=True, capture_output=True)
     assert max(yard.running()) == tokens + 1
     assert len(os.read(end, 100) if tokens else b"") == tokens  # all were given back

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 import venv as stdlib_venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE, read_until, wait_until
 from tests.sageworld import BIN, SageWorld
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
@@ -156,51 +157,66 @@ def test_missing_requirement_of_a_wheel_is_a_warning(world: SageWorld, tmp_path:
     assert "build/pkgs/foo/dependencies" in said
 
 
-def test_two_builds_of_one_package_wait_for_each_other(world: SageWorld) -> None:
-    install = 'echo x >f; sleep 0.3; sdh_install f "$SAGE_SHARE"'
+WAITS = 'touch "$BEGUN"; until [ -e "$GO" ]; do sleep 0.05; done'
+
+
+def build_twice_at_once(world: SageWorld, tmp_path: Path) -> None:
+    """Build foo, whose script WAITS, twice: the second one until the first is done with."""
+    names = {name.upper(): str(tmp_path / name) for name in ("begun", "go")}
+    with world.start("sage-spkg", "foo", **names) as first:
+        wait_until((tmp_path / "begun").exists)
+        with world.start("sage-spkg", "foo", **names) as second:
+            assert second.stdout is not None
+            read_until(second.stdout, "waiting for another build of foo-1")
+            (tmp_path / "go").touch()
+            said = [process.communicate()[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    assert "waiting for another build" not in said[0]
+
+
+def test_two_builds_of_one_package_wait_for_each_other(world: SageWorld, tmp_path: Path) -> None:
+    install = f'{WAITS}; echo x >f; sdh_install f "$SAGE_SHARE"'
     world.package("foo", "1", {"spkg-install.in": install})
-    with ThreadPoolExecutor(2) as pool:
-        said = [ended.stdout for ended in pool.map(lambda _: world.spkg("foo"), range(2))]
-    assert sum("waiting for another build of foo-1" in text for text in said) == 1
+    build_twice_at_once(world, tmp_path)
     assert world.tree()["share/f"] == b"x\n"
     assert not (world.prefix / "var/tmp/sage/build").exists()
 
 
 def test_build_waits_for_what_a_killed_one_left_running(world: SageWorld, tmp_path: Path) -> None:
     """It would write into the staged tree of the next one, where the same path leads to."""
-    slow = f"""
-echo $PPID >"{tmp_path}/pid.new"; mv "{tmp_path}/pid.new" "{tmp_path}/pid"
-sleep 2; mkdir -p "$SAGE_DESTDIR_LOCAL/share"; touch "$SAGE_DESTDIR_LOCAL/share/late" """
-    world.package("foo", "1", {"spkg-install.in": slow})
-    with ThreadPoolExecutor(1) as pool:
-        killed = pool.submit(world.spkg, "foo", status=-signal.SIGKILL)
-        while not (tmp_path / "pid").exists():
-            time.sleep(0.05)
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-        killed.result()
-    world.package("foo", "1", {"spkg-install.in": 'sleep 3; sdh_install "$0" "$SAGE_SHARE"'})
-    said = world.spkg("foo").stdout
-    assert "what one that was killed has left running" in said
+    late = f"""{WAITS}
+mkdir -p "$SAGE_DESTDIR_LOCAL/share" && touch "$SAGE_DESTDIR_LOCAL/share/late" && touch "$DONE" """
+    names = {name.upper(): str(tmp_path / name) for name in ("begun", "go", "done")}
+    world.package("foo", "1", {"spkg-install.in": late})
+    with world.start("sage-spkg", "foo", **names) as killed:
+        wait_until((tmp_path / "begun").exists)
+        killed.kill()
+        killed.wait()
+        world.package("foo", "1", {"spkg-install.in": 'sdh_install "$0" "$SAGE_SHARE"'})
+        with world.start("sage-spkg", "foo") as second:
+            assert second.stdout is not None
+            read_until(second.stdout, "what one that was killed has left running")
+            (tmp_path / "go").touch()
+            said, _ = second.communicate()
+    assert second.returncode == 0, said
+    assert (tmp_path / "done").exists()
     assert "share/spkg-install" in world.paths()
     assert "share/late" not in world.paths()
 
 
 def test_sigterm_ends_what_scripts_have_started(world: SageWorld, tmp_path: Path) -> None:
     """As Ctrl-C in a terminal does, also below the script."""
-    loop = 'echo $PPID $$ >>pids; mv pids "$0"; for i in {1..100}; do sleep 0.1; done'
-    install = f"echo $PPID >pids; bash -c '{loop}' '{tmp_path}/pids'; true"
+    below = tmp_path / "below"  # as long as one of them can write there
+    os.mkfifo(below)
+    install = f"""exec >"{below}"; bash -c 'printf x; sleep 1000; :'; true"""
     world.package("foo", "1", {"spkg-install.in": install})
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(world.spkg, "foo", status=130)
-        while not (tmp_path / "pids").exists():
-            time.sleep(0.05)
-        tool, *below = map(int, (tmp_path / "pids").read_text().split())
-        os.kill(tool, signal.SIGTERM)
-        assert "interrupted; nothing is half installed" in ended.result().stderr
-    time.sleep(0.3)
-    for process in below:
-        with pytest.raises(ProcessLookupError):
-            os.kill(process, 0)
+    with world.start("sage-spkg", "foo") as process, below.open("rb", buffering=0) as running:
+        assert running.read(1) == b"x"
+        process.terminate()
+        assert select.select([running], [], [], PATIENCE)[0] == [running]
+        assert running.read(1) == b""
+        assert "interrupted; nothing is half installed" in process.communicate()[0]
+    assert process.returncode == 130
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
@@ -215,14 +231,16 @@ def test_what_a_failing_script_has_left_running_is_ended(world: SageWorld, tmp_p
 
 
 def test_build_does_not_wait_for_a_daemon_that_one_left(world: SageWorld, tmp_path: Path) -> None:
-    install = f'sleep 60 >/dev/null 2>&1 & echo $! >>"{tmp_path}/daemons"; sleep 0.3'
+    daemons = tmp_path / "daemons"
+    install = f'sleep 1000 >/dev/null 2>&1 & echo $! >>"{daemons}"; {WAITS}'
     world.package("foo", "1", {"spkg-install.in": install})
-    began = time.monotonic()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: world.spkg("foo"), range(2)))
-    assert time.monotonic() - began < 30
-    for daemon in (tmp_path / "daemons").read_text().split():
-        os.kill(int(daemon), signal.SIGKILL)
+    try:
+        build_twice_at_once(world, tmp_path)
+        for daemon in daemons.read_text().split():
+            os.kill(int(daemon), 0)
+    finally:
+        for daemon in daemons.read_text().split():
+            os.kill(int(daemon), signal.SIGKILL)
 
 
 def test_two_packages_that_own_the_same_file_come_at_once(world: SageWorld, tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from tests.conftest import ROOT, START
 from tests.messages.desk import produces
+from tests.patience import read_until, wait_until
 from tests.sageworld import BIN, SageWorld
 from tests.terminal import CTRL_C, run_in_terminal
 from tests.wheelmaker import make_wheel
@@ -47,9 +47,16 @@ def test_packages_at_fault(desk: Desk) -> str:
 )
 def test_build_directory_in_use(desk: Desk) -> str:
     world = SageWorld.make(desk.directory, desk.prefix)
-    world.package("foo", "1", {"spkg-install.in": "sleep 0.5"})
-    with ThreadPoolExecutor(2) as pool:
-        return "".join(ended.stdout for ended in pool.map(lambda _: world.spkg("foo"), range(2)))
+    begun, go = desk.directory / "begun", desk.directory / "go"
+    script = f'touch "{begun}"; until [ -e "{go}" ]; do sleep 0.05; done'
+    world.package("foo", "1", {"spkg-install.in": script})
+    with world.start("sage-spkg", "foo"):
+        wait_until(begun.exists)
+        with world.start("sage-spkg", "foo") as second:
+            assert second.stdout is not None
+            said = read_until(second.stdout, "\n")
+            go.touch()
+            return said + second.communicate()[0]
 
 
 @produces(
