@@ -281,6 +281,7 @@ def test_machines_of_one_toolchain_need_no_compiler(tmp_path: Path, builds: Buil
     assert builds(source, **bare)[1]
 
 
+@pytest.mark.needs("git")
 def test_history_of_a_checkout_counts(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "src")
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
@@ -302,6 +303,7 @@ def test_history_of_a_checkout_counts(tmp_path: Path, builds: Builds) -> None:
     assert taken == [False, True, False, False]
 
 
+@pytest.mark.needs("git")
 def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "top" / "src")
     outside = tmp_path / "top" / "VERSION"

@@ -106,6 +106,7 @@ def test_file_that_a_script_writes_beside_the_source_counts(
     assert taken == [False, True, False]
 
 
+@pytest.mark.needs("git")
 def test_checkout_in_the_build_directory_counts(tmp_path: Path, world: SageWorld) -> None:
     git = "git -C src -c user.name=x -c user.email=x"
     script = (

@@ -83,3 +83,19 @@ def test_failing_apt_get_is_named(machine: Path) -> None:
     assert ended.returncode == 0
     assert "apt-get failed" in ended.stderr
     assert "apt-get install strace sudo pypy3 patch" in ended.stderr
+
+
+def test_package_that_the_release_lacks_keeps_no_other_out(machine: Path) -> None:
+    for program in NEEDED[2:]:
+        provide(machine, program)
+    provide(machine, "id", "echo 0")
+    give = f"for p; do case $p in strace) exit 100;; sudo) : >{machine}/sudo;; esac; done"
+    give += f"; [ ! -e {machine}/sudo ] || /bin/chmod +x {machine}/sudo"
+    provide(machine, "apt-get", give)
+    ended = setup(machine)
+    assert ended.returncode == 0
+    assert ended.stdout == "Installing what tests need: strace sudo\n"
+    assert ended.stderr.endswith(
+        "cannot install strace: apt-get failed\n"
+        "Tests that need them are skipped without: apt-get install strace\n"
+    )
