@@ -30,7 +30,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tests.conftest import FOREIGN, START
+from tests.conftest import KEPT, START
 from tests.hostile import GROUPS
 from tests.sitepackages import SITE
 from tests.trees import Link, modes, tree
@@ -147,7 +147,7 @@ class Ground:
 
     def run(self, words: list[str]) -> subprocess.CompletedProcess[str] | None:
         """Run a tool within bounds, without this machine's settings; None if it takes long."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+        environment = {k: v for k, v in os.environ.items() if k.startswith(KEPT)}
         environment |= {"HOME": str(self.home), "PIP_CONFIG_FILE": os.devnull}
         environment |= {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
         try:

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Settings that reach Python, pip, make and ourselves from outside; COVERAGE_* stays, as
-# it is how processes that a test starts are measured.
-FOREIGN = ("PIP_", "UV_", "PYTHON", "SAGE_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "XDG_", "LC_", "LANG")
+# All that stays of this machine's variables: without these no program is found, or none runs, or
+# pytest and coverage do not know their own.  GIT_DIR of a hook, NO_COLOR, CFLAGS, V ... do not.
+KEPT = (
+    "PATH", "LD_", "DYLD_", "SDKROOT", "DEVELOPER_DIR", "NIX_", "TMPDIR",
+    "USER", "LOGNAME", "SHELL", "PYTEST_", "COVERAGE_",
+)  # fmt: skip
 
 # As build/bin/sage-pkginstall starts the tool; but Python is taken down, so that coverage is told.
 START = """import sys
@@ -30,8 +33,14 @@ sys.path.insert(0, sys.argv.pop(1))
 from sage_pkginstall.cli.main import main
 sys.exit(main())"""
 CI = bool(os.environ.get("CI"))
+# Where Debian has nginx and mkfs, and which its users have not in their PATH.
+PATH = os.pathsep.join([os.environ["PATH"], "/usr/local/sbin", "/usr/sbin", "/sbin"])
+# By these pip and uv find the index, where it is asked.
+ASKING = ("PIP_", "UV_", "HOME", "XDG_CONFIG_", "SSL_", "REQUESTS_CA_BUNDLE", "NETRC")
 MACHINE = {
-    name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "UV_", "HOME"))
+    name: value
+    for name, value in os.environ.items()
+    if name.startswith(ASKING) or name.lower().endswith("_proxy")
 }
 
 PYPY_BUILD = {
@@ -72,17 +81,20 @@ class RunCli(Protocol):
 
 @pytest.fixture(scope="session", autouse=True)
 def hermetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Take this machine's settings out of the environment, for us and what we start."""
+    """Take this machine's settings away, for us and what we start: variables, and the umask."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        for name in [name for name in os.environ if not name.startswith(KEPT)]:
             patch.delenv(name)
+        patch.setenv("PATH", PATH)
         patch.setenv("HOME", str(home))
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("PIP_CONFIG_FILE", os.devnull)
         patch.setenv("UV_NO_CONFIG", "1")
         patch.setenv("SAGE_PKGINSTALL_CACHE", str(home / "cache"))
+        umask = os.umask(0o022)
         yield
+        os.umask(umask)
 
 
 @pytest.fixture
@@ -130,14 +142,18 @@ def _run_cli(
     return ended
 
 
+def _asking() -> dict[str, str]:
+    ours = {"PIP_CONFIG_FILE", "UV_NO_CONFIG"}
+    return {name: value for name, value in os.environ.items() if name not in ours} | MACHINE
+
+
 @pytest.fixture(scope="session")
 def machine_settings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """Return this machine's settings for pip and uv; skip the test if no index answers."""
     probe = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "six"],
         cwd=tmp_path_factory.mktemp("index"),
-        env={name: value for name, value in os.environ.items() if name != "PIP_CONFIG_FILE"}
-        | MACHINE,
+        env=_asking(),
         capture_output=True,
         text=True,
         check=False,
@@ -145,6 +161,12 @@ def machine_settings(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, s
     if probe.returncode:
         (pytest.fail if CI else pytest.skip)(f"no index answers: {probe.stderr.strip()}")
     return MACHINE
+
+
+@pytest.fixture(scope="session")
+def asking(machine_settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment of programs that ask the index; mark such tests network."""
+    return _asking()
 
 
 @pytest.fixture
@@ -167,7 +189,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     Not on macOS, which cannot have all of them (strace, say).
     """
     for mark in item.iter_markers("needs"):
-        missing = [program for program in mark.args if shutil.which(program) is None]
+        missing = [program for program in mark.args if shutil.which(program, path=PATH) is None]
         if missing:
             reason = f"needs {', '.join(missing)}; see tests/setup-debian"
             (pytest.fail if CI and sys.platform == "linux" else pytest.skip)(reason)

@@ -19,6 +19,7 @@ from tests.sources import make_source, make_wheel, report_of
 from tests.trees import plant, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
@@ -357,11 +358,13 @@ TOOLS = ("setuptools",)
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_wheels_are_those_that_pip_makes(tmp_path: Path, build: Builder) -> None:
+def test_wheels_are_those_that_pip_makes(
+    tmp_path: Path, build: Builder, asking: Mapping[str, str]
+) -> None:
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
-    subprocess.run([*download, build.store, *TOOLS], check=True)
+    subprocess.run([*download, build.store, *TOOLS], check=True, env=asking)
     sdists = tmp_path / "sdists"
-    subprocess.run([*download, sdists, "--no-binary=:all:", *REAL], check=True)
+    subprocess.run([*download, sdists, "--no-binary=:all:", *REAL], check=True, env=asking)
     for sdist in sorted(sdists.iterdir()):
         # At the same path, as compilers put it into what they make.
         ours = content(build(unpack_again(sdist, tmp_path / "src"), isolation="yes"))

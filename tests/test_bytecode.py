@@ -22,7 +22,6 @@ from sage_pkginstall.wheels.bytecode import compile_staged
 from tests.trees import modes, plant, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import CodeType
 
 SOURCES = {
@@ -59,13 +58,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return plant(tmp_path / "staged", SOURCES)
-
-
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def compiled(root: Path) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import os
 import shlex
 import venv
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 from installer.utils import Scheme
@@ -20,9 +20,6 @@ from sage_pkginstall.wheels.staged_wheel import StagedWheel, WheelIdentity
 from sage_pkginstall.wheels.staging import WheelRequest, stage_wheel
 from tests.trees import EMPTY, Link, modes, plant, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +35,6 @@ def root(tmp_path: Path) -> Path:
     path = tmp_path / "staged"
     path.mkdir(mode=0o755)
     return path
-
-
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def stage(path: Path, environment: Environment, root: Path) -> None:

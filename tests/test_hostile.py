@@ -71,13 +71,6 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     return ground
 
 
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
-
-
 @contextlib.contextmanager
 def wheel_of(ground: Ground, case: Case) -> Iterator[Path]:
     """Make the wheel, in a directory in which nothing else may appear."""

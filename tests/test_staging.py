@@ -27,7 +27,6 @@ from tests.trees import Link, modes, plant, tree
 from tests.wheelmaker import Member, make_wheel, members, record_of, write_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -44,13 +43,6 @@ def root(tmp_path: Path) -> Path:
     path = tmp_path / "staged"
     path.mkdir()
     return path
-
-
-@pytest.fixture(autouse=True)
-def umask() -> Iterator[None]:
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 def stage(

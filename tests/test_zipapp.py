@@ -16,18 +16,17 @@ from tests.conftest import ROOT
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tool(tmp_path_factory: pytest.TempPathFactory, asking: Mapping[str, str]) -> Path:
     file = tmp_path_factory.mktemp("dist") / "sage-pkginstall.pyz"
     script = ROOT / "build" / "setup" / "zipapp"
-    # The settings of pip that tests are kept from: here they say where the index is.
-    environment = {k: v for k, v in os.environ.items() if k != "PIP_CONFIG_FILE"}
-    subprocess.run([script, sys.executable, file], check=True, cwd=ROOT, env=environment)
+    subprocess.run([script, sys.executable, file], check=True, cwd=ROOT, env=asking)
     return file
 
 
