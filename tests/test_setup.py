@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import ROOT
-from tests.trees import tree
+from tests.trees import plant, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +87,28 @@ def test_environment_is_that_of_its_directory_whichever_links_lead_there(tmp_pat
     assert run(ENVIRONMENT, "venv", "six", cwd=tmp_path / "link", env=told).returncode == 0
     program = (root / "venv" / "bin" / "python").resolve()
     assert (root / "venv" / "ready").read_text() == f"{root}\n{program}\n"
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_checkout_may_have_any_name_in_any_locale(tmp_path: Path, locale: str) -> None:
+    """Python had a fatal error at its start, of the file that leads to the checkout."""
+    source = tmp_path / "Prüfstand"
+    source.mkdir()
+    packages = plant(tmp_path / "packages", {"editable.pth": f"{source}\n".encode()})
+    venv = f"""[ "$2 $3" = "-m venv" ] || exec python3 "$@"
+python3 -m venv --without-pip "$4" && mv "$4/bin/python" "$4/bin/real"
+cp "{tmp_path}/venv-python" "$4/bin/python" """
+    pip = f"""[ "$2 $3" = "-m pip" ] || exec "${{0%python}}real" "$@"
+cp "{packages}"/* "${{0%/bin/python}}"/lib/python3.*/site-packages"""
+    script(tmp_path / "venv-python", pip)
+    python = script(tmp_path / "python", venv)
+    told = {"PYTHON": str(python), "LC_ALL": locale}
+    ended = run(ENVIRONMENT, "venv", "-e", ".", cwd=tmp_path, env=told)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    code = "import sys; print(ascii(sys.path[-1]))"
+    real = tmp_path / "venv" / "bin" / "real"
+    ended = run(real, "-I", "-c", code, cwd=tmp_path, env=told)
+    assert ended.stdout == f"{str(source)!a}\n"
 
 
 def test_settings_of_pip_lead_nowhere_else(tmp_path: Path) -> None:
