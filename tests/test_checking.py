@@ -109,3 +109,12 @@ def test_check_finds_nothing_where_nothing_is_listed(environment: Environment) -
     )
     for installed in installed_distributions(environment):
         assert check(environment, installed) == ()
+
+
+def test_one_of_several_hashes_of_a_file_is_right(environment: Environment) -> None:
+    """Such as those that pip keeps of an INSTALLER: the one of the wheel and its own."""
+    in_site(environment, {"a.py": b"a", "b.py": b"b"})
+    rows = f"a.py,{digest(b'old')},3\na.py,{digest(b'a')},1\nb.py,{digest(b'old')},3\nb.py,,\n"
+    installed = record(environment, rows + "foo-1.0.dist-info/RECORD,,\n")
+    problem = Problem(f"{SITE}/b.py", "size", "1 bytes, 3 recorded")
+    assert check(environment, installed) == (problem,)

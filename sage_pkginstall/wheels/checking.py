@@ -38,9 +38,10 @@ def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]
     """Return where the disk differs from the record: every file there, every hash right.
 
     A row without a hash (RECORD itself) must only exist, and so must byte-code, which Python
-    makes anew: pip keeps the hashes of what a wheel brought.  Some rows are no files
-    (`_is_only_announced`).  What has no list of files by its nature (egg-link, distutils)
-    has no problems either.
+    makes anew: pip keeps the hashes of what a wheel brought.  So it does beside those of the files
+    that it writes itself (INSTALLER): of several hashes of a file one must be right.  Some rows
+    are no files (`_is_only_announced`).  What has no list of files by its nature (egg-link,
+    distutils) has no problems either.
     """
     if installed.kind in {"egg-link", "distutils"}:
         return ()
@@ -51,8 +52,10 @@ def check(environment: Environment, installed: Installed) -> tuple[Problem, ...]
         if installed.kind == "egg-info":
             return ()
         return (Problem(f"{installed.info}/RECORD", "record", error.reason),)
-    found = ((row, _row_problem(environment, row)) for row in rows)
-    problems = [one for row, one in found if one and not _is_only_announced(row, one)]
+    found = [(row, _row_problem(environment, row)) for row in rows]
+    right = {row.path for row, one in found if row.hash and one is None}
+    told = ((row, one) for row, one in found if one and row.path not in right)
+    problems = [one for row, one in told if not _is_only_announced(row, one)]
     unlisted = files.paths - {row.path for row in rows}
     if installed.kind == "dist-info":
         problems += [Problem(path, "unlisted", "not in RECORD") for path in sorted(unlisted)]
