@@ -582,6 +582,21 @@ def test_pip_package_is_installed_by_pip_without_a_record(world: SageWorld, tmp_
     assert world.clean("foo").stderr == ""
 
 
+def test_what_another_package_has_stays_when_a_pip_package_goes(
+    world: SageWorld, tmp_path: Path
+) -> None:
+    world.package("foo", "1.0", {}, wheel=make_wheel(tmp_path / "index", "foo", "1.0"))
+    world.spkg("foo")
+    before = world.tree()
+    make_wheel(tmp_path / "index", "more", "1.0")
+    world.env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index")}
+    for requirements in ("foo\nmore\n", "foo\n"):
+        world.package("bar", "1", {"requirements.txt": requirements})
+        world.spkg("bar")
+        world.clean("bar")
+        assert world.tree() == before
+
+
 def test_pip_package_goes_whatever_pip_was_told_of_it(world: SageWorld, tmp_path: Path) -> None:
     before = world.tree()
     wheel = make_wheel(tmp_path / "index", "foo", "1.0")

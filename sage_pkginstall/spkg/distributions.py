@@ -20,10 +20,10 @@ from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["keep_requirements", "package_distributions", "stored_versions"]
+__all__ = ["keep_requirements", "package_distributions", "required_by_others", "stored_versions"]
 
 _WHEEL = re.compile(r"[^-]+-[^-]+-.*\.whl")
 _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-info)(?:/|$)")
@@ -48,6 +48,12 @@ def package_distributions(
     if elsewhere is not None:
         others += _with_requirements(elsewhere)
     return frozenset(own.difference(*map(_required, others)))
+
+
+def required_by_others(trees: Iterable[Path], package: str) -> frozenset[str]:
+    """Return the canonical names of the distributions that other packages of ``trees`` have."""
+    others = (one for tree in trees for one in _with_requirements(tree) if one.name != package)
+    return frozenset().union(*map(_required, others))
 
 
 def keep_requirements(tree: Path, staged: Path, package: str) -> None:

@@ -22,6 +22,7 @@ from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.commit import commit_package
 from sage_pkginstall.spkg.commit_by_sudo import commit_by_sudo
 from sage_pkginstall.spkg.commit_request import CommitRequest
+from sage_pkginstall.spkg.distributions import required_by_others
 from sage_pkginstall.spkg.phases import ScriptError
 from sage_pkginstall.spkg.programs import Program, by_sudo, script_command
 from sage_pkginstall.spkg.scripts import Wrapper, is_generated_piprm, script_text, write_script
@@ -219,9 +220,23 @@ def _remove(removal: Removal, scratch: Path) -> tuple[str, ...]:
 
 
 def _uninstall_with_pip(removal: Removal, requirements: Path) -> None:
-    tool = os.fspath(removal.tools / "sage-pkginstall")
-    command = [tool, "pip-uninstall", "-r", os.fspath(requirements)]
-    _run(removal, by_sudo(removal.place.common.sudo, command, removal.variables()))
+    """Uninstall what a package of kind pip asks for, but for what other packages have, too."""
+    words = _of_this_package_alone(removal, requirements)
+    if words:
+        command = [os.fspath(removal.tools / "sage-pkginstall"), "pip-uninstall", *words]
+        _run(removal, by_sudo(removal.place.common.sudo, command, removal.variables()))
+
+
+def _of_this_package_alone(removal: Removal, requirements: Path) -> tuple[str, ...]:
+    from sage_pkginstall.wheels.requirements_file import names_only  # noqa: PLC0415 -- pip only
+
+    place, environment = removal.place, removal.environment
+    trees = {place.tree, place.common.local, *([environment.prefix] if environment else [])}
+    theirs = required_by_others(trees, place.name)
+    names = names_only(requirements)
+    if theirs.isdisjoint(names):
+        return ("-r", os.fspath(requirements))
+    return tuple(name for name in names if name not in theirs)
 
 
 def _run(removal: Removal, command: tuple[str, ...]) -> None:
