@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv as stdlib_venv
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # All that stays of this machine's variables: without these no program is found, or none runs, or
 # pytest and coverage do not know their own.  GIT_DIR of a hook, NO_COLOR, CFLAGS, V ... do not.
 KEPT = (
-    "PATH", "LD_", "DYLD_", "SDKROOT", "DEVELOPER_DIR", "NIX_", "TMPDIR",
+    "PATH", "LD_", "DYLD_", "SDKROOT", "DEVELOPER_DIR", "NIX_",
     "USER", "LOGNAME", "SHELL", "PYTEST_", "COVERAGE_",
 )  # fmt: skip
 
@@ -35,6 +36,8 @@ sys.exit(main())"""
 CI = bool(os.environ.get("CI"))
 # Where Debian has nginx and mkfs, and which its users have not in their PATH.
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/local/sbin", "/usr/sbin", "/sbin"])
+TEMPORARY = tempfile.gettempdir()
+UNFIT = frozenset(" \t$#:;=|*?'\"`\\&<>()")  # for make, in a path
 # By these pip and uv find the index, where it is asked.
 ASKING = ("PIP_", "UV_", "HOME", "XDG_CONFIG_", "SSL_", "REQUESTS_CA_BUNDLE", "NETRC")
 MACHINE = {
@@ -87,6 +90,9 @@ def hermetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in [name for name in os.environ if not name.startswith(KEPT)]:
             patch.delenv(name)
         patch.setenv("PATH", PATH)
+        temporary = str(tmp_path_factory.mktemp("temporary"))  # logs of failed builds stay there
+        patch.setenv("TMPDIR", temporary)
+        patch.setattr(tempfile, "tempdir", temporary)
         patch.setenv("HOME", str(home))
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -176,6 +182,14 @@ def index(machine_settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("UV_NO_CONFIG")
     for name, value in machine_settings.items():
         monkeypatch.setenv(name, value)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a place in which make cannot work: half of the tests would fail there."""
+    place = str(config.option.basetemp or TEMPORARY)
+    if UNFIT.intersection(place):
+        reason = "make cannot handle its path; name another directory in TMPDIR"
+        raise pytest.UsageError(f"cannot test below {place}: {reason}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

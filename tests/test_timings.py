@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sage_pkginstall.operations.events import EVENTS, JOB, tell
+from tests.conftest import TEMPORARY
 from tests.test_json import documented, printed
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def colours(request: pytest.FixtureRequest) -> str:
 def browser(tmp_path: Path, colours: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chrome]:
     """Chromium, without a network, that likes light or dark colours."""
     webdriver = pytest.importorskip("selenium.webdriver")
+    monkeypatch.setenv("TMPDIR", TEMPORARY)  # where it has a socket, of which the path is short
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     options = webdriver.ChromeOptions()
