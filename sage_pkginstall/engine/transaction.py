@@ -136,9 +136,10 @@ class _Applier:
         """Tell whether somebody put another entry in the place of one that is to be moved out.
 
         A file may get the inode of the one that was deleted for it.  A directory has another
-        time as soon as a program that runs writes its byte-code there, and what is staged may
-        get one after it was planned: by another name of it, which it has still.  Byte-code is no
-        such entry: who imports a source puts it there, and it goes with that.
+        time as soon as a program that runs writes its byte-code there; what is staged may get
+        one after it was planned, by another name of it, and after a power failure have an
+        earlier one.  Byte-code is no such entry: who imports a source puts it there, and it goes
+        with that.
         """
         has_come = operation.kind != "remove" and status.st_ino == operation.inode
         unit = _SECOND if has_come else 1  # file systems may round a time that was set
@@ -146,9 +147,12 @@ class _Applier:
             return False
         if bytecode_source(operation.path):
             return False
-        is_file = not stat.S_ISDIR(status.st_mode)
-        keeps_time = is_file and (operation.kind == "remove" or status.st_nlink == 1)
-        return keeps_time or status.st_ino != operation.inode
+        is_same = status.st_ino == operation.inode
+        if stat.S_ISDIR(status.st_mode):
+            return not is_same
+        if operation.kind == "remove" or not is_same:
+            return True
+        return status.st_nlink == 1 and _is_written_since(status, operation)
 
     def _is_linked(self, path: str, slot: str) -> bool:
         one, other = files.lstat(path), files.lstat(slot)
@@ -275,6 +279,12 @@ def _is_staged(status: os.stat_result | None, operation: Operation, unit: int) -
     size = -1 if stat.S_ISDIR(status.st_mode) else status.st_size
     same_time = status.st_mtime_ns // unit == operation.time // unit
     return same_time and size == operation.size
+
+
+def _is_written_since(status: os.stat_result, operation: Operation) -> bool:
+    """Tell whether a file is not any more as an operation names it, but newer."""
+    is_later = status.st_mtime_ns // _SECOND > operation.time // _SECOND  # some round what was set
+    return is_later or status.st_size != operation.size
 
 
 def _exchange_by_steps(path: str, slot: str, aside: str) -> None:
