@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.wheels.adoption import same_code
+from sage_pkginstall.wheels.adoption import MOST, same_code
 from tests.trees import tree
 from tests.wheelmaker import make_wheel
 
@@ -102,3 +102,24 @@ def test_other_code_is_a_conflict_as_ever(
 )
 def test_same_code(first: bytes, second: bytes, same: bool) -> None:
     assert same_code(first, second) is same
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_is_no_namespace_by_its_size_is_not_taken_apart(
+    venv: Path, tmp_path: Path, run_cli: RunCli, together: bool
+) -> None:
+    """With as little as 40 MB that took all the memory there is."""
+    code = "0\n" * (MOST // 2)
+    assert same_code(code.encode(), code.encode())
+    assert not same_code(code.encode(), f"# two\n{code}".encode())
+    texts = (f"# one\n{code}", f"# two\n{code}")
+    wheels = [
+        make_wheel(tmp_path, f"b.{number}", "1", {"b/__init__.py": text, f"{number}.txt": ""})
+        for number, text in enumerate(texts)
+    ]
+    if not together:
+        run_cli("install", "--prefix", venv, wheels.pop(0))
+    said = run_cli("install", "--prefix", venv, *wheels).stderr
+    assert "with different contents" in said if together else "is overwritten" in said
+    (init,) = venv.glob("lib/python3*/site-packages/b/__init__.py")
+    assert init.read_text() == texts[1]

@@ -22,15 +22,26 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
     from sage_pkginstall.wheels.staging import StagedDistribution
 
-__all__ = ["adopt_shared", "same_code"]
+__all__ = ["MOST", "adopt_shared", "same_code"]
+
+MOST = 100_000
+"""Bytes of a source that is compared; those of namespaces have a few lines.
+
+What is made of a source to compare it takes some hundred times its memory.
+"""
 
 _INIT = "/__init__.py"
 
 
 def same_code(first: bytes, second: bytes) -> bool:
-    """Tell whether two sources differ in nothing but comments and layout."""
+    """Tell whether two sources differ in nothing but comments and layout.
+
+    Those of more than `MOST` bytes are only the same if they do not differ at all.
+    """
     if first == second:
         return True
+    if max(len(first), len(second)) > MOST:
+        return False
     import ast  # noqa: PLC0415 -- seldom needed
 
     from sage_pkginstall.wheels.workers import without_warnings  # noqa: PLC0415
@@ -67,6 +78,8 @@ def adopt_shared(
 
 def _content_to_adopt(staged: Path, existing: Path) -> bytes | None:
     if existing.is_symlink() or not existing.is_file():
+        return None
+    if max(staged.stat().st_size, existing.stat().st_size) > MOST:
         return None
     ours, theirs = staged.read_bytes(), existing.read_bytes()
     return theirs if ours != theirs and same_code(ours, theirs) else None

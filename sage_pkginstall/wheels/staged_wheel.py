@@ -19,7 +19,7 @@ import stat
 
 from sage_pkginstall.errors import ConflictError, WheelError
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.adoption import same_code
+from sage_pkginstall.wheels.adoption import MOST, same_code
 from sage_pkginstall.wheels.content import EntryStream
 from sage_pkginstall.wheels.packs import PackedFile
 from sage_pkginstall.wheels.reserved import Reserved
@@ -187,6 +187,9 @@ class StagedWheel:
         """Return what another wheel of this call staged at ``path``, if it is the same code."""
         staged = self._root.path / path
         if path in self._written or staged.is_symlink() or not staged.is_file():
+            return stream
+        size = stream.size if isinstance(stream, (EntryStream, PackedFile)) else 0
+        if max(size, staged.stat().st_size) > MOST:
             return stream
         ours, theirs = stream.read(), staged.read_bytes()
         return io.BytesIO(theirs if same_code(ours, theirs) else ours)
