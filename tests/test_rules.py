@@ -627,6 +627,13 @@ def test_goals_that_contradict_each_other_are_done_in_their_turn(
     ]
 
 
+def test_name_of_a_package_says_nothing_of_what_is_done_with_it(distribution: Distribution) -> None:
+    distribution.script("remove_a")
+    distribution.make()
+    again = ["uninstall remove_a local", *installed("remove_a-1.0")]
+    assert distribution.make("-j8", "remove_a-clean", "remove_a") == again
+
+
 def test_goal_may_stand_twice(distribution: Distribution) -> None:
     distribution.script("a")
     distribution.make("a")
