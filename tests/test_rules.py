@@ -296,6 +296,16 @@ def test_two_variables_may_name_the_same_tree(distribution: Distribution) -> Non
     assert distribution.make("a-clean", SAGE_VENV=local) == ["uninstall a local"]
 
 
+@pytest.mark.parametrize("venv", ["local/", "venv/../local", "./local"])
+def test_tree_is_the_same_however_it_is_written(distribution: Distribution, venv: str) -> None:
+    distribution.script("a", trees_txt="SAGE_LOCAL SAGE_VENV")
+    plant(distribution.local, {"bin/python3": b""})
+    trees = {"SAGE_LOCAL": str(distribution.local), "SAGE_VENV": f"{distribution.root}/{venv}"}
+    assert distribution.make("a", **trees) == installed("a-1.0")
+    assert distribution.make("a", *(f"{name}={path}" for name, path in trees.items())) == []
+    assert distribution.make("a-clean", **trees) == ["uninstall a local"]
+
+
 # ------------------------------------------------------------------------------- the kinds
 
 
