@@ -354,6 +354,25 @@ def test_what_a_source_names_beside_itself_counts(tmp_path: Path, builds: Builds
     assert builds(source)[1]
 
 
+def test_tag_of_a_submodule_counts(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "src")
+    (source / "vendored" / "one").mkdir(parents=True)
+    (source / "vendored" / "two").mkdir()
+    (source / "vendored" / "two" / ".git").write_text("gitdir: ../../.git/modules/two\n")
+
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=x", "-c", "user.email=x"]
+        command = ["git", "-C", str(source / "vendored" / "one"), *identity, *words]
+        env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+        subprocess.run(command, check=True, env=env, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "1")
+    taken = [builds(source)[1], builds(source)[1]]
+    git("tag", "v1")
+    assert [*taken, builds(source)[1]] == [False, True, False]
+
+
 @pytest.mark.parametrize("where", ["exclude", "user", "default", "above"])
 def test_what_git_ignores_counts(tmp_path: Path, builds: Builds, where: str) -> None:
     """Backends leave it out of wheels."""

@@ -34,9 +34,10 @@ class UnknownInputError(BuildError):
 def hash_files(directory: Path, left_out: Collection[Path] = ()) -> dict[str, str]:
     """Return ``{path: what it is and its hash}`` for all that lies in ``directory``.
 
-    Byte-code, ``.git`` and what lies in ``left_out`` do not count.  Raises
-    UnknownInputError for what is neither file, link nor directory, for a link that leads out of
-    ``directory``, and if something cannot be read.
+    Byte-code, ``.git`` and what lies in ``left_out`` do not count; of a checkout in there, a
+    submodule, say, what git tells of its commit and tags does.  Raises UnknownInputError for what
+    is neither file, link nor directory, for a link that leads out of ``directory``, and if
+    something cannot be read.
     """
     root = os.path.realpath(directory)
     skipped = {os.path.realpath(path) for path in left_out}
@@ -123,6 +124,8 @@ def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[t
             entries = list(found)
         for entry in entries:
             name = below + entry.name
+            if entry.name == ".git" and below:
+                yield name, _nested_checkout(os.path.join(root, below))  # noqa: PTH118
             if entry.path in skipped or entry.name in {".git", "__pycache__"}:
                 continue
             if entry.is_symlink():
@@ -134,6 +137,20 @@ def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[t
                 yield name, _file(entry.path)
             else:
                 raise UnknownInputError(directory, f"{name} is neither file, link nor directory")
+
+
+def _nested_checkout(path: str) -> str:
+    """Return the hash of what versions are made of there.
+
+    Where git does not know it (a tarball may hold a ``.git`` that leads nowhere), no build can ask.
+    """
+    directory = Path(path)
+    try:
+        described = _git(directory, "describe", "--always", "--long", "--tags", "--dirty")
+        tags = _git(directory, "for-each-ref", "--merged=HEAD", _TAG, "refs/tags")
+    except UnknownInputError:
+        return "a checkout that git does not know"
+    return f"checkout {hashlib.sha256(described + tags).hexdigest()}"
 
 
 def _file(path: str) -> str:
