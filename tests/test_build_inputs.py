@@ -15,7 +15,7 @@ from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.source_files import UnknownInputError
 from tests.once import Builds, make_quiet
 from tests.sources import make_source, make_wheel
-from tests.trees import plant
+from tests.trees import plant, tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -435,15 +435,22 @@ def test_program_of_an_activated_prefix_counts(tmp_path: Path, builds: Builds) -
 def test_build_without_isolation_depends_on_modules_of_no_distribution(
     tmp_path: Path, builds: Builds
 ) -> None:
-    source = make_source(tmp_path / "src")
+    source = make_source(tmp_path / "src", code="report_of = 1")
+    make_quiet(source)
     builds.venv = make_venv(tmp_path / "own")
     site = next(builds.venv.glob("lib/python*/site-packages"))
     taken = []
-    more = "more/__init__.py"
-    for files in ({}, {"helper.py": b"1"}, {"helper.py": b"2"}, {more: b""}, {more: b"1"}, {}):
-        plant(site, files)
-        taken.append(builds(source, "--no-build-isolation")[1])
-    assert taken == [False, False, False, False, False, True]
+    more, tool = "more/__init__.py", "../../../bin/tool"
+    for path in ("", "helper.py", more, tool):
+        for data in (b"1", b"2"):
+            plant(site, {path: data} if path else {})
+            taken.append(builds(source, "--no-build-isolation")[1])
+    assert taken == [False, True, *[False] * 6]
+    other = make_venv(tmp_path / "other")
+    copied = {**tree(site), tool: b"2"}
+    plant(next(other.glob("lib/python*/site-packages")), copied)
+    builds.venv = other
+    assert builds(source, "--no-build-isolation")[1]
 
 
 @pytest.mark.parametrize("way", ["editable", "egg", "path", "base"])

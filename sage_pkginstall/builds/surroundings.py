@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from hashlib import sha256
 
 from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file, hash_files
+from sage_pkginstall.builds.toolchain import SYSTEM_DIRECTORIES
 from sage_pkginstall.environment import setting_of
 from sage_pkginstall.values import NamedTuple
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
 
 __all__ = ["Surroundings", "distributions_of"]
+
+_OF_VENV = ("python", "pypy", "activate", "Activate.ps1")
+"""How names of programs begin that each virtual environment has; they hold its path."""
 
 
 class Surroundings(NamedTuple):
@@ -48,26 +54,30 @@ class Surroundings(NamedTuple):
 def distributions_of(environment: Environment) -> dict[str, str]:
     """Return all distributions that a build without isolation sees, with their RECORD's hash.
 
-    And the modules that lie beside them, which may be of none.  Raises UnknownInputError for what
-    lies elsewhere: of one without RECORD, an editable one, an egg, what a .pth file leads to, and
-    the base's packages.
+    And the modules that lie beside them, and programs, which may be of none.  Raises
+    UnknownInputError for what lies elsewhere: of one without RECORD, an editable one, an egg, what
+    a .pth file leads to, and the base's packages.
     """
     seen = setting_of(environment, "include-system-site-packages") or ""
     if seen.lower() == "true":
         raise UnknownInputError(environment.prefix, "it sees the packages of its base, too")
     found: dict[str, str] = {}
+    programs: set[bytes] = set()
     for site in environment.site_directories:
         directory = environment.prefix / site
         recorded: set[bytes] = set()
         for info in sorted(directory.glob("*.*-info")) if directory.is_dir() else ():
             record = _record(directory, info)
-            recorded |= {row.lstrip(b'"').partition(b"/")[0] for row in record.splitlines()}
+            paths = [row.strip(b'"').partition(b",")[0] for row in record.splitlines()]
+            recorded |= {path.partition(b"/")[0] for path in paths}
+            programs |= {path.rpartition(b"/")[2] for path in paths if path.startswith(b"..")}
             found[info.name] = sha256(record).hexdigest()
             _refuse_editable(directory, info)
         for path in directory.glob("*.pth"):
             _refuse_path_outside(directory, path)
         found.update(_beside(directory, recorded))
-    return found
+    scripts = environment.prefix / environment.schemes["scripts"]
+    return {**found, **dict(_programs_of_none(scripts, programs))}
 
 
 def _beside(directory: Path, recorded: Collection[bytes]) -> Iterator[tuple[str, str]]:
@@ -83,6 +93,28 @@ def _beside(directory: Path, recorded: Collection[bytes]) -> Iterator[tuple[str,
         elif path.is_dir() and path.name != "__pycache__" and not path.name.endswith("-info"):
             is_told = os.fsencode(path.name) in recorded
             yield f"{path.name}/", "a package" if is_told else digest_of(hash_files(path))
+
+
+def _programs_of_none(directory: Path, recorded: Collection[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield each program that is not ``recorded``, with its hash.
+
+    Not those of the system, of which forty count anyway (toolchain.py).
+    """
+    if os.fspath(directory) in SYSTEM_DIRECTORIES or not directory.is_dir():
+        return
+    for path in sorted(directory.iterdir()):
+        name = path.name
+        if os.fsencode(name) in recorded or name.startswith(_OF_VENV) or not path.is_file():
+            continue
+        try:
+            hashed = remembered(path, partial(_content, path), "content")
+        except OSError as error:
+            raise UnknownInputError(directory, f"{name}: {error.strerror}") from error
+        yield f"{directory.name}/{name}", hashed["sha256"]
+
+
+def _content(path: Path) -> dict[str, str]:
+    return {"sha256": hash_file(path)}
 
 
 def _refuse_editable(directory: Path, info: Path) -> None:

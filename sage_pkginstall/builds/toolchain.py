@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["interpreter", "toolchain"]
+__all__ = ["SYSTEM_DIRECTORIES", "interpreter", "toolchain"]
 
 # fmt: off
 _COMPILERS = (
@@ -46,7 +46,7 @@ _PROGRAMS = (
 )
 # fmt: on
 _LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")
-_SYSTEM_DIRECTORIES = frozenset(
+SYSTEM_DIRECTORIES = frozenset(
     ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/games")
 )
 _DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/lib/apk/db/installed")
@@ -200,7 +200,7 @@ def _directories(path: list[str]) -> Iterator[tuple[str, str]]:
     """
     order: list[str] = []
     for directory in dict.fromkeys(path):
-        if directory in _SYSTEM_DIRECTORIES:
+        if directory in SYSTEM_DIRECTORIES:
             order.append("the system's")
             continue
         found = _listing(directory)
