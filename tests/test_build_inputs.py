@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.builds.named_files import named_files
 from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.source_files import UnknownInputError
 from tests.once import Builds, make_quiet
@@ -242,6 +244,16 @@ def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds
         taken.append(builds(source, *options, **env)[1])
     assert taken == [False, True, False]
     assert file.name in builds.why("src")[1]
+
+
+def test_home_of_who_has_no_variable_of_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Services have none; distutils asks for the user's home then."""
+    user = pwd.struct_passwd(("x", "x", os.getuid(), 0, "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
+    plant(tmp_path, {".pydistutils.cfg": b"[build]\n"})
+    assert list(named_files((), {}, ())) == ["~/.pydistutils.cfg"]
 
 
 def test_program_that_is_named_is_told_by_the_name_of_the_toolchain(

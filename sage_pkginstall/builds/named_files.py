@@ -114,7 +114,7 @@ def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     These are distutils (setuptools), numpy's distutils, cargo (maturin), and meson, which is told
     the names alone (``--native-file=NAME``).
     """
-    home = environ.get("HOME") or os.devnull
+    home = environ.get("HOME") or _home_of_user()
     for name in (".pydistutils.cfg", ".numpy-site.cfg"):
         yield f"~/{name}", f"{home}/{name}"
     cargo = environ.get("CARGO_HOME") or f"{home}/.cargo"
@@ -123,6 +123,16 @@ def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     meson = Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share", "meson")
     for path in (*meson.glob("native/*"), *meson.glob("cross/*")):
         yield f"meson/{path.relative_to(meson)}", os.fspath(path)
+
+
+def _home_of_user() -> str:
+    """Return the home directory of who has no HOME (a service, say), as Python finds it."""
+    import pwd  # noqa: PLC0415 -- few have none
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return os.devnull
 
 
 def _hash(path: str, *, with_programs: bool) -> str:

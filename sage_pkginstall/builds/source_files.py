@@ -103,7 +103,8 @@ def _excludes_file(given: str) -> Path:
     """Return the file with what the user has git ignore everywhere (gitignore(5))."""
     if given:
         return Path(given)
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "git/ignore")
+    home = os.environ.get("HOME") or os.devnull  # git asks for no other
+    return Path(os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config", "git/ignore")
 
 
 def _history(shallow: Path) -> str:
