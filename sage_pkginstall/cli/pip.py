@@ -149,10 +149,9 @@ def _hand_over(report: Path, destination: str) -> None:
 def _uninstall(target: Target, taken: Split, talk: Talk) -> int:
     from sage_pkginstall.operations.uninstall import uninstall  # noqa: PLC0415
     from sage_pkginstall.wheels.records import find_recorded  # noqa: PLC0415
-    from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415
 
     environment = target.python_environment()
-    names = list(dict.fromkeys(requirement_name(word) for word in taken.names()))
+    names = list(dict.fromkeys(taken.names()))
     found = [i for name in names for i in find_recorded(environment, name)]
     missing = [name for name in names if not any(i.canonical == name for i in found)]
     talk.warn(f"{name} is not installed, so there is nothing to uninstall" for name in missing)

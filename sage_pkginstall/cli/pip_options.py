@@ -80,11 +80,11 @@ class Split(NamedTuple):
     files: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
-        """Return what is named directly and in the requirements files."""
-        from sage_pkginstall.wheels.requirements_file import names_only  # noqa: PLC0415
+        """Return the canonical names of what is named directly and in the requirements files."""
+        from sage_pkginstall.wheels.requirements_file import name_said, names_only  # noqa: PLC0415
 
         listed = [name for file in self.files for name in names_only(Path(file))]
-        return (*self.named, *listed)
+        return (*map(name_said, self.named), *listed)
 
 
 class _CannotTakeApartError(Exception):

@@ -172,9 +172,9 @@ def _name(word: str) -> str:
     """Return the canonical name of what a user wants to be uninstalled."""
     if is_name(word):
         return canonical_name(word)
-    from sage_pkginstall.wheels.requirements import requirement_name  # noqa: PLC0415 - slow
+    from sage_pkginstall.wheels.requirements_file import name_said  # noqa: PLC0415 - slow
 
-    return requirement_name(word)
+    return name_said(word)
 
 
 def _names_in(files: Sequence[Path], talk: Talk) -> list[str]:

@@ -45,6 +45,7 @@ __all__ = [
     "Named",
     "has_password",
     "is_only_for_pip",
+    "name_said",
     "names_in",
     "names_only",
     "parse_requirements_file",
@@ -115,6 +116,17 @@ def names_in(path: Path) -> Named:
 def names_only(path: Path) -> tuple[str, ...]:
     """Return the canonical names in a requirements file, as `names_in` does."""
     return names_in(path).names
+
+
+def name_said(word: str) -> str:
+    """Return the canonical name of what a word of a command line stands for, as pip takes it.
+
+    Raises RequirementError for what names nothing: a directory may hold anything.
+    """
+    name = _name_of(word.strip())
+    if name is None:
+        raise RequirementError(word, "it does not name what it brought; uninstall that by its name")
+    return name
 
 
 def wheels_only(path: Path) -> tuple[Path, ...]:

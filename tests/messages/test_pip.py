@@ -40,6 +40,23 @@ def test_no_pip_anywhere(desk: Desk) -> str:
 
 
 @produces(
+    "cannot meet requirement '{text}': it does not name what it brought; uninstall that by its name"
+)
+def test_directory_names_nothing_to_uninstall(desk: Desk) -> str:
+    """It may hold another distribution than that of its name; pip takes it for none, either."""
+    desk.install("foo")
+    plant(desk.directory, {"foo/pyproject.toml": b""})
+    desk.patch.chdir(desk.directory)
+    sage = {"SAGE_VENV": str(desk.prefix)}
+    said = ""
+    for word in ("./foo", str(desk.directory / "foo"), "file:foo", "git+https://localhost/foo"):
+        said += desk.cli("pip-uninstall", word, status=1, env=sage).stderr
+        said += desk.cli("pip", "uninstall", "-y", word, status=1, env=sage).stderr
+    assert desk.run("list") == "foo  1\n"
+    return said
+
+
+@produces(
     "cannot go on: pip {command} ended with status {status}",
     "cannot install {name} {version}: pip made no wheel of it",
     "cannot uninstall {names}: pip ended with status {status}",
