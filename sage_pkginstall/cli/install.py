@@ -149,7 +149,10 @@ def tell_installation(result: Installation, talk: Talk, *, dry_run: bool) -> Non
     if result.unmet:
         _tell_unmet(result, talk)
     names = [f"{d.name} {d.version}" for d in result.distributions]
-    document = {"installed": [{"name": d.name, "version": d.version} for d in result.distributions]}
+    document = {
+        "installed": [{"name": d.name, "version": d.version} for d in result.distributions],
+        "unmet": [one._asdict() for one in result.unmet],
+    }
     lines = plan_lines(result.outcome) if dry_run else (f"installed {n}" for n in names)
     if not dry_run:
         tell_operations(result.outcome, talk)
