@@ -168,7 +168,8 @@ def _reading(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
         yield descriptor, os.listdir(descriptor)  # noqa: PTH208 -- no path is at hand
     except OSError as error:
-        raise RecordError(path, error.strerror or str(error)) from error
+        record = path / error.filename if isinstance(error.filename, str) else path
+        raise RecordError(record, error.strerror or str(error)) from error
     finally:
         os.close(descriptor)
 
