@@ -26,6 +26,7 @@ from sage_pkginstall.engine.lock import (
     is_held_for_us,
     nested_lock,
     open_lock,
+    refuse_to_wait_for_ancestors,
 )
 from sage_pkginstall.errors import LockError, UsageError
 from sage_pkginstall.operations.outlast import outlast
@@ -74,6 +75,8 @@ def flock(arguments: Sequence[str]) -> int:
         holder = record_holder(path, " ".join(command) or "sage-flock")
         environment[HELD_VARIABLE] = held_as_well(path, holder)
         _wait_for_others_commands(path)
+    elif kind_of_lock == fcntl.LOCK_SH and not is_inherited:
+        environment[HELD_VARIABLE] = held_as_well(path, None)
     return _run(command, environment) if command else 0
 
 
@@ -101,6 +104,8 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
+        if kind == fcntl.LOCK_EX:
+            refuse_to_wait_for_ancestors(path)
         holder = describe(last_holder(path))
         print(
             f"waiting for the lock {path}, held by {holder} ... ",

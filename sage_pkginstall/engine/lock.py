@@ -42,6 +42,7 @@ __all__ = [
     "is_held_for_us",
     "nested_lock",
     "open_lock",
+    "refuse_to_wait_for_ancestors",
 ]
 
 HELD_VARIABLE = "SAGE_FLOCK_HELD"
@@ -51,6 +52,7 @@ _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _POLL_INTERVAL = 0.002  # seconds; a commit takes little longer
 _LONGEST_INTERVAL = 0.01  # seconds; thirty who look more often take half of a processor
 _MODE = 0o600
+_SHARED = "shared-"  # in place of a token: by that process
 _SHORT_WAIT = 0.1  # seconds, as some commits of others take
 _PATIENCE = 1.0  # seconds of waiting that are not worth a line
 _MOMENT = 10.0  # seconds of waiting that are not worth importing filelock
@@ -178,6 +180,7 @@ class TreeLock:
             return True
         if is_held_for_us(self.path):
             return False
+        refuse_to_wait_for_ancestors(self.path)
         timeout = self.settings.timeout
         most = _MOMENT if timeout is None else min(_MOMENT, _until(asked + timeout))
         news = [(_SHORT_WAIT, self.settings.waits), (_PATIENCE, self._tell)]
@@ -289,18 +292,38 @@ def is_held_for_us(lock: Path) -> bool:
     held = (line.rpartition(":") for line in lines)
     if not any(token == holder.token and _is_same_file(path, lock) for path, _, token in held):
         return False
+    return _lives(holder.pid)
+
+
+def _lives(pid: int) -> bool:
     try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass
     return True
 
 
-def held_as_well(lock: Path, holder: Holder) -> str:
-    """Return the variable for a command for which we, ``holder``, hold ``lock``, too."""
-    line = f"{lock}:{holder.token}"
+def refuse_to_wait_for_ancestors(lock: Path) -> None:
+    """Raise LockError if a ``sage-flock -s`` above us shares ``lock``, which we want for us alone.
+
+    It waits for us; so who waited for it would do so for ever.
+    """
+    for line in os.environ.get(HELD_VARIABLE, "").split("\n"):
+        path, _, token = line.rpartition(":")
+        pid = token.removeprefix(_SHARED)
+        if pid != token and pid.isdecimal() and _is_same_file(path, lock) and _lives(int(pid)):
+            reason = "a sage-flock -s, which waits for this command, shares it; use -x there"
+            raise LockError(lock, reason)
+
+
+def held_as_well(lock: Path, holder: Holder | None) -> str:
+    """Return the variable for a command for which we, ``holder``, hold ``lock``, too.
+
+    Without a holder it is shared.
+    """
+    line = f"{lock}:{holder.token if holder else f'{_SHARED}{os.getpid()}'}"
     before = os.environ.get(HELD_VARIABLE)
     return f"{before}\n{line}" if before else line
 

@@ -50,6 +50,19 @@ def test_somebody_holds_the_lock(desk: Desk) -> str:
 
 
 @produces(
+    "cannot lock {path}: a sage-flock -s, which waits for this command, shares it; use -x there"
+)
+def test_command_below_who_shares_the_lock(desk: Desk) -> str:
+    lock = desk.prefix / "var/lock/pip3.lock"
+    tool: list[str | Path] = [sys.executable, "-I", "-c", START, ROOT]
+    share: list[str | Path] = ["flock", "-s", lock, *tool]
+    desk.cli(*share, "flock", "-s", lock, "true")
+    said = desk.cli(*share, "flock", lock, "true", status=1).stderr
+    assert "waiting" not in said
+    return desk.cli(*share, "recover", "--prefix", desk.prefix, status=1).stderr
+
+
+@produces(
     "cannot lock descriptor {number}: it is not open",
     "cannot run {command}: there is no such command",
     "cannot run {command}: it is not executable",
