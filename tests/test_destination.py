@@ -248,6 +248,21 @@ def test_refused_entry_point_in_place_of_the_interpreter(
     assert "belongs to the environment" in refusal(path, environment, root)
 
 
+def test_refused_link_that_leads_to_the_interpreter(tmp_path: Path, root: Path) -> None:
+    """``python3.13t -m venv`` makes ``bin/python3 -> python3.13t``."""
+    prefix = tmp_path / "prefix"
+    venv.EnvBuilder(symlinks=True).create(prefix)
+    python = prefix / "bin" / "python3"
+    plant(prefix / "bin", {"python9t": Link(os.path.realpath(python)), "between": Link("python9t")})
+    python.unlink()
+    python.symlink_to("./between")
+    environment = target_environment(prefix)
+    for name in ("python9t", "between"):
+        path = make_wheel(tmp_path, "foo", "1.0", scripts={name: "foo:main"})
+        assert "belongs to the environment" in refusal(path, environment, root)
+    stage(make_wheel(tmp_path, "foo", "1.0", scripts={"other": "foo:main"}), environment, root)
+
+
 @pytest.mark.parametrize("path", ["../x", "/x", "..", ".", "", "a/../../x", "a//x", "./x", "a/"])
 def test_refused_path_that_leaves_its_scheme(
     tmp_path: Path, root: Path, environment: Environment, path: str

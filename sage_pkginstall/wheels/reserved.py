@@ -5,18 +5,20 @@ Nor does what a record says of the first two make them its distribution's.
 
 from __future__ import annotations
 
+import os
 import posixpath
 
 from sage_pkginstall.environment import CanonicalPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sage_pkginstall.environment import Environment
 
 __all__ = ["Reserved"]
 
+_LINKS = 40  # as many as Linux follows
 _OF_THE_ENVIRONMENT = ("pyvenv.cfg", "var/lib/sage", "var/tmp/sage", "var/lock")
 """Not for wheels: what makes the prefix one, and our own state (a journal is carried out)."""
 
@@ -35,8 +37,10 @@ class Reserved:
         self._below = tuple(f"{path.casefold()}/" for path in own_state)
         self._sites = tuple(f"{site.casefold()}/" for site in environment.site_directories)
         major, minor, *_ = environment.version.split(".")
-        interpreters = {f"python{version}" for version in ("", major, f"{major}.{minor}")}
-        interpreters.add(environment.interpreter.name.casefold())
+        names = {f"python{version}" for version in ("", major, f"{major}.{minor}")}
+        names.add(environment.interpreter.name)
+        beside = os.fspath(environment.interpreter.parent)
+        interpreters = {name.casefold() for first in names for name in _led_to(beside, first)}
         scripts = environment.schemes["scripts"].casefold()
         self._interpreters = {posixpath.join(scripts, name) for name in interpreters}
         self._free: set[str] = set()
@@ -113,3 +117,19 @@ class Reserved:
                 if top.casefold().endswith(".dist-info"):
                     return top
         return None
+
+
+def _led_to(directory: str, name: str) -> Iterator[str]:
+    """Yield a name in a directory, and those in it that it leads to as a link.
+
+    Where ``python3.13t`` has made an environment, ``python3`` is a link to one of that name.
+    """
+    for _ in range(_LINKS):
+        yield name
+        try:
+            target = os.readlink(os.path.join(directory, name))  # noqa: PTH115, PTH118 -- hot
+        except OSError:
+            return
+        above, name = os.path.split(os.path.normpath(os.path.join(directory, target)))  # noqa: PTH118
+        if above != os.path.normpath(directory):
+            return
