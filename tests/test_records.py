@@ -91,8 +91,9 @@ def test_quotes_commas_blanks_and_line_ends(environment: Environment) -> None:
     ]
 
 
-def test_windows_line_ends_without_quotes(environment: Environment) -> None:
-    installed = record(environment, b"a.py,,\r\n\r\nb.py,sha256=x,3\r\n")
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_other_line_ends_without_quotes(environment: Environment, end: bytes) -> None:
+    installed = record(environment, b"a.py,,\n\nb.py,sha256=x,3\n".replace(b"\n", end))
     assert [(row.path, row.size) for row in read_rows(environment, installed)] == [
         (f"{SITE}/a.py", None),
         (f"{SITE}/b.py", 3),

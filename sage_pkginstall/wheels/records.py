@@ -288,8 +288,9 @@ def _record(
 
 def _table(record: Path) -> Iterable[list[str]]:
     text = _text(record)
-    if '"' not in text:
-        return [line.rsplit(",", 2) for line in text.replace("\r\n", "\n").split("\n") if line]
+    plain = text.replace("\r\n", "\n")
+    if '"' not in plain and "\r" not in plain:
+        return [line.rsplit(",", 2) for line in plain.split("\n") if line]
     import csv  # noqa: PLC0415 -- most records need none
     import io  # noqa: PLC0415
 
