@@ -87,7 +87,7 @@ def test_destination_where_somebody_lives_is_not_emptied(
 def test_link_that_leads_to_itself_is_an_error(tmp_path: Path, build: Builder) -> None:
     build.dist = tmp_path / "loop"
     build.dist.symlink_to("loop")
-    with pytest.raises(OSError, match="loop"):
+    with pytest.raises(UsageError, match="loop: it is not a directory"):
         build(make_source(tmp_path / "src"))
 
 
