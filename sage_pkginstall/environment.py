@@ -14,18 +14,17 @@ a damaged one and one that another user could have written count as missing.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import posixpath
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from zlib import crc32
 
 from sage_pkginstall import __version__
-from sage_pkginstall.engine.links import followed
+from sage_pkginstall.engine.canonical_paths import canonical_directory
 from sage_pkginstall.errors import EnvironmentFactsError
+from sage_pkginstall.user_cache import cache_directory, read_cached, write_cached
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -36,22 +35,14 @@ if TYPE_CHECKING:
     from sage_pkginstall.interpreter import Runner
 
 __all__ = [
-    "CanonicalPaths",
     "Environment",
-    "cache_directory",
-    "canonical_directory",
     "environment_of",
     "find_interpreter",
-    "mark_used",
-    "read_cached",
     "setting_of",
     "target_environment",
-    "user_directory",
-    "write_cached",
 ]
 
 _SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
-_NOT_OURS = frozenset((errno.EPERM, errno.EACCES, errno.EROFS))
 _BUILD = ("extension", "debug", "free_threaded", "system", "machine", "bits", "libc")
 _INTERPRETERS = ("bin/python3", "bin/python", "bin/pypy3")
 
@@ -167,132 +158,6 @@ def find_interpreter(python: Path) -> Path:
             return given / name
     remedy = f"make one with 'python3 -m venv --without-pip {given}'"
     raise EnvironmentFactsError(given, f"the directory holds no bin/python3; {remedy}")
-
-
-def cache_directory() -> Path:
-    """Return the directory of everything that may be thrown away at any time."""
-    own = os.environ.get("SAGE_PKGINSTALL_CACHE")
-    if own:
-        return Path(own).absolute()
-    return user_directory("XDG_CACHE_HOME", ".cache")
-
-
-def user_directory(variable: str, below_home: str) -> Path:
-    """Return our directory in one of the user's, as the XDG base directories are found.
-
-    Who has no home directory (a number without an entry among the users, say) has none: nothing
-    can be made there.
-    """
-    base = os.environ.get(variable, "")
-    if not base.startswith("/"):
-        base = os.path.expanduser(f"~/{below_home}")  # noqa: PTH111 -- never raises
-    return Path(base if base.startswith("/") else os.devnull) / "sage-pkginstall"
-
-
-def read_cached(path: Path) -> bytes:
-    """Return a file of the cache; OSError if another user can have written it, too."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(path, flags)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
-            raise PermissionError(f"{path} may have been written by others")
-        return file.read()
-
-
-def mark_used(entry: Path | int) -> None:
-    """Let the time of an entry of the cache (or an open file) be that of its last use.
-
-    Nothing happens where that is not ours to write, or nobody's: it can be read all the same.
-    """
-    try:
-        os.utime(entry)
-    except OSError as error:
-        if error.errno not in _NOT_OURS:
-            raise
-
-
-def write_cached(path: Path, data: bytes) -> None:
-    """Write a file of the cache; readers see the old one or the new one.
-
-    Nothing happens if that is impossible: the cache is never needed.
-    """
-    name = f"{path.name}.{os.urandom(8).hex()}"  # containers that share a cache share numbers, too
-    temporary = path.with_name(name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def canonical_directory(prefix: Path, directory: str) -> str:
-    """Return the one name of ``directory`` in ``prefix``; see `CanonicalPaths`."""
-    return CanonicalPaths(prefix).directory(directory)
-
-
-_LONGEST = 4096  # PATH_MAX: nothing that is there has a longer name
-
-
-class CanonicalPaths:
-    """The one name, relative to a prefix, of each path in it.
-
-    A link to a directory is followed as far as it stays in the prefix (``lib64 -> lib``); a link
-    to the outside keeps its name, and so does what is not there.  ``.`` and ``..`` vanish
-    as text.  What is known of a directory is remembered, so one object serves one task.
-    """
-
-    def __init__(self, prefix: Path) -> None:
-        self._root = os.fspath(prefix).rstrip("/")
-        self._known = {"": ""}
-
-    def directory(self, directory: str) -> str:
-        """Return the name of a directory; ValueError if it leaves the prefix."""
-        known = self._known.get(directory)
-        if known is not None:
-            return known
-        normal = posixpath.normpath(directory.lstrip("/"))
-        if normal == ".." or normal.startswith("../"):
-            raise ValueError(f"{directory!r} leaves the prefix")
-        name = "" if normal == "." else self._name(normal)
-        self._known[directory] = name
-        return name
-
-    def file(self, path: str) -> str:
-        """Return the name of a file or link, which is itself not followed.
-
-        Raises ValueError if it leaves the prefix or is no file's name.
-        """
-        head, _, name = path.rpartition("/")
-        if name in {"", ".", ".."}:
-            raise ValueError(f"{path!r} is no file")
-        parent = self.directory(head)
-        return f"{parent}/{name}" if parent else name
-
-    def _name(self, directory: str) -> str:
-        if len(directory) > _LONGEST:
-            return directory
-        at, below = directory, []
-        while at not in self._known:  # from the nearest one that is known; records hold any depth
-            at, _, part = at.rpartition("/")
-            below.append(part)
-        known = self._known[at]
-        for part in reversed(below):
-            at = f"{at}/{part}" if at else part
-            known = self._followed(f"{known}/{part}" if known else part)
-            self._known[at] = known
-        return known
-
-    def _followed(self, name: str) -> str:
-        path = f"{self._root}/{name}"
-        if not os.path.islink(path):  # noqa: PTH114 -- hot
-            return name
-        inside = followed(self._root, path)
-        return name if inside is None else inside
 
 
 def _on_path(python: Path) -> Path:

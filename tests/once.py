@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.toolchain import toolchain
-from sage_pkginstall.environment import cache_directory
+from sage_pkginstall.user_cache import cache_directory
 
 if TYPE_CHECKING:
     from tests.conftest import RunCli

@@ -15,22 +15,13 @@ import packaging
 import pytest
 
 import sage_pkginstall
-from sage_pkginstall.environment import (
-    Environment,
-    cache_directory,
-    canonical_directory,
-    find_interpreter,
-    target_environment,
-    write_cached,
-)
+from sage_pkginstall.environment import Environment, find_interpreter, target_environment
 from sage_pkginstall.errors import EnvironmentFactsError
 from tests.conftest import ROOT
-from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.conftest import RunCli
 
 THIS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -316,28 +307,6 @@ def test_cache_keeps_one_entry_for_an_interpreter(venv: Path, cache: Path) -> No
     assert len(list((cache / "targets").iterdir())) == 1
 
 
-def test_process_of_the_same_number_elsewhere_keeps_its_file(tmp_path: Path) -> None:
-    """Containers that share a cache have process numbers of their own."""
-    half = tmp_path / f"note.json.{os.getpid()}"
-    half.write_bytes(b"hal")
-    write_cached(tmp_path / "note.json", b"ours")
-    assert half.read_bytes() == b"hal"
-    assert (tmp_path / "note.json").read_bytes() == b"ours"
-
-
-def test_cache_directory_follows_the_variables(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", "/a/b")
-    assert cache_directory() == Path("/a/b")
-    monkeypatch.delenv("SAGE_PKGINSTALL_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache_directory() == Path("/x/sage-pkginstall")
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", os.fspath(tmp_path))
-    assert cache_directory() == tmp_path / ".cache/sage-pkginstall"
-
-
 def test_nothing_of_the_target_is_imported(venv: Path) -> None:
     """Broken ``.pth`` files, sitecustomize and packages of the target do not matter."""
     site = venv / f"lib/python{THIS}/site-packages"
@@ -477,59 +446,6 @@ def test_system_python_may_be_externally_managed() -> None:
         assert environment.externally_managed in notice.read_text().replace("\n ", "\n")
 
 
-@pytest.mark.parametrize(
-    ("name", "canonical"),
-    [
-        ("lib/a", "lib/a"),
-        ("lib64/a", "lib/a"),
-        ("lib64", "lib"),
-        ("/lib//a/./b/", "lib/a/b"),
-        ("lib/a/../b", "lib/b"),
-        ("deep/x", "lib/sub/x"),
-        ("self/lib64", "lib"),
-        ("out/x", "out/x"),
-        ("absolute/x", "lib/x"),
-        ("dangling/x", "nowhere/x"),
-        ("by-out/x", "out/x"),
-        ("by-out-and-back/prefix/lib/x", "by-out-and-back/prefix/lib/x"),
-        ("missing/x", "missing/x"),
-        ("", ""),
-        (".", ""),
-    ],
-)
-def test_canonical_directory_follows_links_inside(
-    tmp_path: Path, name: str, canonical: str
-) -> None:
-    prefix = tmp_path / "prefix"
-    (prefix / "lib/sub").mkdir(parents=True)
-    (prefix / "lib64").symlink_to("lib")
-    (prefix / "deep").symlink_to("lib64/sub")
-    (prefix / "self").symlink_to(".")
-    (prefix / "out").symlink_to(tmp_path)
-    (prefix / "absolute").symlink_to(prefix / "lib")
-    (prefix / "dangling").symlink_to("nowhere")
-    (prefix / "by-out").symlink_to("self/out/")
-    (prefix / "by-out-and-back").symlink_to("out/.")
-    assert canonical_directory(prefix, name) == canonical
-    (tmp_path / "link").symlink_to("prefix")
-    assert canonical_directory(tmp_path / "link", name) == canonical
-
-
-def test_canonical_directory_refuses_to_leave(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="leaves the prefix"):
-        canonical_directory(tmp_path, "lib/../../x")
-
-
-@pytest.mark.parametrize("depth", [1500, 50_000])
-def test_canonical_directory_may_be_of_any_depth(tmp_path: Path, depth: int) -> None:
-    """A RECORD may name what it likes; it need not be there."""
-    (tmp_path / "lib64").symlink_to("lib")
-    name = "/".join(["lib64", *["a"] * depth])
-    canonical = canonical_directory(tmp_path, name)
-    assert canonical in {name, name.replace("lib64", "lib", 1)}
-    assert (canonical == name) is (depth > 2048)  # nothing has so long a name
-
-
 def test_works_from_a_zip_application(venv: Path, tmp_path: Path) -> None:
     application = tmp_path / "tool.pyz"
     main = (
@@ -560,23 +476,3 @@ def test_environment_is_a_value(venv: Path) -> None:
         environment.prefix = Path("/")  # type: ignore[misc]
     with pytest.raises(TypeError):
         environment.schemes["data"] = "x"  # type: ignore[index]
-
-
-def test_user_without_a_home_directory_has_neither_cache_nor_log(
-    venv: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As ``~`` stays where nobody knows the user; here it stands for that itself."""
-    monkeypatch.setenv("HOME", "~")
-    monkeypatch.delenv("SAGE_PKGINSTALL_CACHE")
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    wheel = make_wheel(tmp_path, "foo", "1")
-    for _ in range(2):
-        ended = run_cli("install", "--prefix", venv, wheel)
-        assert (ended.stdout, ended.stderr) == ("installed foo 1\n", "")
-    for command in ("verify", "status"):
-        assert run_cli(command, "--prefix", venv).stderr == ""
-    run_cli("cache", "info")
-    run_cli("cache", "prune")
-    assert "transactions cannot be logged" in run_cli("doctor", "--prefix", venv).stdout
-    assert list((tmp_path / "empty").iterdir()) == []

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.builds.resolved import resolved
-from sage_pkginstall.environment import Environment, cache_directory, target_environment
+from sage_pkginstall.environment import Environment, target_environment
 from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.user_cache import cache_directory
 from tests.sources import make_wheel
 from tests.trees import plant
 

@@ -300,10 +300,12 @@ def test_two_variables_may_name_the_same_tree(distribution: Distribution) -> Non
 def test_tree_is_the_same_however_it_is_written(distribution: Distribution, venv: str) -> None:
     distribution.script("a", trees_txt="SAGE_LOCAL SAGE_VENV")
     plant(distribution.local, {"bin/python3": b""})
-    trees = {"SAGE_LOCAL": str(distribution.local), "SAGE_VENV": f"{distribution.root}/{venv}"}
-    assert distribution.make("a", **trees) == installed("a-1.0")
-    assert distribution.make("a", *(f"{name}={path}" for name, path in trees.items())) == []
-    assert distribution.make("a-clean", **trees) == ["uninstall a local"]
+    local, same = str(distribution.local), f"{distribution.root}/{venv}"
+    made = distribution.make("a", SAGE_LOCAL=local, SAGE_VENV=same)
+    assert made == installed("a-1.0")
+    assert distribution.make("a", f"SAGE_LOCAL={local}", f"SAGE_VENV={same}") == []
+    cleaned = distribution.make("a-clean", SAGE_LOCAL=local, SAGE_VENV=same)
+    assert cleaned == ["uninstall a local"]
 
 
 # ------------------------------------------------------------------------------- the kinds

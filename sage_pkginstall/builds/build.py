@@ -23,7 +23,6 @@ from sage_pkginstall.builds.resolved import resolved
 from sage_pkginstall.builds.slots import job_slots, provide
 from sage_pkginstall.builds.source import build_system, unpacked
 from sage_pkginstall.builds.source_files import UnknownInputError
-from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import (
     BuildError,
     MalformedRequirementError,
@@ -31,6 +30,7 @@ from sage_pkginstall.errors import (
     TransactionError,
     UsageError,
 )
+from sage_pkginstall.user_cache import cache_directory
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

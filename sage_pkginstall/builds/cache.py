@@ -26,7 +26,7 @@ from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
-from sage_pkginstall.environment import mark_used
+from sage_pkginstall.user_cache import mark_used
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from sage_pkginstall.builds.inputs import Inputs, digest_of
-from sage_pkginstall.environment import read_cached, write_cached
+from sage_pkginstall.user_cache import read_cached, write_cached
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ import json
 import os
 
 from sage_pkginstall.builds.inputs import digest_of
-from sage_pkginstall.environment import read_cached, write_cached
+from sage_pkginstall.user_cache import read_cached, write_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

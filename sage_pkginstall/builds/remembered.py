@@ -10,7 +10,7 @@ import json
 import os
 from zlib import crc32
 
-from sage_pkginstall.environment import cache_directory, read_cached, write_cached
+from sage_pkginstall.user_cache import cache_directory, read_cached, write_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

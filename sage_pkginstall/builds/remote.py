@@ -20,7 +20,7 @@ from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 from sage_pkginstall.builds.source_files import hash_file
-from sage_pkginstall.environment import cache_directory, write_cached
+from sage_pkginstall.user_cache import cache_directory, write_cached
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

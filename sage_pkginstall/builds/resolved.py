@@ -11,7 +11,7 @@ import os
 
 from sage_pkginstall import __version__
 from sage_pkginstall.builds.inputs import digest_of
-from sage_pkginstall.environment import cache_directory, read_cached, write_cached
+from sage_pkginstall.user_cache import cache_directory, read_cached, write_cached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ import shutil
 from sage_pkginstall.builds.source_files import hash_file
 from sage_pkginstall.engine.files import flush_file_system, rename
 from sage_pkginstall.engine.workspace import StagingArea
-from sage_pkginstall.environment import mark_used, read_cached, write_cached
 from sage_pkginstall.errors import TransactionError
+from sage_pkginstall.user_cache import mark_used, read_cached, write_cached
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

@@ -12,8 +12,8 @@ from sage_pkginstall.cli.install import store_of
 from sage_pkginstall.cli.options import Options
 from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.target import add_options, talk_of, target_of
-from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PkgInstallError, UsageError
+from sage_pkginstall.user_cache import cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import time
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.target import Talk
 from sage_pkginstall.cli.terminal import aligned, shown, size_text
-from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import UsageError
+from sage_pkginstall.user_cache import cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

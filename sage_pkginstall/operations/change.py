@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 from sage_pkginstall.engine.freshness import freshen
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.quiet import unfinished
 from sage_pkginstall.engine.tree import Prepared
-from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.errors import ConflictError, RecordError
 from sage_pkginstall.operations.history import logged
 from sage_pkginstall.values import NamedTuple

@@ -23,8 +23,8 @@ from pathlib import Path
 from zlib import crc32
 
 from sage_pkginstall.engine.files import open_for_appending
-from sage_pkginstall.environment import user_directory
 from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.user_cache import user_directory
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

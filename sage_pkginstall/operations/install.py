@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import WheelError
 from sage_pkginstall.operations.change import Change, Outcome, commit_change, plan_change
+from sage_pkginstall.user_cache import cache_directory
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.bytecode import staged_compiler
 from sage_pkginstall.wheels.names import canonical_name

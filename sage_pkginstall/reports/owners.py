@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 from sage_pkginstall.engine.paths import bytecode_source
-from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.wheels.ownership import survey
 
 TYPE_CHECKING = False

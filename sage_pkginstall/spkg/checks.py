@@ -9,10 +9,10 @@ that comes first on PYTHONPATH, its programs and libraries are found in the stag
 from __future__ import annotations
 
 from sage_pkginstall.engine.files import delete_tree
-from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.spkg.phases import ScriptError, run_phase
 from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.search_paths import prepended
+from sage_pkginstall.user_cache import cache_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

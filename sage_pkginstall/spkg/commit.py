@@ -19,16 +19,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.engine.tree import LOCK, Prepared, Tree
-from sage_pkginstall.environment import (
-    CanonicalPaths,
-    cache_directory,
-    find_interpreter,
-    target_environment,
-)
+from sage_pkginstall.environment import find_interpreter, target_environment
 from sage_pkginstall.errors import ConflictError, PackageError
 from sage_pkginstall.operations.change import Change, commit_change, plan_change
 from sage_pkginstall.operations.history import logged
@@ -37,6 +33,7 @@ from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
 from sage_pkginstall.spkg.trusted_places import require_trusted, require_trusted_within
+from sage_pkginstall.user_cache import cache_directory
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.record_directory import STAMPS
 

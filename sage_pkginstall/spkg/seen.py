@@ -19,9 +19,9 @@ from sage_pkginstall.builds.last_builds import Subject
 from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.surroundings import Surroundings
-from sage_pkginstall.environment import cache_directory, read_cached, write_cached
 from sage_pkginstall.errors import PackageError, UsageError
 from sage_pkginstall.spkg.variables import PackageVariables, Variables, read_variables
+from sage_pkginstall.user_cache import cache_directory, read_cached, write_cached
 from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMPS
 
 TYPE_CHECKING = False

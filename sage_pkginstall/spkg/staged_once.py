@@ -37,7 +37,6 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
 from sage_pkginstall.engine.clock import file_time
 from sage_pkginstall.engine.files import current_umask
-from sage_pkginstall.environment import cache_directory
 from sage_pkginstall.errors import PackageError, PkgInstallError
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
 from sage_pkginstall.spkg.noted_builds import NOTES, noted_builds
@@ -59,6 +58,7 @@ from sage_pkginstall.spkg.sources import choose_tarball
 from sage_pkginstall.spkg.staged import listed, strays
 from sage_pkginstall.spkg.staged_tar import CannotPackError, lay_out, names_below, pack
 from sage_pkginstall.spkg.written_past import written_past
+from sage_pkginstall.user_cache import cache_directory
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.record_directory import REQUIREMENTS
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 from sage_pkginstall.engine.clock import is_settled
-from sage_pkginstall.environment import CanonicalPaths
 from sage_pkginstall.spkg.distributions import package_distributions
 from sage_pkginstall.spkg.stamp import read_stamp
 from sage_pkginstall.wheels.installed import installed_distributions

@@ -18,7 +18,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from zlib import crc32
 
-from sage_pkginstall.environment import read_cached, write_cached
+from sage_pkginstall.user_cache import read_cached, write_cached
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

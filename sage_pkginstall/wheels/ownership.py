@@ -16,10 +16,11 @@ import json
 import os
 from zlib import crc32
 
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 from sage_pkginstall.engine.links import links_at_top
 from sage_pkginstall.engine.paths import bytecode_source
-from sage_pkginstall.environment import CanonicalPaths, cache_directory
 from sage_pkginstall.errors import RecordError
+from sage_pkginstall.user_cache import cache_directory
 from sage_pkginstall.wheels.installed import installed_at, quick_name
 from sage_pkginstall.wheels.names import canonical_name
 from sage_pkginstall.wheels.owner_index import OwnerClaims, OwnerIndex, claims_of

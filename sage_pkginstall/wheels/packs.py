@@ -25,7 +25,7 @@ import os
 import re
 import stat
 
-from sage_pkginstall.environment import mark_used
+from sage_pkginstall.user_cache import mark_used
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False

@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from sage_pkginstall.environment import CanonicalPaths
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 from sage_pkginstall.errors import RecordError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import find_installed, installed_distributions

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from sage_pkginstall.environment import CanonicalPaths
+from sage_pkginstall.engine.canonical_paths import CanonicalPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
