@@ -100,7 +100,7 @@ def test_file_that_is_no_sdist_is_refused(tmp_path: Path, content: bytes) -> Non
 
 
 def test_missing_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="No such file"):
+    with pytest.raises(BuildError, match="there is no such file"):
         unpacked(tmp_path / "missing.tar.gz", tmp_path)
 
 
