@@ -22,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def program(path: Path, code: str) -> Path:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{code}\n")
     path.chmod(0o755)
     return path
@@ -111,8 +111,11 @@ def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path, started_by: str
 
 
 @pytest.mark.parametrize("way", ["link", "hard link", "shim"])
-def test_program_behind_a_proxy_is_asked_each_time(tmp_path: Path, way: str) -> None:
-    """rustup, pyenv and others run another program when another one is chosen."""
+def test_program_behind_a_proxy_is_asked_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Where it is not known what it is chosen by."""
+    monkeypatch.setenv("RUSTUP_HOME", "/missing")
     chosen = tmp_path / "chosen"
     chosen.write_text("cc 1.0\n")
     proxy = program(tmp_path / "bin" / "rustup", f"cat {chosen}")
@@ -126,6 +129,52 @@ def test_program_behind_a_proxy_is_asked_each_time(tmp_path: Path, way: str) -> 
     assert compiler_of(called.parent).startswith("cc 1.0 ")
     chosen.write_text("cc 2.0\n")
     assert compiler_of(called.parent).startswith("cc 2.0 ")
+
+
+class Proxy:
+    """One that counts how often it is asked; what it runs says its version."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        self.root = root / kind
+        self.count = root / "count"
+        monkeypatch.setenv({"rustup": "RUSTUP_HOME", "pyenv": "PYENV_ROOT"}[kind], str(self.root))
+        versions, settings = {
+            "rustup": ("toolchains", "settings.toml"),
+            "pyenv": ("versions", "version"),
+        }[kind]
+        self.versions, self.settings = self.root / versions, self.root / settings
+        text = f"echo ${{0##*/}} >>{self.count}; exec {self.versions}/$(cat {self.settings})/bin/cc"
+        self.called = program(self.root / "shims/cc", text)
+        if kind == "rustup":
+            self.called.with_name("rustup").hardlink_to(self.called)
+
+    def install(self, name: str, version: str) -> None:
+        program(self.versions / name / "bin/cc", f"echo cc {version}")
+
+    def asked(self) -> int:
+        return self.count.read_text().split().count("cc")  # not as rustup
+
+
+@pytest.mark.parametrize("kind", ["rustup", "pyenv"])
+def test_proxy_is_asked_again_when_something_that_chooses_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """To ask those of rustup and pyenv for each build took a third of a second."""
+    proxy = Proxy(tmp_path, monkeypatch, kind)
+    proxy.install("a", "1.0")
+    proxy.install("b", "2.0")
+    path = proxy.called.parent
+    changes = (("a", "1.0"), ("b", "2.0"), ("b", "2.1"), ("c", "3.0"))
+    for number, (chosen, version) in enumerate(changes, 1):
+        if number > 2:
+            proxy.install(chosen, version)
+        proxy.settings.write_text(chosen)
+        assert compiler_of(path).startswith(f"cc {version} ")
+        assert compiler_of(path).startswith(f"cc {version} ")
+        assert proxy.asked() == number
+    monkeypatch.setenv(f"{kind.upper()}_VERSION", "c")
+    compiler_of(path)
+    assert proxy.asked() == len(changes) + 1
 
 
 def test_compiler_behind_a_script_is_asked_each_time(tmp_path: Path) -> None:

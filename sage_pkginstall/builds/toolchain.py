@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
+from sage_pkginstall.builds.proxies import choosing_files, choosing_variables, is_proxy
 from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.seen_variables import REMOVED
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
@@ -162,21 +163,23 @@ def _program(path: str, *, of_compiler: bool = False) -> str:
         said = _output([path, "--version"], with_errors=True).splitlines()
         return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
 
-    is_told = _is_proxy(path, real) or (of_compiler and _is_wrapper(real))
-    facts = _told(path, ask) if is_told else _known(real, ask, called=path)
+    if is_proxy(path, real):
+        facts = _of_proxy(path, real, ask)
+    elif of_compiler and _is_wrapper(real):
+        facts = _told(path, ask)
+    else:
+        facts = _known(real, ask, called=path)
     return f"{facts['version']} {facts['hash']}".strip()
 
 
-def _is_proxy(path: str, real: Path) -> bool:
-    """Tell whether this is a proxy of rustup, Xcode, pyenv …: what it runs changes, it does not."""
-    if real.name == "rustup" or real.parent.name == "shims":
-        return True
-    if sys.platform == "darwin" and path.startswith("/usr/bin/"):
-        return True
-    try:
-        return real.samefile(real.with_name("rustup"))
-    except OSError:
-        return False
+def _of_proxy(path: str, real: Path, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Return what a proxy says: what it said before, if it is known that it runs the same."""
+    choosing = choosing_files(path, real, os.environ)
+    if not choosing:
+        return _told(path, ask)
+    named = {f"chosen by {file}": file for file in choosing}
+    called = f"{path} {digest_of(choosing_variables(os.environ))}"
+    return _told(path, lambda: remembered(real, lambda: {**ask(), **named}, called, named))
 
 
 def _is_wrapper(real: Path) -> bool:
