@@ -5,6 +5,9 @@ known what chooses, so that they need not be asked each time, which takes a tent
 
     rustup    ``settings.toml`` and the ``toolchains`` in $RUSTUP_HOME
     pyenv     ``version`` and the ``versions`` in $PYENV_ROOT, or PATH
+
+Where one of these is missing, it has its default (in the home directory), or the proxy fails; it
+is asked again as soon as it is there.
 """
 
 from __future__ import annotations
@@ -44,14 +47,14 @@ def choosing_files(path: str, real: Path, environ: Mapping[str, str]) -> tuple[s
         chosen = [f"{home}/settings.toml", _RUSTUP_FALLBACK]
         chosen += [f"{_ASKED_IN}rust-toolchain", f"{_ASKED_IN}rust-toolchain.toml"]
         programs = _programs_of(installed, (name, "rustc"))
-    elif os.path.realpath(f"{pyenv}/shims") == os.fspath(real.parent):
+    elif _is_of_pyenv(real, pyenv):
         installed = f"{pyenv}/versions"
         chosen = [f"{pyenv}/version", f"{pyenv}/plugins", f"{_ASKED_IN}.python-version"]
         elsewhere = (f"{one}/{name}" for one in environ.get("PATH", "").split(":") if one)
         programs = [*_programs_of(installed, (name,)), *elsewhere]
     else:
         return ()
-    return (*chosen, installed, *programs) if os.path.isdir(installed) else ()  # noqa: PTH112
+    return (*chosen, installed, *programs)
 
 
 def choosing_variables(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -68,6 +71,11 @@ def _is_of_rustup(real: Path) -> bool:
         return real.name == "rustup" or real.samefile(real.with_name("rustup"))
     except OSError:
         return False
+
+
+def _is_of_pyenv(real: Path, root: str) -> bool:
+    own = real.parent.parent / "libexec/pyenv"  # where it is installed in its root
+    return own.exists() or os.path.realpath(f"{root}/shims") == os.fspath(real.parent)
 
 
 def _programs_of(toolchains: str, names: tuple[str, ...]) -> list[str]:
