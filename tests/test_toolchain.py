@@ -111,7 +111,7 @@ def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path, started_by: str
 
 
 def test_program_behind_a_proxy_is_asked_each_time(tmp_path: Path) -> None:
-    """Those of asdf and others run another program when that is chosen, by what is not known here."""
+    """Those of asdf and others run what is chosen, by what is not known here."""
     chosen = tmp_path / "chosen"
     chosen.write_text("cc 1.0\n")
     called = program(tmp_path / "shims" / "cc", f"cat {chosen}")
