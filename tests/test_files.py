@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,16 +114,20 @@ def test_staging_area_without_locks_is_refused_and_left_clean(
     assert len(list(Path("/dev/fd").iterdir())) == descriptors
 
 
-def asked_often(_thread: int) -> set[int]:
-    return {current_umask() for _ in range(20_000)}
+def asked_often(all_run: threading.Barrier) -> set[int]:
+    all_run.wait()
+    return {current_umask() for _ in range(5_000)}
 
 
 def test_threads_that_ask_for_the_umask_do_not_change_it() -> None:
     before, interval = current_umask(), sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    all_run = threading.Barrier(5)
     try:
         with ThreadPoolExecutor(4) as threads:
-            told = set().union(*threads.map(asked_often, range(4)))
+            asked = [threads.submit(asked_often, all_run) for _ in range(4)]
+            all_run.wait()  # while they start, coverage must not be interrupted
+            sys.setswitchinterval(1e-6)
+            told = set().union(*(one.result() for one in asked))
         assert told == {before}
         assert current_umask() == before
     finally:
