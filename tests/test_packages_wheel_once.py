@@ -89,6 +89,15 @@ def test_upstream_counts_where_a_part_of_it_is_built(tmp_path: Path, world: Sage
     assert taken == [False, True, False]
 
 
+def taken_with(world: SageWorld, name: str, texts: tuple[str, ...]) -> list[bool]:
+    """Build with each text in a file that the script reads; tell which wheels were taken."""
+    taken = []
+    for text in texts:
+        (world.root / name).write_text(text)
+        taken.append(is_taken(world.spkg("tiny")))
+    return taken
+
+
 @pytest.mark.parametrize("spelt", ["$PWD/../native.ini", "../native.ini"])
 def test_file_that_a_script_writes_beside_the_source_counts(
     tmp_path: Path, world: SageWorld, spelt: str
@@ -99,11 +108,7 @@ def test_file_that_a_script_writes_beside_the_source_counts(
     )
     files = package_files(**{"spkg-install.in": script})
     world.package("tiny", "1.0", files, source=source_files(tmp_path))
-    taken = []
-    for text in ("1", "1", "2"):
-        (world.root / "settings").write_text(text)
-        taken.append(is_taken(world.spkg("tiny")))
-    assert taken == [False, True, False]
+    assert taken_with(world, "settings", ("1", "1", "2")) == [False, True, False]
 
 
 @pytest.mark.needs("git")
@@ -116,11 +121,7 @@ def test_checkout_in_the_build_directory_counts(tmp_path: Path, world: SageWorld
     )
     files = package_files(**{"spkg-install.in": script + SCRIPT})
     world.package("tiny", "1.0", files, source=source_files(tmp_path))
-    taken = []
-    for tag in ("v1", "v1", "v2"):
-        (world.root / "tag").write_text(tag)
-        taken.append(is_taken(world.spkg("tiny")))
-    assert taken == [False, True, False]
+    assert taken_with(world, "tag", ("v1", "v1", "v2")) == [False, True, False]
 
 
 def test_text_about_a_package_does_not_count(tmp_path: Path, world: SageWorld) -> None:

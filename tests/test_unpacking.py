@@ -21,14 +21,17 @@ MODES = {0o600: 0o644, 0o664: 0o644, 0o444: 0o644, 0o700: 0o755, 0o645: 0o755, 0
 """Which modes pip gives to files of an sdist that have these."""
 
 
-@pytest.mark.parametrize("filters", [True, False])
-def test_files_of_a_tar_have_the_modes_that_pip_gives_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, filters: bool
-) -> None:
-    if not filters:  # as in Python 3.11.2
+@pytest.fixture(params=["with filters", "without"])
+def _filters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `tarfile` with filters, and without, as in Python 3.11.2."""
+    if request.param == "without":
         monkeypatch.delattr(tarfile, "data_filter", raising=False)
         trusting = staticmethod(lambda member, _: member)
         monkeypatch.setattr(tarfile.TarFile, "extraction_filter", trusting, raising=False)
+
+
+@pytest.mark.usefixtures("_filters")
+def test_files_of_a_tar_have_the_modes_that_pip_gives_them(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as tar:
         for mode in MODES:
             member = tarfile.TarInfo(f"a-1/{mode:o}")
@@ -60,14 +63,8 @@ def test_lack_of_room_is_no_fault_of_the_archive(tmp_path: Path, suffix: str) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
-@pytest.mark.parametrize("filters", [True, False])
-def test_files_belong_to_who_unpacks_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, filters: bool
-) -> None:
-    if not filters:  # as in Python 3.11.2
-        monkeypatch.delattr(tarfile, "data_filter", raising=False)
-        trusting = staticmethod(lambda member, _: member)
-        monkeypatch.setattr(tarfile.TarFile, "extraction_filter", trusting, raising=False)
+@pytest.mark.usefixtures("_filters")
+def test_files_belong_to_who_unpacks_them(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a-1.tar.gz", "w:gz") as tar:
         for name, kind in (("a-1", tarfile.DIRTYPE), ("a-1/file", tarfile.REGTYPE)):
             member = tarfile.TarInfo(name)
