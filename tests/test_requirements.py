@@ -276,6 +276,15 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         parse_requirements_file(tmp_path / "nothing.txt")
 
 
+def test_file_whose_name_holds_a_nul_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.txt"
+    path.write_text("-r a\0b\n")
+    for read in (parse_requirements_file, names_only):
+        with pytest.raises(RequirementError, match="no file can be called that"):
+            read(path)
+    assert search_options(path) == ()
+
+
 def test_marker_decides_whether_a_line_applies(pypy: Environment) -> None:
     def applies(line: str) -> bool:
         return parse_requirement_line(line).applies(pypy)
@@ -286,7 +295,9 @@ def test_marker_decides_whether_a_line_applies(pypy: Environment) -> None:
     assert not applies("/x/foo-1-py3-none-any.whl; sys_platform == 'win32'")
 
 
-@pytest.mark.parametrize("marker", ["sys_platform ~= 'linux'", "'x' in extras"])
+@pytest.mark.parametrize(
+    "marker", ["sys_platform ~= 'linux'", "'x' in extras", f"python_version < '{'9' * 5000}'"]
+)
 def test_marker_that_means_nothing_is_refused(pypy: Environment, marker: str) -> None:
     with pytest.raises(RequirementError, match=r"cannot be (compared|read)"):
         parse_requirement_line(f"foo; {marker}").applies(pypy)

@@ -101,6 +101,17 @@ def test_wheel_for_another_python_is_said_to_be_one(store: Path, environment: En
         resolved(store, environment, "a")
 
 
+def test_number_of_thousands_of_digits_is_met_by_nothing(
+    store: Path, environment: Environment
+) -> None:
+    digits = "9" * 5000
+    add(store, "a-1")
+    add(store, "b-1", f"a>={digits}")
+    for name in (f"a>={digits}", "b"):
+        with pytest.raises(RequirementError, match="the wheel store has only a-1"):
+            resolved(store, environment, name)
+
+
 def test_contradiction_names_both_sides(store: Path, environment: Environment) -> None:
     add(store, "a-1", "c<2")
     add(store, "b-1", "c>=2")

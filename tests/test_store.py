@@ -55,6 +55,14 @@ def test_highest_version_that_meets_the_requirement_wins(
     assert best(store, "foo>2", environment) is None
 
 
+def test_python_of_thousands_of_digits_is_none(store: Path, environment: Environment) -> None:
+    python = f"Requires-Python: >={'9' * 5000}"
+    make_wheel(store, "foo-2.0-py3-none-any.whl", headers=[python])
+    make_wheel(store, "foo-1.0-py3-none-any.whl")
+    assert best(store, "foo", environment) == "foo-1.0-py3-none-any.whl"
+    assert best(store, f"foo<{'9' * 5000}", environment) is None
+
+
 def test_pre_release_is_taken_only_if_there_is_nothing_else(
     store: Path, environment: Environment
 ) -> None:

@@ -64,6 +64,8 @@ def test_met(pypy: Environment, line: str) -> None:
         "foo; os_name === 'posix'",
         "foo; 'test' in extras",
         "foo; 'test' in dependency_groups",
+        f"foo; python_version < '{'9' * 5000}'",
+        f"foo>={'9' * 5000}",
         "what is this?",
         "",
     ],

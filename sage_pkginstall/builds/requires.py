@@ -11,7 +11,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Resolver
 
-from sage_pkginstall.builds.store import StoredWheel, candidates, stored_wheels, wheel_needs
+from sage_pkginstall.builds.store import (
+    StoredWheel,
+    allows,
+    candidates,
+    stored_wheels,
+    wheel_needs,
+)
 from sage_pkginstall.errors import MalformedRequirementError, RequirementError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.markers import marker_holds
@@ -137,7 +143,7 @@ def _applies(requirement: Requirement, environment: Environment, extras: tuple[s
 def _meets(wheel: StoredWheel, requirement: Requirement) -> bool:
     if requirement.url is not None:
         return False
-    return requirement.specifier.contains(wheel.version, prereleases=True)
+    return allows(requirement.specifier, wheel.version)
 
 
 def _explained(

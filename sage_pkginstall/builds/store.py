@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "StoredWheel",
     "WheelNeeds",
+    "allows",
     "candidates",
     "find_wheel",
     "stored_wheels",
@@ -98,7 +99,7 @@ def candidates(
         for wheel in wheels
         if wheel.name == name
         and not wheel.tags.isdisjoint(rank)
-        and requirement.specifier.contains(wheel.version, prereleases=True)
+        and allows(requirement.specifier, wheel.version)
     ]
 
     def quality(wheel: StoredWheel) -> tuple[bool, Version, int, tuple[int, str]]:
@@ -113,9 +114,17 @@ def candidates(
             if not fitting:  # it might be the one
                 raise
             continue
-        if python.contains(environment.version, prereleases=True):
+        if allows(python, environment.version):
             fitting.append(wheel)
     return tuple(fitting)
+
+
+def allows(specifier: SpecifierSet, version: Version | str) -> bool:
+    """Tell whether ``specifier`` allows a version; a number of too many digits does not."""
+    try:
+        return specifier.contains(version, prereleases=True)
+    except ValueError:
+        return False
 
 
 def find_wheel(

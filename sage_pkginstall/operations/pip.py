@@ -96,9 +96,9 @@ def _url(info: dict[str, Any]) -> str:
 
 def can_report(environment: Environment) -> bool:
     """Tell whether the target's pip can say what it would install (``--report``, pip 22.2)."""
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - pip only
+    from packaging.version import Version  # noqa: PLC0415 - pip only
 
-    with contextlib.suppress(InvalidVersion):
+    with contextlib.suppress(ValueError):  # InvalidVersion, or a number of too many digits
         versions = (Version(one.version) for one in find_recorded(environment, "pip"))
         return all(version.release >= _FIRST_REPORTING for version in versions)
     return True

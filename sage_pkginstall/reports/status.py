@@ -132,11 +132,11 @@ def _is_same(version: str, recorded: str) -> bool:
     """Tell whether two versions, taken from names of files, are one (PEP 440)."""
     if version == recorded:
         return True
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - rare
+    from packaging.version import Version  # noqa: PLC0415 - rare
 
     try:
         return Version(version.replace("_", "-")) == Version(recorded.replace("_", "-"))
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of too many digits
         return False
 
 

@@ -29,13 +29,12 @@ def marker_holds(
 
     Raises RequirementError if it means nothing.
     """
-    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName  # noqa: PLC0415
-    from packaging.version import InvalidVersion  # noqa: PLC0415 -- slow
+    from packaging.markers import UndefinedEnvironmentName  # noqa: PLC0415 -- slow
 
     facts = environment.markers
     try:
         return any(marker.evaluate({**facts, "extra": extra}) for extra in extras)
-    except (UndefinedComparison, UndefinedEnvironmentName, InvalidVersion) as error:
+    except (UndefinedEnvironmentName, ValueError) as error:  # it has too many digits, too
         raise RequirementError(
             requirement, "its marker compares what cannot be compared"
         ) from error

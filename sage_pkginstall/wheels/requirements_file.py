@@ -218,13 +218,13 @@ def has_password(place: str) -> bool:
 
 def _readable_lines(path: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
     """Yield (directory of the file, line) of a file, and those that it includes or names."""
-    real = os.path.realpath(path)
-    if real in seen:
-        return
-    seen.add(real)
     try:
+        real = os.path.realpath(path)
+        if real in seen:
+            return
+        seen.add(real)
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError:
+    except (OSError, ValueError):  # a NUL in its name
         return
     for _number, line in _logical_lines(text):
         nested = _nested(line, (*_NESTED, "--constraint", "-c"))
@@ -261,13 +261,15 @@ def _option_and_value(word: str) -> Iterator[str]:
 
 def _lines_of(path: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, int, str]]:
     """Yield (file, number, line) of a requirements file and those that it includes."""
-    real = os.path.realpath(path)
-    if real in above:
-        raise RequirementError(f"-r {path}", "the files include each other")
     try:
+        real = os.path.realpath(path)
+        if real in above:
+            raise RequirementError(f"-r {path}", "the files include each other")
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise RequirementError(f"-r {path}", error.strerror or str(error)) from error
+    except ValueError as error:  # a NUL
+        raise RequirementError(f"-r {path}", "no file can be called that") from error
     for number, line in _logical_lines(text):
         nested = _nested(line)
         if nested is not None:

@@ -98,7 +98,6 @@ def _is_met(line: str, environment: Environment, installed: Mapping[str, str]) -
 def _packaging_says(line: str, environment: Environment, installed: Mapping[str, str]) -> bool:
     """Tell what ``packaging`` says, which understands all requirements."""
     from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 -- slow
-    from packaging.version import InvalidVersion  # noqa: PLC0415 -- slow
 
     try:
         requirement = Requirement(line)
@@ -113,7 +112,7 @@ def _packaging_says(line: str, environment: Environment, installed: Mapping[str,
         return True
     try:
         return requirement.specifier.contains(version, prereleases=True)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of too many digits
         return False
 
 

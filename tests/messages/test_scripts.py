@@ -122,6 +122,7 @@ def test_uninstalling_from_nowhere(desk: Desk) -> str:
 
 @produces(
     "cannot meet requirement '-r {file}': the files include each other",
+    "cannot meet requirement '-r {file}': no file can be called that",
     "cannot meet requirement '{line}': the option {option} is not supported here ({file}:{number})",
     "cannot meet requirement '{line}': {wheel} has none of the hashes given",
     "cannot meet requirement '{line}': a hash in a URL is not supported; write --hash=sha256:…"
@@ -135,6 +136,7 @@ def test_requirements_files_at_fault(desk: Desk) -> str:
     said = ""
     for line in (
         f"-r {file}",
+        "-r a\0b",
         "--nonsense",
         f"foo @ {wheel.as_uri()} --hash=sha256:{'0' * 64}",
         f"foo @ {wheel.as_uri()}#sha256={'0' * 64}",
