@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.paths import given_path
-from sage_pkginstall.cli.terminal import tell
+from sage_pkginstall.cli.terminal import shown, tell
 from sage_pkginstall.engine.holder import describe, last_holder, record_holder
 from sage_pkginstall.engine.lock import (
     HELD_VARIABLE,
@@ -108,7 +108,7 @@ def _take(descriptor: int, path: Path, kind: int) -> None:
             refuse_to_wait_for_ancestors(path)
         holder = describe(last_holder(path))
         print(
-            f"waiting for the lock {path}, held by {holder} ... ",
+            shown(f"waiting for the lock {path}, held by {holder} ... "),
             end="",
             file=sys.stderr,
             flush=True,

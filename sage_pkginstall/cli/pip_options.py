@@ -192,10 +192,8 @@ def _install_parser() -> _Parser:
 
 
 def _split_install(words: list[str], variables: Mapping[str, str]) -> Split:
-    from sage_pkginstall.wheels.requirements_file import (  # noqa: PLC0415
-        has_password,
-        search_options,
-    )
+    from sage_pkginstall.passwords import has_password  # noqa: PLC0415
+    from sage_pkginstall.wheels.requirements_file import search_options  # noqa: PLC0415
 
     given, others = _install_parser().parse_known_args(words)
     if given.opaque or given.elsewhere:

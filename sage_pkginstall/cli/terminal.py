@@ -94,7 +94,14 @@ def harmless(text: str) -> str:
 
 
 def tell(line: str) -> None:
-    """Print a line to standard error; that nobody can hear it changes nothing that is done."""
+    """Print a line to standard error; that nobody can hear it changes nothing that is done.
+
+    A log may keep it: URLs lose their passwords.
+    """
+    if "@" in line:
+        from sage_pkginstall.passwords import without_passwords  # noqa: PLC0415 - rare
+
+        line = without_passwords(line)
     with contextlib.suppress(OSError):
         print(harmless(line), file=sys.stderr, flush=True)
 

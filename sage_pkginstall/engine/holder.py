@@ -50,7 +50,14 @@ class Holder(NamedTuple):
 
     @classmethod
     def this_process(cls, label: str) -> Holder:
-        """Return the facts of this process, with a token of their own."""
+        """Return the facts of this process, with a token of their own.
+
+        All users can read them: a URL in ``label`` loses its password.
+        """
+        if "@" in label:
+            from sage_pkginstall.passwords import without_passwords  # noqa: PLC0415 - rare
+
+            label = without_passwords(label)
         return cls(os.getpid(), label, time.time(), f"{os.getpid()}-{time.time_ns()}")
 
 

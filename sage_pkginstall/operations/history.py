@@ -199,10 +199,10 @@ def _dropped(change: Change) -> tuple[str, ...]:
 
 def _told(text: str) -> str:
     """Return a text for the log: bounded, and without user and password of a URL."""
-    if "://" in text and "@" in text:
-        import re  # noqa: PLC0415 - rare
+    if "@" in text:
+        from sage_pkginstall.passwords import without_passwords  # noqa: PLC0415 - rare
 
-        text = re.sub(r"://[^/@\s]*@", "://***@", text)
+        text = without_passwords(text)
     return text[:_LONGEST]
 
 

@@ -25,6 +25,7 @@ import os
 import re
 
 from sage_pkginstall.errors import RequirementError
+from sage_pkginstall.passwords import has_password
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import canonical_name, is_name
 from sage_pkginstall.wheels.requirements import (
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Named",
-    "has_password",
     "is_only_for_pip",
     "name_said",
     "names_in",
@@ -58,7 +58,6 @@ _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _EGG = re.compile(r"[#&]egg=(?P<name>[^&\[\s]+)")
 _EDITABLE = re.compile(r"(?:-e\s*|--editable[=\s]\s*)")
 _LINE_OPTION = re.compile(r"\s-(?!-hash[=\s])")
-_PASSWORD = re.compile(r"://(?!git@)[^/@\s]+@")
 _WHEEL = re.compile(r"(?:^|/)(?P<name>[^/-]+)-[^/]*\.whl(?=$|[#;\s])", re.IGNORECASE)
 _IGNORED = frozenset(
     {
@@ -200,20 +199,12 @@ def is_only_for_pip(path: Path) -> bool:
     """Tell whether a file asks for what cannot be asked for again, once pip has chosen.
 
     That is a requirement with options of its own, such as settings for a build (hashes do not
-    count), and one by a URL with a password. What cannot be read asks for none, as in
-    `search_options`.
+    count), and one by a URL with a password, which pip's report leaves out.  What cannot be
+    read asks for none, as in `search_options`.
     """
     lines = [line for _, line in _readable_lines(path, set()) if not line.startswith(_INDEXES)]
     wanted = (line for line in lines if not line.startswith("-"))
     return any(map(_LINE_OPTION.search, wanted)) or any(map(has_password, lines))
-
-
-def has_password(place: str) -> bool:
-    """Tell whether a URL has a user in it, or a password; pip's report leaves both out.
-
-    ``git`` is nobody, and stays there.
-    """
-    return _PASSWORD.search(place) is not None
 
 
 def _readable_lines(path: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
