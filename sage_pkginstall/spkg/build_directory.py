@@ -20,6 +20,7 @@ import os
 
 from sage_pkginstall.builds.descendants import end_heirs
 from sage_pkginstall.engine.files import delete_tree, naming
+from sage_pkginstall.engine.trust import trusted_users, user_name
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg.programs import Program
 
@@ -71,9 +72,11 @@ def occupied(place: PackageVariables, say: Callable[[str], None], run: Run) -> I
 
 
 def make_fresh(place: PackageVariables, run: Run) -> None:
-    """Make the build directory, empty whatever was there before, but for the mark `erase` keeps."""
-    erase(place, run)
-    place.private_directory.mkdir(parents=True, exist_ok=True)
+    """Make the build directory, empty whatever was there before, but for the mark `erase` keeps.
+
+    It is ours.  Raises PackageError.
+    """
+    _make(place, unfinished=_delete(place, run))
     place.destdir.mkdir()
 
 
@@ -83,6 +86,12 @@ def erase(place: PackageVariables, run: Run) -> None:
     What SAGE_SUDO left there is deleted by SAGE_SUDO.  The mark of an unfinished package stays:
     the next build may fail, or be of its wheel only, and what is installed is as it was then.
     """
+    if _delete(place, run):
+        _make(place, unfinished=True)
+
+
+def _delete(place: PackageVariables, run: Run) -> bool:
+    """Delete the build directory, if there is one; tell whether the mark of `erase` was there."""
     path = place.build_directory
     mark = place.private_directory / _UNFINISHED
     unfinished = os.path.exists(mark)  # noqa: PTH110 -- False also where we may not look
@@ -96,8 +105,18 @@ def erase(place: PackageVariables, run: Run) -> None:
         ):
             reason = f"its build directory {path} cannot be deleted: {error}"
             raise PackageError(place.name, reason) from error
+    return unfinished
+
+
+def _make(place: PackageVariables, *, unfinished: bool) -> None:
+    """Make the build directory: where everybody may build, what others make there is not taken."""
+    try:
+        place.build_directory.mkdir()
+    except FileExistsError as error:
+        reason = f"somebody else has just made {place.build_directory}; remove it"
+        raise PackageError(place.name, reason) from error
+    place.private_directory.mkdir()
     if unfinished:
-        place.private_directory.mkdir(parents=True)
         mark_unfinished(place, unfinished=True)
 
 
@@ -124,8 +143,17 @@ def _mark(place: PackageVariables, name: str, *, there: bool) -> None:
 
 
 def is_staged(place: PackageVariables) -> bool:
-    """Tell whether a complete staged tree lies in the build directory."""
-    return (place.private_directory / _STAGED).exists()
+    """Tell whether a complete staged tree lies in the build directory.
+
+    Raises PackageError if somebody put it there who may not build for us.
+    """
+    if not (place.private_directory / _STAGED).exists():
+        return False
+    owner = place.build_directory.lstat().st_uid
+    if owner not in trusted_users(place.build_area):
+        reason = f"{place.build_directory} belongs to user {user_name(owner)}; remove it"
+        raise PackageError(place.name, reason)
+    return True
 
 
 def _make_area(place: PackageVariables, run: Run) -> None:

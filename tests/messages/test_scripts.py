@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.errors import PackageError
-from sage_pkginstall.spkg.build_directory import erase
+from sage_pkginstall.spkg.build_directory import erase, make_fresh
 from sage_pkginstall.spkg.package import read_package
 from sage_pkginstall.spkg.variables import PackageVariables, read_variables
 from tests.conftest import ROOT, START
@@ -256,6 +256,37 @@ def test_build_directory_that_stays(desk: Desk) -> str:
     with pytest.raises(PackageError) as caught:
         erase(place, lambda _: 1)
     return str(caught.value)
+
+
+@produces("cannot handle package {name}: somebody else has just made {directory}; remove it")
+def test_build_directory_that_somebody_makes_meanwhile(desk: Desk) -> str:
+    world = SageWorld.make(desk.directory, desk.prefix)
+    variables = read_variables({"SAGE_ROOT": str(world.root), "SAGE_LOCAL": str(desk.prefix)})
+    place = PackageVariables(variables, desk.prefix, "foo", "1")
+    plant(place.build_directory, {"x": b""})
+    rmdir = os.rmdir
+
+    def replaced(path: str, **at: int) -> None:
+        rmdir(path, **at)
+        plant(place.private_directory, {"staged": b""})
+
+    desk.patch.setattr(os, "rmdir", replaced)
+    with pytest.raises(PackageError) as caught:
+        make_fresh(place, lambda _: 1)
+    return str(caught.value)
+
+
+@produces("cannot handle package {name}: {directory} belongs to user {user}; remove it")
+def test_build_directory_of_somebody_else(desk: Desk) -> str:
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    world = SageWorld.make(desk.directory, desk.prefix)
+    world.package("foo", "1", NOTHING)
+    world.spkg("-b", "foo")
+    os.chown(desk.prefix / "var/tmp/sage/build/foo-1", 12345, -1)
+    said = world.spkg("-p", "foo", status=1).stderr
+    assert not (desk.prefix / "var/lib/sage/installed").exists()
+    return said
 
 
 # Runs sage-spkg; its build directory is busy when it is to be deleted at the end.
