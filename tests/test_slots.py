@@ -195,6 +195,7 @@ def test_program_of_a_build_requirement_gets_the_slots_too(tmp_path: Path) -> No
         ({"MAKEFLAGS": "", "MAKELEVEL": "1"}, ""),
         ({"MAKEFLAGS": "-j2 --jobserver-auth=901,902", "MAKELEVEL": "1"}, ""),
         ({"MAKEFLAGS": "-j2 --jobserver-auth=-2,-2", "MAKELEVEL": "1"}, ""),
+        ({"MAKEFLAGS": f"-j2 --jobserver-auth={2**64},4", "MAKELEVEL": "1"}, ""),
         ({"MAKEFLAGS": "-j2 --jobserver-auth=fifo:/x"}, "-j2 --jobserver-auth=fifo:/x"),
         (
             {"MAKEFLAGS": "--jobserver-auth=901,902 -j2 --jobserver-auth=fifo:/x"},
@@ -205,6 +206,19 @@ def test_program_of_a_build_requirement_gets_the_slots_too(tmp_path: Path) -> No
 def test_what_make_says_of_its_slots(environ: dict[str, str], flags: str | None) -> None:
     slots = job_slots(environ)
     assert (None if slots is None else slots.flags) == flags
+
+
+def test_directories_of_path_may_be_called_anything(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b"caf\xe9")
+    directory.mkdir()
+    (directory / "ninja").write_text("#!/bin/sh\necho ninja runs\n")
+    (directory / "ninja").chmod(0o755)
+    slots = job_slots({"MAKELEVEL": "1"})
+    assert slots is not None
+    variables = provide(slots, tmp_path / "bin", {"PATH": f"{directory}:/usr/bin:/bin"})
+    ninja = tmp_path / "bin" / "ninja"
+    said = subprocess.run([ninja], env=variables, stdout=subprocess.PIPE, check=True).stdout
+    assert said == b"ninja runs\n"
 
 
 def test_numbers_that_the_user_gave_stay(tmp_path: Path) -> None:

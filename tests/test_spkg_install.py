@@ -121,6 +121,21 @@ def test_distribution_that_was_kept_goes_with_its_package(world: SageWorld, tmp_
     assert world.tree() == before
 
 
+def test_damaged_requirements_are_not_kept(world: SageWorld, tmp_path: Path) -> None:
+    before = world.tree()
+    wheel = make_wheel(tmp_path, "foo", "1")
+    world.package("foo", "1", {}, wheel=wheel)
+    world.spkg("foo")
+    requirements = world.prefix / SCRIPTS / "foo/spkg-requirements.txt"
+    whole = requirements.read_bytes()
+    requirements.write_bytes(b"\0\0\0\nfoo @ file:///caf\xe9.whl\n-r \xff\n")
+    world.package("foo", "2", {}, wheel=wheel)
+    world.spkg("-k", "foo")
+    assert requirements.read_bytes() == whole
+    world.clean("foo")
+    assert world.tree() == before
+
+
 @pytest.mark.parametrize(
     "script", ["spkg-preinst.in", "spkg-build.in", "spkg-install.in", "spkg-check.in"]
 )

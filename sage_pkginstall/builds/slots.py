@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Slots", "job_slots", "provide"]
 
 _AUTH = re.compile(r"--jobserver-(?:auth|fds)=(\S+)")
-_PIPES = re.compile(r"(\d+),(\d+)")
+_PIPES = re.compile(r"([0-9]{1,9}),([0-9]{1,9})")
 _HIGHEST = 9  # descriptor that every shell can redirect
 _MAKES = ("make", "gmake")
 _NINJAS = ("ninja", "ninja-build")
@@ -147,7 +147,7 @@ def _real(program: str, directory: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(os.fsencode(text))  # directories of PATH may be called anything
     path.chmod(0o755)
 
 

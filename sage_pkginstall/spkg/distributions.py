@@ -11,6 +11,7 @@ package of SAGE_LOCAL do, the packages of that one are asked as well.
 
 from __future__ import annotations
 
+import os
 import re
 
 from sage_pkginstall.errors import RequirementError
@@ -59,18 +60,28 @@ def required_by_others(trees: Iterable[Path], package: str) -> frozenset[str]:
 def keep_requirements(tree: Path, staged: Path, package: str) -> None:
     """Have a package's staged requirements name, too, what those in the tree name and they do not.
 
-    These distributions of an older version are kept, and go with the package one day.
+    These distributions of an older version are kept, and go with the package one day.  A line
+    that names none (of a damaged file, say) is not: it would be in the way then.
     """
     old, new = (root / SCRIPTS / package / REQUIREMENTS for root in (tree, staged))
     if not old.is_file() or not new.is_file():
         return
     names = _required(new.parent)
-    lines = old.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if canonical_name(line.partition(" ")[0]) not in names]
+    lines = old.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if _named(os.fsdecode(line)) not in {None, *names}]
     if kept:
-        text = "\n".join([*new.read_text(encoding="utf-8").splitlines(), *kept, ""])
+        data = b"".join([*new.read_bytes().splitlines(keepends=True), *kept])
         new.unlink()  # a cache may have it, too
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(data)
+
+
+def _named(line: str) -> str | None:
+    from sage_pkginstall.wheels.requirements_file import name_said  # noqa: PLC0415 -- Python only
+
+    try:
+        return name_said(line)
+    except RequirementError:
+        return None
 
 
 def stored_versions(staged: Path, package: str) -> Mapping[str, str]:
