@@ -97,6 +97,28 @@ def test_hard_link_to_what_is_not_there_is_refused(tmp_path: Path) -> None:
         extract(tmp_path / "a-1.tar", tmp_path / "new")
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_name_that_is_longer_than_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    name = tarfile.TarInfo("a-1/f")
+    name.type, name.size = kind, 1 << 60
+    (tmp_path / "a-1.tar").write_bytes(name.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    (tmp_path / "new").mkdir()
+    with pytest.raises(UnpackingError, match="longer than there is memory"):
+        extract(tmp_path / "a-1.tar", tmp_path / "new")
+
+
+@pytest.mark.usefixtures("_filters")
+@pytest.mark.parametrize("when", ["inf", "nan", "1e300"])
+def test_time_that_is_none_is_refused(tmp_path: Path, when: str) -> None:
+    with tarfile.open(tmp_path / "a-1.tar", "w") as tar:
+        member = tarfile.TarInfo("a-1/f")
+        member.pax_headers = {"mtime": when}
+        tar.addfile(member)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(UnpackingError):
+        extract(tmp_path / "a-1.tar", tmp_path / "new")
+
+
 def test_files_of_a_zip_have_the_modes_that_pip_gives_them(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a-1.zip", "w") as archive:
         archive.writestr("a-1/", "")

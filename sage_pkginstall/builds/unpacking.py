@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["UnpackingError", "extract"]
 
-# A KeyError is tarfile's for a hard link to a member that is not there.
-_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, KeyError, *DAMAGE)
+# These are tarfile's; a KeyError for a hard link to a member that is not there.
+_DAMAGE: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    *DAMAGE,
+)
 _OF_THE_MACHINE = frozenset(
     {
         errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE,
@@ -55,8 +61,14 @@ def extract(archive: Path, directory: Path) -> None:
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
             place = error.filename or os.fspath(directory)  # a write names no file
             raise OSError(error.errno, error.strerror, place) from error
-        why = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-        raise UnpackingError(why.partition("\n")[0].removesuffix(":")) from error
+        raise UnpackingError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "a name in it is longer than there is memory"
+    why = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    return why.partition("\n")[0].removesuffix(":")
 
 
 def _extract_tar(archive: Path, directory: Path) -> None:
