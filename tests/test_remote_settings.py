@@ -100,6 +100,7 @@ def test_end_of_a_line_is_no_part_of_a_token() -> None:
         {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "secret\nword"},
         {"SAGE_PKGINSTALL_REMOTE": "http://x/", "SAGE_PKGINSTALL_REMOTE_TOKEN": "sécret"},
         {"SAGE_PKGINSTALL_REMOTE": "http://me:secret@x/"},
+        {"SAGE_PKGINSTALL_REMOTE": "me:secret@x/"},
         {"SAGE_PKGINSTALL_REMOTE": "http://x/cache?sig=secret"},
     ],
 )
@@ -107,6 +108,19 @@ def test_secret_that_cannot_be_used_is_refused_and_not_told(environ: dict[str, s
     with pytest.raises(UsageError) as failure:
         remote_of(environ, print)
     assert "cret" not in str(failure.value)
+
+
+@pytest.mark.parametrize("word", ["password my secret", "passwrd secret"])
+def test_damaged_netrc_is_told_without_its_words(
+    tmp_path: Path, warnings: list[str], word: str
+) -> None:
+    path = tmp_path / "netrc"
+    path.write_text(f"machine x login me {word}\n")
+    environ = {"SAGE_PKGINSTALL_REMOTE": "http://x/", "NETRC": str(path)}
+    assert remote_of(environ, warnings.append) is not None
+    assert f"{path} is not read: a word near line" in warnings[0]
+    assert "secret" not in warnings[0]
+    assert "passwrd" not in warnings[0]
 
 
 def test_netrc_in_another_encoding_is_not_read(tmp_path: Path, warnings: list[str]) -> None:

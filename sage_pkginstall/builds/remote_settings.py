@@ -51,7 +51,8 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
     parts = _parts(url)
     if parts is None:
         reason = "it is no URL that begins with http:// or https://"
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
+        shown = "" if "@" in url else f"={url!r}"  # it may hold a password
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE{shown}: {reason}")
     if "@" in parts.netloc:
         remedy = "put it into ~/.netrc"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; {remedy}")
@@ -84,10 +85,17 @@ def _authorization(
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, netrc.NetrcParseError) as error:
-        warn(f"{path} is not read: {error}; the remote cache is asked without a password")
+        warn(f"{path} is not read: {_fault(error)}; the remote cache is asked without a password")
         return {}
     if known is None:
         return {}
     login, _, password = known
     pair = base64.b64encode(f"{login}:{password}".encode()).decode()
     return {"Authorization": f"Basic {pair}"}
+
+
+def _fault(error: Exception) -> str:
+    """Return what is wrong with a netrc, without the word that is: a part of a password, say."""
+    if isinstance(error, netrc.NetrcParseError) and " token " in error.msg:
+        return f"a word near line {error.lineno} cannot be understood"
+    return str(error)
