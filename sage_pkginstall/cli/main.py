@@ -82,6 +82,10 @@ def program() -> NoReturn:
     clear all modules and look for garbage among them, as Python does at its end, takes an
     eighth of a short run.
     """
+    if os.environ.get("PYTHONPATH") and not sys.flags.ignore_environment:
+        from sage_pkginstall.cli.python_path import leave_python_path  # noqa: PLC0415 - who has it
+
+        leave_python_path()
     status = main()
     with suppress(OSError, ValueError):  # nobody hears it, or it is closed
         sys.stderr.flush()
