@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,13 @@ def test_interpreter_that_did_not_answer_is_asked_again(
     names = {"version", "sysconfig", "pyconfig.h", "patchlevel.h", "program", "tags"}
     assert known.keys() == names
     assert known["version"] == sys.version.replace("\n", " ")
+
+
+@pytest.mark.slow
+@pytest.mark.needs("pypy3")
+def test_pypy_tells_what_it_is(tmp_path: Path) -> None:
+    subprocess.run(["pypy3", "-m", "venv", "--without-pip", tmp_path / "pypy"], check=True)
+    assert "PyPy" in interpreter(target_environment(tmp_path / "pypy"))["version"]
 
 
 def test_interpreter_that_fails_is_unknown_and_its_warnings_do_not_count(

@@ -72,7 +72,10 @@ _INTERPRETER_SCRIPT = """
 import hashlib, os, sys, sysconfig
 print(sys.version.replace("\\n", " "))
 name = sysconfig._get_sysconfigdata_name() if hasattr(sysconfig, "_get_sysconfigdata_name") else ""
-module = __import__(name) if name else sysconfig
+try:
+    module = __import__(name) if name else sysconfig
+except ImportError: # PyPy names a module that it does not have
+    module = sysconfig
 headers = sysconfig.get_paths()["include"]
 for path in (module.__file__, headers + "/pyconfig.h", headers + "/patchlevel.h"):
     data = open(path, "rb").read() if os.path.exists(path) else b""
