@@ -164,9 +164,7 @@ def build(
     from an index.  What the build says is appended to ``log``; without one, it is kept only
     if the build fails.  Raises `BuildError`, `RequirementError`, `UsageError`.
     """
-    request = source if isinstance(source, BuildRequest) else BuildRequest(Path(source).absolute())
-    if request.isolation not in _ISOLATIONS:
-        raise ValueError(f"isolation is one of {_ISOLATIONS}, not {request.isolation!r}")
+    request = _request(source)
     place = environment.prefix / _STORE if store is None else Path(store)
     with _told(partial(BuildError, request.source)):
         goal = Path(destination).absolute()
@@ -194,6 +192,16 @@ def _known(options: InstallOptions | None) -> InstallOptions:
     if how.conflicts not in _CONFLICTS:  # it would be overwritten what is not to be
         raise ValueError(f"conflicts is one of {_CONFLICTS}, not {how.conflicts!r}")
     return how
+
+
+def _request(source: StrPath | BuildRequest) -> BuildRequest:
+    """Return what to build, its source as an absolute path; ValueError for what means nothing."""
+    given = source if isinstance(source, BuildRequest) else BuildRequest(Path(source))
+    if given.isolation not in _ISOLATIONS:
+        raise ValueError(f"isolation is one of {_ISOLATIONS}, not {given.isolation!r}")
+    if not all(isinstance(pair, tuple) for pair in given.config_settings):  # not a key's letters
+        raise ValueError(f"config_settings are pairs, not {given.config_settings!r}")
+    return given._replace(source=Path(given.source).absolute())
 
 
 def _existing(prefix: StrPath) -> Path:

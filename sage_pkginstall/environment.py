@@ -83,12 +83,12 @@ class Environment(NamedTuple):
         anywhere = f"py{self.version.partition('.')[0]}-none-any"
         return anywhere in tags or not tags.isdisjoint(self.tags)
 
-    def at(self, prefix: Path) -> Environment:
+    def at(self, prefix: str | os.PathLike[str]) -> Environment:
         """Return this environment with another prefix, for the same interpreter.
 
         That is an image of it, below ``--root`` or DESTDIR, or the same under another name.
         """
-        return self._replace(prefix=prefix)
+        return self._replace(prefix=Path(prefix).absolute())
 
     def is_of(self, prefix: Path) -> bool:
         """Tell whether this is the environment of ``prefix``, however that is spelt."""

@@ -211,6 +211,11 @@ def test_paths_may_be_strings(venv: Path, tmp_path: Path) -> None:
     plant(tmp_path / "staged", {"share/a": b"a"})
     assert merge(str(tmp_path / "staged"), str(venv)).plan.operations
     assert recover(str(venv)) is None
+    request = BuildRequest(str(tmp_path / "src"))  # type: ignore[arg-type]
+    assert build(request, environment, goal, store=str(tmp_path)) == wheel
+    image = environment.at(str(tmp_path / "image"))
+    (tmp_path / "image").mkdir()
+    assert install([wheel], image).distributions
 
 
 def test_word_that_means_nothing_is_not_taken_for_another(venv: Path, tmp_path: Path) -> None:
@@ -223,6 +228,10 @@ def test_word_that_means_nothing_is_not_taken_for_another(venv: Path, tmp_path: 
         merge(plant(tmp_path / "staged", {"a": b""}), venv, options=options)
     request = BuildRequest(make_source(tmp_path / "src"), isolation="never")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not 'never'"):
+        build(request, environment, tmp_path / "dist")
+    settings = {"-C": "1"}  # of which the pair '-', 'C' would have been made
+    request = BuildRequest(tmp_path / "src", config_settings=settings)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"config_settings are pairs, not \{'-C'"):
         build(request, environment, tmp_path / "dist")
     assert tree(venv) == before
 
