@@ -303,6 +303,12 @@ def test_log_is_cut_to_a_number_and_to_names(venv: Path, tmp_path: Path, run_cli
     assert elsewhere["transactions"] == []
 
 
+def test_log_tells_of_an_installation_of_nothing(venv: Path, run_cli: RunCli) -> None:
+    run_cli("install", "--prefix", venv, "foo; python_version < '3'")
+    (one,) = answer(run_cli, "log", "--prefix", venv)["transactions"]
+    assert one["label"] == "install nothing"
+
+
 # how it looks
 
 

@@ -93,7 +93,7 @@ def _bring_in(
     change = Change(staged, conflicts=options.conflicts, still=options.still)
     if options.dry_run:
         return plan_change(tree, workspace, there, change)
-    label = ", ".join(f"install {s.name} {s.version}" for s in staged)
+    label = ", ".join(f"install {s.name} {s.version}" for s in staged) or "install nothing"
     return commit_change(tree, workspace, there, change, label)
 
 

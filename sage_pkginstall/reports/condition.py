@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections import Counter
 
@@ -41,7 +42,10 @@ def rights(examination: Examination) -> Iterator[Finding]:
         if not os.path.lexists(path):
             continue
         if not os.access(path, os.W_OK):
-            yield error(f"{path} cannot be written", "run as its owner, or set SAGE_SUDO")
+            status = path.lstat()
+            closed = status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWUSR
+            remedy = f"chmod u+w {path}" if closed else "run as its owner, or set SAGE_SUDO"
+            yield error(f"{path} cannot be written", remedy)
         elif path.lstat().st_uid != owner:
             text = f"{path} belongs to user {path.lstat().st_uid}, the prefix to user {owner}"
             yield warning(text, f"chown -R {owner} {prefix}")

@@ -50,6 +50,16 @@ def test_doctor_without_rights(desk: Desk) -> str:
     return desk.doctor()
 
 
+def test_what_is_closed_to_its_own_owner_can_be_opened(desk: Desk) -> None:
+    desk.patch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    (desk.prefix / "bin").chmod(0o555)
+    examination = Examination(Tree(desk.prefix), target_environment(desk.prefix), {}, lambda _: "x")
+    (said,) = [
+        one for one in examine(examination) if one.text.startswith(f"{desk.prefix}/bin cannot")
+    ]
+    assert said.remedy == f"chmod u+w {desk.prefix}/bin"
+
+
 @produces("{path} belongs to user {uid}, the prefix to user {owner}")
 def test_doctor_of_two_owners(desk: Desk) -> str:
     if os.geteuid():
