@@ -41,7 +41,8 @@ class Wheels:
             directory.mkdir(parents=True)
             flags = ["--quiet", "--no-deps", "--only-binary", ":all:", "-d", str(directory)]
             words = ["download", *flags, "--requirement", str(_HERE / pins)]
-            subprocess.run([sys.executable, "-m", "pip", *words], check=True)
+            if subprocess.run([sys.executable, "-m", "pip", *words], check=False).returncode:
+                sys.exit(f"cannot fetch the wheels of {_HERE / pins}: pip says above why")
             done.write_text(text)
 
     def real(self) -> tuple[Path, ...]:

@@ -20,6 +20,7 @@ from benchmarks.report import filled, write
 from benchmarks.suite import asked_for
 from benchmarks.table import counterpart, goals_table, lock_table, markdown, plain_table
 from benchmarks.tools import all_tools
+from benchmarks.wheels import Wheels
 from benchmarks.works.growing import write_distributions
 from tests.trees import plant
 from tests.wheelmaker import make_wheel
@@ -76,6 +77,19 @@ def test_runs_do_not_share_their_places(tmp_path: Path) -> None:
         raise AssertionError
     with Places(tmp_path).alone():
         pass
+
+
+def test_wheels_that_cannot_be_had_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "NO_INDEX": "1",
+        "FIND_LINKS": str(tmp_path),
+        "CONFIG_FILE": os.devnull,
+    }.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    with pytest.raises(SystemExit, match=r"cannot fetch the wheels of .*/wheels\.txt: pip says"):
+        Wheels(Places(tmp_path)).fetch()
 
 
 # --------------------------------------------------------------------------------- goals
