@@ -21,10 +21,26 @@ if TYPE_CHECKING:
         "Wheel-Version: 1.9\r\nRoot-Is-Purelib: true\r\nTag: py3-none-any\r\n",
         "Wheel-Version: 1.0\nTag: py2-none-any\nTag: py3-none-any\n",
         "Wheel-Version: 1.0\nTag: py2.py3-none-any\n",
+        "Wheel-Version: 1.0\nTag: py2-none-any\n",
     ],
 )
-def test_wheel_file_may_say_more_tags_than_the_file_name(tmp_path: Path, text: str) -> None:
+def test_wheel_file_may_say_other_tags_than_the_file_name(tmp_path: Path, text: str) -> None:
     WheelArchive.open(with_file(tmp_path, "WHEEL", text)).close()
+
+
+@pytest.mark.parametrize(
+    ("line", "scheme"),
+    [
+        ("Root-Is-Purelib: True\n", "purelib"),
+        ("Root-Is-Purelib: FALSE \n", "platlib"),
+        ("", "platlib"),
+    ],
+)
+def test_root_is_purelib_whatever_the_case_of_its_letters(
+    tmp_path: Path, line: str, scheme: str
+) -> None:
+    with WheelArchive.open(with_file(tmp_path, "WHEEL", f"Wheel-Version: 1.0\n{line}")) as wheel:
+        assert wheel.root_scheme == scheme
 
 
 def test_entry_points_of_other_groups_are_nobodys_business(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class WheelArchive(WheelSource):
         self._most["RECORD"] = _most_of_record(entries, limits)
         rows = record_rows(self._text("RECORD"))
         self._expected = check_record(rows, entries, self._layout)
-        self._purelib = check_wheel_file(self._text("WHEEL"), self.tags)
+        self._purelib = check_wheel_file(self._text("WHEEL"))
         self.metadata = read_metadata(self._text("METADATA"), file_name, limits.lines)
         self.version = self.metadata.version
         if f"{self._layout.info}/entry_points.txt" in self._entries:

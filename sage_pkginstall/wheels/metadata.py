@@ -13,10 +13,8 @@ from installer.utils import parse_entrypoints, parse_metadata_file
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.names import (
     canonical_name,
-    expanded_tags,
     is_component,
     is_name,
-    is_tag_said,
     same_version,
 )
 from sage_pkginstall.wheels.refusal import RefusalError, quoted
@@ -75,24 +73,20 @@ def read_metadata(text: str, file_name: WheelFileName, most: int) -> WheelMetada
     )
 
 
-def check_wheel_file(text: str, tags: frozenset[str]) -> bool:
-    """Return Root-Is-Purelib.
+def check_wheel_file(text: str) -> bool:
+    """Return Root-Is-Purelib; refuses a WHEEL that is not understood.
 
-    Refuses a WHEEL that is not understood, or not of a wheel with these ``tags``.
+    Its tags are not looked at, as by others: builders rename wheels when they publish them
+    (playwright, py-spy, PyTorch), and leave WHEEL alone.
     """
     headers = parse_metadata_file(_fields(text))
     version = str(headers["Wheel-Version"] or "").strip()
     if re.fullmatch(r"1\.[0-9]{1,9}", version) is None:
         raise RefusalError(f"WHEEL has Wheel-Version {quoted(version)}; 1.x is understood")
-    root = headers["Root-Is-Purelib"]
-    if root not in {None, "true", "false"}:
-        # pip takes "True" for true, installer for false.
+    root = str(headers["Root-Is-Purelib"] or "false").strip()
+    if root.lower() not in {"true", "false"}:  # "True" of pdm-pep517, as pip takes it
         raise RefusalError(f"WHEEL has Root-Is-Purelib {quoted(root)}, not true or false")
-    said = expanded_tags(str(tag).strip() for tag in headers.get_all("Tag", ()))
-    if said and not all(is_tag_said(tag, said) for tag in tags):
-        wrong = min(tag for tag in tags if not is_tag_said(tag, said))
-        raise RefusalError(f"its file name has the tag {wrong}, its WHEEL only {quoted(min(said))}")
-    return bool(root == "true")
+    return root.lower() == "true"
 
 
 def check_entry_points(text: str, most: int) -> None:

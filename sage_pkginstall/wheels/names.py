@@ -25,7 +25,6 @@ __all__ = [
     "expanded_tags",
     "is_component",
     "is_name",
-    "is_tag_said",
     "same_version",
 ]
 
@@ -95,21 +94,6 @@ def expanded_tags(tags: Iterable[str]) -> frozenset[str]:
             raise RefusalError(f"the tag {quoted(tag)} stands for more than {_TAGS} tags")
         result.update(map("-".join, itertools.product(*parts)))
     return frozenset(result)
-
-
-def is_tag_said(tag: str, said: frozenset[str]) -> bool:
-    """Tell whether WHEEL, which has the tags ``said``, lets a file name say ``tag``.
-
-    Builders rename ``linux_x86_64`` to a manylinux or musllinux tag when they publish
-    (PyTorch does), and leave WHEEL alone; nothing else may differ.
-    """
-    if tag in said:
-        return True
-    interpreter, _, platform = tag.rpartition("-")
-    renamed = re.sub(
-        r"^(?:manylinux(?:1|2010|2014|_\d+_\d+)|musllinux_\d+_\d+)_", "linux_", platform
-    )
-    return f"{interpreter}-{renamed}" in said
 
 
 def is_component(name: str) -> bool:
