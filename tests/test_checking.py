@@ -39,6 +39,14 @@ def test_check_knows_what_is_no_hash(environment: Environment, algorithm: str) -
     assert check(environment, installed) == (Problem(f"{SITE}/foo.py", "hash", what),)
 
 
+def test_check_takes_hexadecimal_digits_for_a_hash(environment: Environment) -> None:
+    in_site(environment, {"good.py": b"good", "changed.py": b"new"})
+    good, old = (hashlib.sha256(content).hexdigest() for content in (b"good", b"old"))
+    rows = f"good.py,sha256={good},4\nchanged.py,sha256={old},3\nfoo-1.0.dist-info/RECORD,,\n"
+    (problem,) = check(environment, record(environment, rows))
+    assert (problem.path, problem.kind) == (f"{SITE}/changed.py", "hash")
+
+
 def test_check_finds_every_difference(environment: Environment) -> None:
     in_site(
         environment,

@@ -112,6 +112,6 @@ def _hash_problem(path: Path, row: RecordRow, recorded: str) -> Problem | None:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     found = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
-    if found != value.rstrip("="):
+    if value.rstrip("=") != found and value.lower() != digest.hexdigest():  # gmsh, by pip
         return Problem(row.path, "hash", f"{algorithm}={found}, {recorded} recorded")
     return None
