@@ -95,6 +95,52 @@ def test_bytecode_of_a_longer_name_stays_valid(tmp_path: Path) -> None:
     assert code.read_bytes() == before
 
 
+def staged_bytecode(root: Path) -> Path:
+    """Stage a source that needs another time, and return a place for its byte-code."""
+    source(root / "prefix", "x = 1\n", NOW)
+    new = source(root / "staged", "x = 2\n", NOW)
+    return new.parent / "__pycache__" / f"m.{sys.implementation.cache_tag}.pyc"
+
+
+def test_bytecode_with_another_name_elsewhere_is_not_changed_there(tmp_path: Path) -> None:
+    bytecode = staged_bytecode(tmp_path)
+    py_compile.compile(str(bytecode.parents[1] / "m.py"), cfile=str(bytecode))
+    before = bytecode.read_bytes()
+    (tmp_path / "elsewhere").hardlink_to(bytecode)
+    (tmp_path / "elsewhere").chmod(0o444)
+    assert freshened(tmp_path)
+    assert (tmp_path / "elsewhere").read_bytes() == before
+    assert bytecode.read_bytes()[8:12] == (NOW + 1).to_bytes(4, "little")
+
+
+def test_nothing_is_written_through_links_in_place_of_bytecode(tmp_path: Path) -> None:
+    bytecode = staged_bytecode(tmp_path)
+    victim = tmp_path / "victim" / bytecode.name
+    victim.parent.mkdir()
+    victim.write_bytes(bytes(100))
+    bytecode.parent.mkdir()
+    bytecode.symlink_to(victim)
+    assert freshened(tmp_path)
+    assert victim.read_bytes() == bytes(100)
+    bytecode.unlink()
+    bytecode.parent.rmdir()
+    bytecode.parent.symlink_to(victim.parent)
+    source(tmp_path / "prefix", "x = 1\n", NOW + 5)
+    assert freshened(tmp_path)
+    assert victim.read_bytes() == bytes(100)
+
+
+def test_what_is_no_file_in_place_of_bytecode_is_left_alone(tmp_path: Path) -> None:
+    bytecode = staged_bytecode(tmp_path)
+    bytecode.mkdir(parents=True)
+    assert freshened(tmp_path)
+    bytecode.rmdir()
+    bytecode.parent.rmdir()
+    bytecode.parent.write_text("")
+    source(tmp_path / "prefix", "x = 1\n", NOW + 5)
+    assert freshened(tmp_path)
+
+
 def test_directory_of_bytecode_is_listed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ byte-code would be imported for good.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from sage_pkginstall.engine.paths import bytecode_source
@@ -26,8 +27,8 @@ def freshen(staged: Path, prefix: Path, renew: Callable[[Path], object]) -> bool
     """Make each staged source newer than the one of its size that it will replace.
 
     Staged time-stamped byte-code of a source is kept valid.  Works on the staged tree
-    only; both have the same layout.  What has other names, in a cache, say, is changed after
-    ``renew`` has put a copy in its place.  Returns whether anything was changed.
+    only, through no link; both have the same layout.  What has other names, in a cache, say,
+    is changed after ``renew`` has put a copy in its place.  Returns whether anything was changed.
     """
     return _freshen_directory(os.fspath(staged), os.fspath(prefix), renew)
 
@@ -47,7 +48,7 @@ def _freshen_directory(staged: str, existing: str, renew: Callable[[Path], objec
                 if seconds is not None:
                     fresh[entry.path] = seconds
     if fresh:
-        _retime_bytecode(os.path.join(staged, "__pycache__"), fresh)
+        _retime_bytecode(os.path.join(staged, "__pycache__"), fresh, renew)
     return changed or bool(fresh)
 
 
@@ -71,16 +72,23 @@ def _freshen_source(
     return seconds
 
 
-def _retime_bytecode(cache: str, fresh: Mapping[str, int]) -> None:
-    """Let the byte-code in ``cache`` of sources that have another time now name that."""
-    try:
-        names = os.listdir(cache)
-    except FileNotFoundError:
+def _retime_bytecode(cache: str, fresh: Mapping[str, int], renew: Callable[[Path], object]) -> None:
+    """Let the byte-code in ``cache`` of sources that have another time now name that.
+
+    What a link leads to is somebody else's, and stays as it is.
+    """
+    if os.path.islink(cache) or not os.path.isdir(cache):
         return
-    for name in names:
+    for name in os.listdir(cache):
         bytecode = os.path.join(cache, name)
         seconds = fresh.get(bytecode_source(bytecode) or "")
-        if seconds is not None:
+        if seconds is None:
+            continue
+        status = os.lstat(bytecode)
+        if stat.S_ISREG(status.st_mode):
+            if status.st_nlink > 1:
+                renew(Path(bytecode))
+                os.chmod(bytecode, stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
             _retime(bytecode, seconds)
 
 
