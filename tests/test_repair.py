@@ -263,6 +263,22 @@ def test_fix_of_what_was_left_half_done_finishes_that_first(
     assert list(site(venv).glob("foo-1.dist-info")) == []
 
 
+def test_journal_that_no_command_can_carry_out_is_told(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    """What is there may be half old and half new, and nothing can be installed."""
+    wheel = make_wheel(tmp_path, "foo", "1")
+    run_cli("install", "--prefix", venv, wheel)
+    journal = venv / "var/tmp/sage/journal"
+    journal.write_text('{"format": 99}')
+    told = f"Warning: cannot carry out journal {journal}: its format is 99, not 3"
+    for command in (("verify",), ("verify", "--fix"), ("status",), ("install", "--dry-run", wheel)):
+        assert told in run_cli(*command, "--prefix", venv).stderr
+    with Tree(venv).lock_path.open("r+b") as lock:  # another version is at work
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run_cli("verify", "--prefix", venv).stderr == ""
+
+
 @pytest.mark.parametrize("command", ["verify", "status"])
 def test_damage_that_comes_while_it_is_looked_at_is_told_beside_what_was_there(
     venv: Path, tmp_path: Path, run_cli: RunCli, command: str

@@ -9,10 +9,11 @@ again.
 from __future__ import annotations
 
 import contextlib
+import errno
 
 from sage_pkginstall.engine.holder import last_holder
 from sage_pkginstall.engine.lock import is_held
-from sage_pkginstall.errors import PkgInstallError
+from sage_pkginstall.errors import JournalError, PkgInstallError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,22 @@ def begun_by_the_dead(tree: Tree) -> str | None:
 
 
 def unfinished(tree: Tree) -> Iterator[str]:
-    """Yield a warning if what is seen of the tree is half of a transaction."""
+    """Yield a warning if what is seen of the tree may be half of a transaction."""
     label = begun_by_the_dead(tree)
     if label is not None:
         yield f"{label!r} was begun by a process that died; 'sage-pkginstall recover' finishes it"
+    elif tree.journal.exists():
+        yield from _unusable(tree)
+
+
+def _unusable(tree: Tree) -> Iterator[str]:
+    """Yield why the journal cannot be carried out, as the next command that changes the tree will.
+
+    Not of one that we may not read: it may be that of another user at work.
+    """
+    try:
+        tree.journal.read()
+    except JournalError as error:
+        may_read = getattr(error.__cause__, "errno", None) != errno.EACCES
+        if may_read and not is_held(tree.lock_path):
+            yield str(error)

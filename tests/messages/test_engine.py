@@ -102,6 +102,7 @@ def test_something_to_undo(desk: Desk) -> str:
     " --help'",
     "cannot carry out journal {path}: its format is {number}, not {number}; run 'sage-pkginstall"
     " recover' of the version that wrote it, or see 'sage-pkginstall recover --help'",
+    "Warning: cannot carry out journal {path}: {reason}",
     "Warning: the journal was given up: {reason}",
     "Warning: what was being changed may be half old and half new; 'sage-pkginstall verify'"
     " tells what, and 'sage-pkginstall verify --fix' or installing it again mends it",
@@ -109,7 +110,7 @@ def test_something_to_undo(desk: Desk) -> str:
 )
 def test_damaged_journal(desk: Desk) -> str:
     plant(desk.prefix, {"var/tmp/sage/journal": b"{damaged"})
-    said = desk.run("recover", status=1) + desk.run("recover", "--discard")
+    said = desk.run("verify") + desk.run("recover", status=1) + desk.run("recover", "--discard")
     (desk.prefix / "var/tmp/sage/journal").write_bytes(b'{"format": 1}')
     return said + desk.run("recover", status=1)
 
