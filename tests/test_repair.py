@@ -263,6 +263,19 @@ def test_fix_of_what_was_left_half_done_finishes_that_first(
     assert list(site(venv).glob("foo-1.dist-info")) == []
 
 
+def test_what_a_killed_doctor_tried_out_is_deleted_by_the_next_command(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    wheel = make_wheel(tmp_path, "foo", "1")
+    run_cli("install", "--prefix", venv, wheel)
+    before = sorted(venv.iterdir())
+    dies = {"SAGE_PKGINSTALL_FAIL": "kill@1"}
+    run_cli("doctor", "--prefix", venv, status=-9, env=dies)
+    assert sorted(venv.iterdir()) == before
+    run_cli("install", "--prefix", venv, wheel)
+    assert list((venv / "var/tmp/sage").iterdir()) == []
+
+
 def test_journal_that_no_command_can_carry_out_is_told(
     venv: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

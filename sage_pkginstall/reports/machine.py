@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from sage_pkginstall.engine.files import can_exchange
+from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.reports.finding import error, warning
 
 TYPE_CHECKING = False
@@ -35,12 +36,19 @@ _MISLEADING = (
 
 @contextlib.contextmanager
 def _probe(examination: Examination) -> Iterator[Path | None]:
-    """Give a directory in the prefix that is gone afterwards, None if that is impossible."""
+    """Give a directory in the prefix that is gone afterwards, None if that is impossible.
+
+    It lies in the staging area, if there is one: the next command deletes it if we are killed.
+    """
+    area = examination.tree.area
     with contextlib.ExitStack() as stack:
         probe: Path | None = None
-        with contextlib.suppress(OSError):
-            made = tempfile.TemporaryDirectory(prefix=".sage-doctor-", dir=examination.tree.prefix)
-            probe = Path(stack.enter_context(made))
+        with contextlib.suppress(OSError, PkgInstallError):
+            if area.path.is_dir():
+                probe = stack.enter_context(area.workspace()).scratch
+            else:
+                made = tempfile.TemporaryDirectory(prefix=".sage-doctor-", dir=area.prefix)
+                probe = Path(stack.enter_context(made))
         yield probe
 
 
@@ -58,12 +66,13 @@ def exchange(examination: Examination) -> Iterator[Finding]:
 
 def flock(examination: Examination) -> Iterator[Finding]:
     """Look whether the file system gives locks."""
-    with _probe(examination) as probe:
-        if probe is None:
+    with contextlib.ExitStack() as stack:
+        try:  # a file without a name: nothing stays of it if we are killed
+            file = stack.enter_context(tempfile.TemporaryFile(dir=examination.tree.prefix))
+        except OSError:
             return
         try:
-            with (probe / "lock").open("wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
             text = f"the file system of the prefix gives no flock ({problem.strerror})"
             yield error(text, "mount it with locks (NFS: without 'nolock'), or move the prefix")
