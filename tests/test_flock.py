@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sage_pkginstall.cli.flock import _NOT_EXECUTABLE, flock
+from sage_pkginstall.engine.holder import describe, last_holder
 from sage_pkginstall.errors import LockError, UsageError
 
 if TYPE_CHECKING:
@@ -144,3 +145,13 @@ def test_commands_below_a_sage_flock_take_the_same_lock_in_turn(tmp_path: Path) 
     assert log.read_text() == 3 * "begins\nends\n"
     recover = [sys.executable, "-m", "sage_pkginstall", "recover", "--prefix", str(tmp_path)]
     subprocess.run([*flock, str(lock), *flock, str(lock), *recover], timeout=60, check=True)
+
+
+def test_who_has_ended_is_not_told_to_hold_the_lock(tmp_path: Path) -> None:
+    """Somebody may hold it who keeps no record; "end that process" would be another one's end."""
+    lock = tmp_path / "lock"
+    assert flock([str(lock), "false"]) == 1
+    assert describe(last_holder(lock)) == "another program"
+    holder = last_holder(lock)
+    assert holder is not None
+    assert holder.changes == ((holder.token, None),)  # of which nothing is known

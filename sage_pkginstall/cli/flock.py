@@ -9,6 +9,7 @@ its other commands, by a lock of their own (see engine/lock.py).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from sage_pkginstall.cli.parser import parser
 from sage_pkginstall.cli.paths import given_path
 from sage_pkginstall.cli.terminal import shown, tell
-from sage_pkginstall.engine.holder import describe, last_holder, record_holder
+from sage_pkginstall.engine.holder import describe, last_holder, record_end, record_holder
 from sage_pkginstall.engine.lock import (
     HELD_VARIABLE,
     has_nested,
@@ -34,7 +35,9 @@ from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from sage_pkginstall.engine.holder import Holder
 
 __all__ = ["flock"]
 
@@ -71,13 +74,26 @@ def flock(arguments: Sequence[str]) -> int:
     if descriptor > _STDERR:  # one given by its number, and no stream of the command's
         os.set_inheritable(descriptor, False)  # noqa: FBT003 -- it has no name
     environment = dict(os.environ)
-    if kind_of_lock == fcntl.LOCK_EX and not is_inherited:
-        holder = record_holder(path, " ".join(command) or "sage-flock")
-        environment[HELD_VARIABLE] = held_as_well(path, holder)
-        _wait_for_others_commands(path)
-    elif kind_of_lock == fcntl.LOCK_SH and not is_inherited:
-        environment[HELD_VARIABLE] = held_as_well(path, None)
-    return _run(command, environment) if command else 0
+    with contextlib.ExitStack() as stack:
+        if kind_of_lock == fcntl.LOCK_EX and not is_inherited:
+            holder = stack.enter_context(_recorded(path, " ".join(command) or "sage-flock"))
+            environment[HELD_VARIABLE] = held_as_well(path, holder)
+            _wait_for_others_commands(path)
+        elif kind_of_lock == fcntl.LOCK_SH and not is_inherited:
+            environment[HELD_VARIABLE] = held_as_well(path, None)
+        return _run(command, environment) if command else 0
+
+
+@contextlib.contextmanager
+def _recorded(path: Path, label: str) -> Iterator[Holder]:
+    """Say who holds the lock, and at the end that this is over: anything may have changed."""
+    previous = last_holder(path)
+    holder = record_holder(path, label)
+    try:
+        yield holder
+    finally:
+        with contextlib.suppress(OSError, LockError):
+            record_end(path, holder, previous, None)
 
 
 def _inherited(number: str) -> int:

@@ -282,11 +282,11 @@ def has_nested(lock: Path) -> bool:
 def is_held_for_us(lock: Path) -> bool:
     """Tell whether an ancestor holds ``lock`` while we run: ``sage-flock LOCK COMMAND``.
 
-    It says so in ``SAGE_FLOCK_HELD``; that its token is still the holder's, and its
-    process alive, guards against daemons that outlived it.
+    It says so in ``SAGE_FLOCK_HELD``; that its token is still the holder's, that it has not
+    said that it ended, and that its process is alive, guards against daemons that outlived it.
     """
     holder = last_holder(lock)
-    if holder is None:
+    if holder is None or holder.ended:
         return False
     lines = os.environ.get(HELD_VARIABLE, "").split("\n")
     held = (line.rpartition(":") for line in lines)
