@@ -347,9 +347,20 @@ def test_checkout_counts_with_its_commit_and_changes(tmp_path: Path, builds: Bui
     assert builds(source)[1]
 
 
-def test_what_a_source_names_beside_itself_counts(tmp_path: Path, builds: Builds) -> None:
-    """By a path in pyproject.toml, say: hatchling can be told to take in ``../shared``."""
+@pytest.mark.parametrize("is_checkout", [False, True])
+def test_what_a_source_names_beside_itself_counts(
+    tmp_path: Path, builds: Builds, *, is_checkout: bool
+) -> None:
+    """By a path in pyproject.toml, say: hatchling can be told to take in ``../shared``.
+
+    In a checkout, too: git tells nothing of what it ignores, a library that make has built, say.
+    """
     source = make_source(tmp_path / "top" / "src")
+    if is_checkout:
+        plant(tmp_path / "top", {".gitignore": b"VERSION\nshared\n"})
+        identity = ["-c", "user.name=x", "-c", "user.email=x"]
+        for words in (["init"], ["add", "."], [*identity, "commit", "-m", "1"]):
+            subprocess.run(["git", "-C", tmp_path / "top", *words], check=True, capture_output=True)
     with (source / "pyproject.toml").open("a") as file:
         file.write('[tool.x]\n"../shared" = "x"\nversion = {path = "../VERSION"}\nroot = ".."\n')
     taken = []

@@ -64,18 +64,19 @@ def named_files(
     return {name: told for name, told in hashes.items() if told}
 
 
-def files_beside(source: Path) -> dict[str, str]:
+def files_beside(source: Path, known: Iterable[str]) -> dict[str, str]:
     """Return ``{path: hash}`` of what build files of ``source`` name outside of it by ``../``.
 
-    A directory counts with all that lies in it, unless ``source`` itself lies there.  Raises
-    UnknownInputError if that cannot be told.
+    A directory counts with all that lies in it, unless ``source`` itself lies there; what lies
+    below one of ``known`` counts otherwise.  Raises UnknownInputError if that cannot be told.
     """
     root = os.path.realpath(source)
+    elsewhere = _beginnings(known)
     named = {path for name in _BUILD_FILES for path in _WAY_OUT.findall(_text(source / name))}
     found = {}
     for path in sorted(named):
         real = os.path.realpath(f"{root}/{path}")
-        if f"{real}/".startswith(f"{root}/") or f"{root}/".startswith(f"{real}/"):
+        if f"{real}/".startswith((f"{root}/", *elsewhere)) or f"{root}/".startswith(f"{real}/"):
             continue
         if os.path.isdir(real):  # noqa: PTH112
             found[path] = digest_of(hash_files(Path(real)))

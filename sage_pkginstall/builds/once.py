@@ -89,24 +89,23 @@ class Once(NamedTuple):
         around = self.surroundings
         places = Places({**around.places, **{f"dead {n}": p for n, p in enumerate(around.dead)}})
         variables = seen_variables(self.environ)
-        trees = _TREES if around.seen else ()
+        trees = [around.places.get(name, "") for name in (_TREES if around.seen else ())]
         files = named_files(
             (*variables.values(), *options["config settings"].splitlines()),
             self.environ,
-            [around.places.get(name, "") for name in trees],
+            trees,
             source=os.fspath(source),
             unknown=around.dead,
         )
-        told_by_git = checkout(source, above=not around.in_package)
-        if not (told_by_git or around.in_package):  # of a package, what lies beside it counts
-            files |= files_beside(source)
+        if not around.in_package:  # of a package, what lies beside it counts
+            files |= files_beside(source, trees)
         variables = places.in_all(variables)
         asked = places.in_all(options)
         seen = around.seen or _named_prefix(around.places, (*variables.values(), *asked.values()))
         return Inputs(
             {
                 "source": hash_files(source, left_out),
-                "checkout": told_by_git,
+                "checkout": checkout(source, above=not around.in_package),
                 "build": {"format": _FORMAT, "tool": __version__, **asked},
                 "interpreter": interpreter(environment),
                 "variables": variables,
