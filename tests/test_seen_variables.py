@@ -51,3 +51,23 @@ def test_variables_of_make_are_those_of_its_command_line() -> None:
         "EMPTY of make": "=",
         "OTHER of make": "+=c",
     }
+
+
+@pytest.mark.parametrize(
+    ("flags", "options"),
+    [
+        ("", None),
+        ("Bks -j4 --jobserver-auth=3,4 -l2 -Otarget --no-print-directory -- CC=-i", None),
+        ("w", None),
+        ("i", "i"),
+        ("eks -j4 -- $(MAKEOVERRIDES)", "e"),
+        ("irR -I/x --eval=A:=b --trace", "--eval=A:=b -I/x R i r"),
+        (" -I/x -Otarget", "-I/x"),
+        ("-j8 -ik", "i"),
+        ("--ignore-errors", "--ignore-errors"),
+        ("CFLAGS=-i", None),
+    ],
+)
+def test_options_of_make_count_if_they_change_what_is_made(flags: str, options: str | None) -> None:
+    """With ``make -i`` half a library passes for a whole one, and was taken without it, too."""
+    assert seen_variables({"MAKEFLAGS": flags}).get("options of make") == options

@@ -19,7 +19,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["REMOVED", "Places", "seen_variables"]
 
@@ -92,6 +92,16 @@ _ENDS = r"\s:;,=\"'(){}\[\]|"
 _OF_MAKE = re.compile(r"(?:^|(?<=\s))(?P<name>\w+)(?P<value>[:+?!]*=(?:\\.|[^\s\\])*)", re.DOTALL)
 """A variable in MAKEFLAGS, where a blank in a value has a backslash before it."""
 
+_NO_OPTION_OF_BUILDS = re.compile(
+    r"-?[BdjkLpsSvw]|-[jlO].*|"
+    r"--(?:debug|jobs|jobserver-|load-average|max-load|(?:no-)?keep-going|(?:no-)?print-|output-sync|"
+    r"quiet|(?:no-)?silent|shuffle|stop|sync-mutex|trace|warn-undefined-variables)\S*"
+)
+"""Options in MAKEFLAGS that change what make says, or how many jobs it runs, and not what it makes.
+
+All others do: ``-i`` lets half a library pass for a whole one, ``-e`` prefers other flags.
+"""
+
 _SECRET = re.compile(
     "TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY", re.IGNORECASE
 )
@@ -121,8 +131,8 @@ class Places(NamedTuple):
 def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of ``environ`` that count for a build, and what they say.
 
-    Of a secret that is a hash: what is returned is remembered, and shown to people.  Those of
-    make's command line are among them: each make of the build takes them from MAKEFLAGS.
+    Of a secret that is a hash: what is returned is remembered, and shown to people.  Variables and
+    options of make's command line are among them: each make of the build takes them from MAKEFLAGS.
     """
     patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
 
@@ -134,10 +144,26 @@ def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
         )
 
     seen = {name: value for name, value in environ.items() if counts(name)}
-    for match in _OF_MAKE.finditer(environ.get("MAKEFLAGS", "")):
+    flags = environ.get("MAKEFLAGS", "")
+    for match in _OF_MAKE.finditer(flags):
         if counts(match["name"]):
             seen[f"{match['name']} of make"] = match["value"]
+    options = [one for one in _options_of_make(flags) if not _NO_OPTION_OF_BUILDS.fullmatch(one)]
+    if options:
+        seen["options of make"] = " ".join(sorted(options))
     return {name: _hash(text) if _SECRET.search(name) else text for name, text in seen.items()}
+
+
+def _options_of_make(flags: str) -> Iterator[str]:
+    """Yield the options in MAKEFLAGS, of which the first may be letters without a dash."""
+    for place, word in enumerate(flags.split(" ")):
+        if word == "--":
+            return
+        letters = word.removeprefix("-") if place == 0 or word[:1] == "-" else ""
+        if letters.isalpha() and letters[0] not in "IjlO":
+            yield from letters
+        elif word.startswith("-"):
+            yield word
 
 
 def _hash(secret: str) -> str:
