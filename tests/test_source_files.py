@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -30,3 +31,20 @@ def test_directories_may_lie_deep_in_one_another(tmp_path: Path) -> None:
     subprocess.run(["mkdir", "-p", deep], cwd=tmp_path, check=True)
     assert len(hash_files(tmp_path)) == 1500
     subprocess.run(["rm", "-rf", "d"], cwd=tmp_path, check=True)
+
+
+def test_what_cython_makes_anew_counts_as_old(tmp_path: Path) -> None:
+    """``touch x.pyx`` has it made of what stands there now, and not of what stood there once."""
+    plant(
+        tmp_path, {"x.pyx": b"", "x.pxd": b"", "x.c": b"", "y.pyx": b"", "y.cpp": b"", "z.c": b""}
+    )
+    for name, when in {"x.pyx": 1, "x.pxd": 1, "x.c": 2, "y.pyx": 3, "y.cpp": 2, "z.c": 0}.items():
+        os.utime(tmp_path / name, (when, when))
+    assert _old(tmp_path) == {"y.cpp"}
+    os.utime(tmp_path / "x.pxd", (3, 3))
+    os.utime(tmp_path / "y.cpp", (3, 3))
+    assert _old(tmp_path) == {"x.c"}
+
+
+def _old(directory: Path) -> set[str]:
+    return {name for name, text in hash_files(directory).items() if text.endswith(" old")}

@@ -2,7 +2,8 @@
 
 A file counts with its content and whether it may be executed, a link with its text, a
 directory with its name.  Times, owners and the other mode bits do not count: unpacking the
-same sources again gives others.  Of a checkout, ``.git`` counts as the commit and what differs
+same sources again gives others.  But what Cython made counts as old if the source beside it is
+newer, as it is made anew then.  Of a checkout, ``.git`` counts as the commit and what differs
 from it (see `checkout`), because its files change while nothing does.
 """
 
@@ -24,6 +25,8 @@ __all__ = ["UnknownInputError", "checkout", "hash_file", "hash_files"]
 
 _BLOCK = 1 << 20
 _SECONDS = 120
+_CYTHON = frozenset((".pyx", ".pxd"))
+_MADE_BY_CYTHON = (".c", ".cpp")
 _TAG = "--format=%(refname) %(objectname)"
 
 
@@ -123,6 +126,7 @@ def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[t
         below = pending.pop()
         with os.scandir(os.path.join(root, below)) as found:  # noqa: PTH118 -- hot
             entries = list(found)
+        old = _made_anew_by_cython(entries)
         for entry in entries:
             name = below + entry.name
             if entry.name == ".git" and below:
@@ -135,9 +139,31 @@ def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[t
                 yield name + "/", "directory"
                 pending.append(name + "/")
             elif entry.is_file(follow_symlinks=False):
-                yield name, _file(entry.path)
+                yield name, _file(entry.path) + (" old" if entry.name in old else "")
             else:
                 raise UnknownInputError(directory, f"{name} is neither file, link nor directory")
+
+
+def _made_anew_by_cython(entries: Collection[os.DirEntry[str]]) -> frozenset[str]:
+    """Return the names of files that are older than the Cython source they are made of.
+
+    Of several that make the same file the newest counts: ``x.pyx`` and its ``x.pxd``.
+    """
+    times: dict[str, int] = {}
+    for entry in entries:
+        stem, end = os.path.splitext(entry.name)  # noqa: PTH122 -- hot
+        if end in _CYTHON:
+            times[stem] = max(times.get(stem, 0), _time(entry))
+    names = {f"{stem}{end}": when for stem, when in times.items() for end in _MADE_BY_CYTHON}
+    made = (entry for entry in entries if entry.name in names) if names else ()
+    return frozenset(entry.name for entry in made if _time(entry) < names[entry.name])
+
+
+def _time(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_mtime_ns
+    except FileNotFoundError:  # a link that leads nowhere
+        return 0
 
 
 def _nested_checkout(path: str) -> str:
