@@ -29,8 +29,8 @@ def program(path: Path, code: str) -> Path:
     return path
 
 
-def compiler_of(directory: Path) -> str:
-    return toolchain({"PATH": str(directory)}, ())["compilers"]["cc"]
+def compiler_of(directory: Path, source: Path | None = None) -> str:
+    return toolchain({"PATH": str(directory)}, (), None, source)["compilers"]["cc"]
 
 
 def target(venv: Path, stub: Path) -> Environment:
@@ -175,6 +175,61 @@ def test_proxy_is_asked_again_when_something_that_chooses_has_changed(
     monkeypatch.setenv(f"{kind.partition('-')[0].upper()}_VERSION", "c")
     compiler_of(path)
     assert proxy.asked() == len(changes) + 2
+
+
+@pytest.mark.parametrize("kind", ["rustup", "pyenv", "others"])
+def test_proxy_is_asked_what_it_runs_in_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """``rust-toolchain.toml``, of which no compiler for the rest of the machine tells, say."""
+    kinds = {
+        "rustup": "rust-toolchain.toml",
+        "pyenv": ".python-version",
+        "others": ".tool-versions",
+    }
+    proxy = Proxy(tmp_path, monkeypatch, kind.replace("others", "pyenv"))
+    if kind == "others":
+        monkeypatch.setenv("PYENV_ROOT", "/missing")
+    source = tmp_path / "top" / "src"
+    source.mkdir(parents=True)
+    for name in ("a", "b"):
+        proxy.install(name, f"of {name}")
+    proxy.settings.write_text("a")
+    here = f"cat ../{kinds[kind]} {proxy.settings} 2>/dev/null | head -1"
+    real = proxy.called.with_name("rustup") if kind == "rustup" else proxy.called
+    real.write_text(real.read_text().replace(f"$(cat {proxy.settings})", f"$({here})"))
+    assert compiler_of(proxy.called.parent, source).startswith("cc of a ")
+    (tmp_path / "top" / kinds[kind]).write_text("b\n")
+    assert compiler_of(proxy.called.parent, source).startswith("cc of b ")
+    proxy.install("b", "of b again")
+    assert compiler_of(proxy.called.parent, source).startswith("cc of b again ")
+    assert compiler_of(proxy.called.parent, tmp_path).startswith("cc of a ")
+
+
+def test_override_of_rustup_is_one_for_all_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Proxy(tmp_path, monkeypatch, "rustup")
+    proxy.called.with_name("rustup").write_text("#!/bin/sh\npwd\n")
+    (tmp_path / "top" / "src").mkdir(parents=True)
+    proxy.settings.write_text(f'[overrides]\n"{tmp_path}/top" = "b"\n"{tmp_path}/t" = "a"\n')
+    places = [tmp_path / "top" / "src", tmp_path / "top", tmp_path]
+    asked_in = [compiler_of(proxy.called.parent, place).split()[0] for place in places]
+    assert asked_in == [str(places[0]), str(places[1]), "/"]
+
+
+def test_all_that_rustup_has_counts_where_no_source_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = Proxy(tmp_path, monkeypatch, "rustup")
+    environ = {"PATH": f"{proxy.called.parent}", "RUSTUP_HOME": str(proxy.root)}
+    found = []
+    for name in ("a", "a", "b"):
+        if name not in {path.name for path in proxy.versions.glob("*")}:
+            program(proxy.versions / name / "bin/rustc", "")
+        found.append(toolchain(environ, ())["programs"])
+    assert found[0] == found[1] != found[2]
+    assert toolchain(environ, (), None, tmp_path)["programs"].keys() < found[0].keys()
 
 
 def test_compiler_behind_a_script_is_asked_each_time(tmp_path: Path) -> None:

@@ -111,7 +111,10 @@ class Once(NamedTuple):
                 "variables": variables,
                 "files": {places.without(path): told for path, told in files.items()},
                 **toolchain(
-                    self.environ, around.places.values() if around.seen else (), environment
+                    self.environ,
+                    around.places.values() if around.seen else (),
+                    environment,
+                    source,
                 ),
                 **seen,
             }

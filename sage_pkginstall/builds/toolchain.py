@@ -16,7 +16,12 @@ import sys
 from pathlib import Path
 
 from sage_pkginstall.builds.inputs import digest_of
-from sage_pkginstall.builds.proxies import choosing_files, choosing_variables, is_proxy
+from sage_pkginstall.builds.proxies import (
+    choosing_files,
+    choosing_variables,
+    is_proxy,
+    toolchains_of_rustup,
+)
 from sage_pkginstall.builds.remembered import remembered
 from sage_pkginstall.builds.seen_variables import REMOVED
 from sage_pkginstall.builds.source_files import UnknownInputError, hash_file
@@ -50,6 +55,7 @@ _LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")
 SYSTEM_DIRECTORIES = frozenset(
     ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/games")
 )
+_ASKED_WITH = {"LC_ALL": "C", "RUSTUP_AUTO_INSTALL": "0"}  # who is asked downloads nothing
 _DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/lib/apk/db/installed")
 _DPKG = Path("/var/lib/dpkg/status")
 _SECONDS = 60
@@ -116,14 +122,18 @@ def _facts_of(environment: Environment) -> dict[str, str]:
 
 
 def toolchain(
-    environ: Mapping[str, str], trees: Collection[str], target: Environment | None = None
+    environ: Mapping[str, str],
+    trees: Collection[str],
+    target: Environment | None = None,
+    source: Path | None = None,
 ) -> dict[str, dict[str, str]]:
     """Return the inputs ``compilers``, ``programs`` and ``system``, or the ``toolchain``.
 
     ``trees`` are the prefixes: what they hold counts by its package (see the ``prefix`` of a
     build's inputs), but a compiler counts wherever it is found.  The compilers that the Python
-    of ``target`` was built with are those that it builds with.  Raises UnknownInputError if
-    one of them cannot be asked now.
+    of ``target`` was built with are those that it builds with.  In ``source`` a proxy may run
+    others than elsewhere; where that is not known yet, all that rustup has count.  Raises
+    UnknownInputError if one of them cannot be asked now.
     """
     name = environ.get("SAGE_PKGINSTALL_TOOLCHAIN")
     if name:
@@ -132,42 +142,48 @@ def toolchain(
     outside = [directory for directory in path if not _is_below(directory, trees)]
     own = {} if target is None else _facts_of(target)
     named = {name: environ.get(name) or own.get(name, "") for name in _COMPILER_VARIABLES}
+    programs = {**dict(_programs(_PROGRAMS, outside, source)), **dict(_directories(outside))}
+    if source is None and "rustup" in programs:
+        programs["toolchains of rustup"] = digest_of(toolchains_of_rustup(environ))
     return {
-        "compilers": dict(_compilers(named, path)),
-        "programs": {**dict(_programs(_PROGRAMS, outside)), **dict(_directories(outside))},
+        "compilers": dict(_compilers(named, path, source)),
+        "programs": programs,
         "system": _system(environ),
     }
 
 
-def _compilers(named: Mapping[str, str], path: list[str]) -> Iterator[tuple[str, str]]:
-    yield from _programs(_COMPILERS, path, of_compiler=True)
+def _compilers(
+    named: Mapping[str, str], path: list[str], source: Path | None
+) -> Iterator[tuple[str, str]]:
+    yield from _programs(_COMPILERS, path, source, of_compiler=True)
     for variable, command in named.items():
         for word in command.split():
             found = shutil.which(word, path=":".join(path))
             if found:
-                yield f"{variable}: {os.path.basename(word)}", _program(found, of_compiler=True)  # noqa: PTH119
+                told = _program(found, source, of_compiler=True)
+                yield f"{variable}: {os.path.basename(word)}", told  # noqa: PTH119
 
 
 def _programs(
-    names: Collection[str], path: list[str], *, of_compiler: bool = False
+    names: Collection[str], path: list[str], source: Path | None, *, of_compiler: bool = False
 ) -> Iterator[tuple[str, str]]:
     search = ":".join(path)
     for name in names:
         found = shutil.which(name, path=search) if path else None
         if found:
-            yield name, _program(found, of_compiler=of_compiler)
+            yield name, _program(found, source, of_compiler=of_compiler)
 
 
-def _program(path: str, *, of_compiler: bool = False) -> str:
+def _program(path: str, source: Path | None, *, of_compiler: bool = False) -> str:
     """Return what a program says of its version, and the hash of its file."""
     real = Path(path).resolve()
 
-    def ask() -> dict[str, str]:
-        said = _output([path, "--version"], with_errors=True).splitlines()
+    def ask(directory: Path | None = None) -> dict[str, str]:
+        said = _output([path, "--version"], with_errors=True, directory=directory).splitlines()
         return {"version": said[0].strip() if said else "", "hash": hash_file(real)}
 
     if is_proxy(path, real):
-        facts = _of_proxy(path, real, ask)
+        facts = _of_proxy(path, real, source, ask)
     elif of_compiler and _is_wrapper(real):
         facts = _told(path, ask)
     else:
@@ -175,11 +191,13 @@ def _program(path: str, *, of_compiler: bool = False) -> str:
     return f"{facts['version']} {facts['hash']}".strip()
 
 
-def _of_proxy(path: str, real: Path, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
+def _of_proxy(
+    path: str, real: Path, source: Path | None, ask: Callable[..., dict[str, str]]
+) -> dict[str, str]:
     """Return what a proxy says: what it said before, if it is known that it runs the same."""
-    choosing = choosing_files(path, real, os.environ)
+    choosing = choosing_files(path, real, os.environ, source)
     if not choosing:
-        return _told(path, ask)
+        return _told(path, lambda: ask(source))
     named = {f"chosen by {file}": file for file in choosing}
     called = f"{path} {digest_of(choosing_variables(os.environ))}"
     return _told(path, lambda: remembered(real, lambda: {**ask(), **named}, called, named))
@@ -325,8 +343,8 @@ def _told(path: str, ask: Callable[[], dict[str, str]]) -> dict[str, str]:
         raise UnknownInputError(Path(path), reason) from error
 
 
-def _output(command: list[str], *, with_errors: bool) -> str:
-    """Return what a program writes; nothing if its file is no program.
+def _output(command: list[str], *, with_errors: bool, directory: Path | None = None) -> str:
+    """Return what a program writes that is run in ``directory``; nothing if it is no program.
 
     Raises OSError if it cannot be run now, or does not end: that is no property of it.
     """
@@ -340,8 +358,8 @@ def _output(command: list[str], *, with_errors: bool) -> str:
             stderr=subprocess.STDOUT if with_errors else subprocess.DEVNULL,
             timeout=_SECONDS,
             check=False,
-            cwd="/",
-            env={**{k: v for k, v in os.environ.items() if k not in REMOVED}, "LC_ALL": "C"},
+            cwd=directory or "/",
+            env={**{k: v for k, v in os.environ.items() if k not in REMOVED}, **_ASKED_WITH},
         )
     except subprocess.TimeoutExpired:
         raise TimeoutError(f"it takes more than {_SECONDS} seconds") from None
