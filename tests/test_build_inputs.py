@@ -217,6 +217,7 @@ HOME_FILES = {
     "numpy": ".numpy-site.cfg",
     "cargo": ".cargo/config.toml",
     "meson": ".local/share/meson/native/mine",
+    "shared": "share/meson/cross/mine",
     "options": "flags",
     "header": "config.h",
 }
@@ -226,7 +227,7 @@ HOME_FILES = {
 def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds, way: str) -> None:
     source = make_source(tmp_path / "src")
     file = tmp_path / HOME_FILES.get(way, "a b")
-    env = {"HOME": str(tmp_path)}
+    env = {"HOME": str(tmp_path), "XDG_DATA_DIRS": f"/missing:{tmp_path}/share"}
     if way == "variable":
         env["DIST_EXTRA_CONFIG"] = str(file)
     elif way == "several":
@@ -246,6 +247,16 @@ def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds
     assert file.name in builds.why("src")[1]
 
 
+def test_file_of_meson_is_the_users_own_if_there_is_one(tmp_path: Path) -> None:
+    plant(tmp_path, {"a/meson/cross/x": b"a", "b/meson/cross/x": b"b", "b/meson/native/y": b"b"})
+    (tmp_path / "own" / "meson").mkdir(parents=True)
+    places = {"HOME": str(tmp_path), "XDG_DATA_DIRS": f"{tmp_path}/a:{tmp_path}/b"}
+    shared = named_files((), places, ())
+    assert shared.keys() == {"meson/cross/x", "meson/native/y"}
+    assert named_files((), {**places, "XDG_DATA_HOME": f"{tmp_path}/b"}, ()) != shared
+    assert named_files((), {**places, "XDG_DATA_HOME": f"{tmp_path}/a"}, ()) == shared
+
+
 def test_home_of_who_has_no_variable_of_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +264,8 @@ def test_home_of_who_has_no_variable_of_it_counts(
     user = pwd.struct_passwd(("x", "x", os.getuid(), 0, "", str(tmp_path), "/bin/sh"))
     monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
     plant(tmp_path, {".pydistutils.cfg": b"[build]\n"})
-    assert list(named_files((), {}, ())) == ["~/.pydistutils.cfg"]
+    environ = {"XDG_DATA_DIRS": "/missing"}
+    assert list(named_files((), environ, ())) == ["~/.pydistutils.cfg"]
 
 
 def test_program_that_is_named_is_told_by_the_name_of_the_toolchain(

@@ -110,10 +110,10 @@ def _paths(text: str) -> Iterator[str]:
 
 
 def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield what build tools read of each user's settings.
+    """Yield what build tools read of each user's settings; what comes later goes before.
 
     These are distutils (setuptools), numpy's distutils, cargo (maturin), and meson, which is told
-    the names alone (``--native-file=NAME``).
+    the names alone (``--native-file=NAME``) and has some for all users, too.
     """
     home = environ.get("HOME") or _home_of_user()
     for name in (".pydistutils.cfg", ".numpy-site.cfg"):
@@ -121,9 +121,12 @@ def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     cargo = environ.get("CARGO_HOME") or f"{home}/.cargo"
     for name in ("config", "config.toml"):
         yield f"CARGO_HOME/{name}", f"{cargo}/{name}"
-    meson = Path(environ.get("XDG_DATA_HOME") or f"{home}/.local/share", "meson")
-    for path in (*meson.glob("native/*"), *meson.glob("cross/*")):
-        yield f"meson/{path.relative_to(meson)}", os.fspath(path)
+    shared = environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    own = environ.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    for directory in reversed((own, *shared.split(":"))):  # the first that has a name is asked
+        meson = Path(directory, "meson")
+        for path in (*meson.glob("native/*"), *meson.glob("cross/*")):
+            yield f"meson/{path.relative_to(meson)}", os.fspath(path)
 
 
 def _home_of_user() -> str:
