@@ -263,6 +263,20 @@ name = SPECIFICATION["name"]
 """
 
 
+def test_what_changes_with_each_build_is_no_source_where_it_lies_in_it(
+    tmp_path: Path, builds: Builds
+) -> None:
+    """A checkout often has its environment in it, and its cache where a service builds it."""
+    source = make_source(tmp_path / "src")
+    make_quiet(source)
+    builds.venv = builds.venv.rename(source / ".venv")
+    (source / "tmp").mkdir()
+    inside = {"SAGE_PKGINSTALL_CACHE": f"{source}/.cache", "TMPDIR": f"{source}/tmp"}
+    assert not builds(source, **inside)[1]
+    plant(builds.venv, {"lib/new.py": b""})
+    assert builds(source, **inside)[1]
+
+
 def test_what_a_build_left_in_its_source_is_no_new_source(tmp_path: Path, builds: Builds) -> None:
     source = plant(
         make_source(tmp_path / "src", code=LEAVES), {"src/a.py": b"", "module.py": b"x = 1\n"}

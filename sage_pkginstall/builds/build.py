@@ -92,7 +92,8 @@ def build_wheel(  # noqa: PLR0913 -- two values, two places, two effects
     # A daemon that the build leaves may go on writing there.
     private = tempfile.TemporaryDirectory(prefix="sage-build-", ignore_cleanup_errors=True)
     with private as scratch, ExitStack() as held:
-        left_out = (destination, log.path)
+        # Each of these may lie in the source, and changes while that does not.
+        left_out = (destination, log.path, environment.prefix, cache_directory(), Path(scratch))
         build = _Build(request, environment, store, Path(scratch), log, held, once, left_out)
         try:
             build.make(isolated=request.isolation != "no")
