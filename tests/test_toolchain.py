@@ -276,6 +276,17 @@ def test_our_own_commands_do_not_count_but_what_lies_beside_them(tmp_path: Path)
     assert programs_of(ours) == with_one
 
 
+def test_directory_beside_programs_does_not_count(tmp_path: Path) -> None:
+    """Its time changes with what lies in it: with byte-code of programs, say."""
+    program(tmp_path / "bin" / "tool", "")
+    found = [programs_of(tmp_path / "bin")]
+    (tmp_path / "bin" / "__pycache__").mkdir()
+    (tmp_path / "bin" / "link").symlink_to("__pycache__")
+    found.append(programs_of(tmp_path / "bin"))
+    program(tmp_path / "bin" / "other", "")
+    assert found[0] == found[1] != programs_of(tmp_path / "bin")
+
+
 def test_order_of_directories_counts(tmp_path: Path) -> None:
     for name in ("a", "b"):
         program(tmp_path / name / "protoc", f"echo {name}")

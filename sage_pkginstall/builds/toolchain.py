@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -242,15 +243,20 @@ def _listing(directory: str) -> list[tuple[str, int, int]]:
         return []
     ours = "sage-pkginstall" in found
     return sorted(
-        one for name, one in found.items() if not (ours and (name + "-").startswith("sage-"))
+        one
+        for name, one in found.items()
+        if one is not None and not (ours and (name + "-").startswith("sage-"))
     )
 
 
-def _listed(entry: os.DirEntry[str]) -> tuple[str, int, int]:
+def _listed(entry: os.DirEntry[str]) -> tuple[str, int, int] | None:
+    """Return name, size and time; nothing of a directory, whose time is that of what lies in it."""
     try:
         status = entry.stat()
     except OSError:  # a link that leads nowhere
         return entry.name, 0, 0
+    if stat.S_ISDIR(status.st_mode):
+        return None
     return entry.name, status.st_size, status.st_mtime_ns
 
 
