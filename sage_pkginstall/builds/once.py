@@ -127,7 +127,8 @@ class Once(NamedTuple):
 
     def with_target(self, inputs: Inputs, environment: Environment) -> Inputs:
         """Return ``inputs`` of a build that sees the target.  Raises UnknownInputError."""
-        group = self.surroundings.seen_unisolated or distributions_of(environment)
+        seen = self.surroundings.seen_unisolated
+        group = distributions_of(environment) if seen is None else seen()
         return inputs.with_group("target", group)
 
     def make(

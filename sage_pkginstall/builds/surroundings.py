@@ -20,7 +20,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from sage_pkginstall.builds.last_builds import Subject
@@ -35,16 +35,16 @@ _OF_VENV = ("python", "pypy", "activate", "Activate.ps1")
 class Surroundings(NamedTuple):
     """What a build may see, and where.
 
-    ``seen`` are groups of inputs for every build, ``seen_unisolated`` for one that sees the
-    packages of the target, too.  ``places`` names directories whose path must not matter
-    (``SAGE_LOCAL``); ``dead`` are directories that are gone when the wheel is used.
-    ``foreign`` maps names of libraries that the build can find but has no right to, as
-    ``seen`` does not tell of them, to their owners.
+    ``seen`` are groups of inputs for every build, ``seen_unisolated`` returns one more for a build
+    that sees the packages of the target, too (and raises UnknownInputError).  ``places`` names
+    directories whose path must not matter (``SAGE_LOCAL``); ``dead`` are directories that are gone
+    when the wheel is used.  ``foreign`` maps names of libraries that the build can find but has no
+    right to, as ``seen`` does not tell of them, to their owners.
     """
 
     subject: Subject
     seen: Mapping[str, Mapping[str, str]] = {}
-    seen_unisolated: Mapping[str, str] = {}
+    seen_unisolated: Callable[[], Mapping[str, str]] | None = None
     places: Mapping[str, str] = {}
     dead: tuple[str, ...] = ()
     foreign: Mapping[str, str] = {}

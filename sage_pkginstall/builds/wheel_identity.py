@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["hash_of_record"]
+__all__ = ["hash_of_record", "record_of"]
 
 _WITHOUT_RECORD: tuple[type[Exception], ...] = (IndexError, KeyError, *DAMAGE)
 
@@ -23,22 +23,28 @@ def hash_of_record(wheel: Path) -> str:
 
     Raises UnknownInputError for what has none.
     """
-    try:
-        rows = _rows(wheel)
-    except _WITHOUT_RECORD as error:
-        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
+    record, programs = _record_and_programs(wheel)
+    rows = [*sorted(record.splitlines()), *sorted(programs)]
     return hashlib.sha256(b"\n".join(rows)).hexdigest()
 
 
-def _rows(wheel: Path) -> list[bytes]:
-    with zipfile.ZipFile(wheel) as archive:
-        entries = archive.infolist()
-        names = [entry.filename for entry in entries]
-        records = [
-            name for name in names if name.endswith(".dist-info/RECORD") and name.count("/") == 1
-        ]
-        programs = [entry.filename.encode() for entry in entries if _is_program(entry)]
-        return [*sorted(archive.read(records[0]).splitlines()), *sorted(programs)]
+def record_of(wheel: Path) -> bytes:
+    """Return what a wheel's RECORD holds.  Raises UnknownInputError for what has none."""
+    return _record_and_programs(wheel)[0]
+
+
+def _record_and_programs(wheel: Path) -> tuple[bytes, list[bytes]]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            records = [
+                one for one in names if one.endswith(".dist-info/RECORD") and one.count("/") == 1
+            ]
+            programs = [entry.filename.encode() for entry in entries if _is_program(entry)]
+            return archive.read(records[0]), programs
+    except _WITHOUT_RECORD as error:
+        raise UnknownInputError(wheel, f"it has no RECORD that could be read ({error})") from error
 
 
 def _is_program(entry: zipfile.ZipInfo) -> bool:

@@ -35,6 +35,7 @@ __all__ = [
     "declared_packages",
     "foreign_libraries",
     "installed_contents",
+    "replaced_contents",
     "surroundings",
     "toolchain_packages",
 ]
@@ -73,7 +74,10 @@ def surroundings(
     }
     name = environ.get("PKG_BASE", "")
     if name and (variables.packages / name).is_dir():
-        return _of_package(variables, name, places, source)
+        around = _of_package(variables, name, places, source)
+        return around._replace(
+            seen_unisolated=lambda: _seen_unisolated(variables, environment, name)
+        )
     trees = dict.fromkeys((variables.local, variables.venv))
     everything = {name for tree in trees for name in _installed(tree)}
     seen = {"prefix": dict(installed_contents(variables, everything))}
@@ -86,7 +90,6 @@ def _of_package(
     variables: Variables, name: str, places: Mapping[str, str], source: Path
 ) -> Surroundings:
     declared = declared_packages(variables, name)
-    toolchain = toolchain_packages(variables, name)
     directory = variables.packages / name
     tree = variables.tree("SAGE_INST_LOCAL") or variables.local
     package = PackageVariables(variables, tree, name, variables.environ.get("PKG_VER", ""))
@@ -103,12 +106,19 @@ def _of_package(
             "package": hash_files(directory, no_input),
             "prefix": dict(installed_contents(variables, declared)),
         },
-        seen_unisolated=dict(installed_contents(variables, declared | toolchain)),
         places={**places, **here},
         dead=(os.fspath(build),),
         foreign=dict(foreign_libraries(variables, declared)),
         in_package=in_package,
     )
+
+
+def _seen_unisolated(variables: Variables, environment: Environment, name: str) -> dict[str, str]:
+    packages = declared_packages(variables, name) | toolchain_packages(variables, name)
+    return {
+        **dict(installed_contents(variables, packages)),
+        **dict(replaced_contents(variables, environment, packages)),
+    }
 
 
 def declared_packages(variables: Variables, name: str) -> set[str]:
@@ -156,6 +166,21 @@ def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[t
             name = stamp.name.partition("-")[0]
             if name in wanted:
                 yield stamp.name, _content(variables, tree, stamp)
+
+
+def replaced_contents(
+    variables: Variables, environment: Environment, names: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is installed in place of what each of the packages ``names`` has built.
+
+    Raises UnknownInputError if that cannot be told.
+    """
+    trees = dict.fromkeys((variables.local, variables.venv))
+    wheels = [wheel for name in sorted(names) for tree in trees for wheel in _wheels(tree, name)]
+    if wheels:
+        from sage_pkginstall.spkg.replaced import replaced_distributions  # noqa: PLC0415 -- rarely
+
+        yield from replaced_distributions(environment, wheels)
 
 
 def _wheels(tree: Path, name: str) -> tuple[Path, ...]:

@@ -1,0 +1,72 @@
+"""What is installed in place of a wheel that a package has built counts for who sees it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sage_pkginstall.environment import target_environment
+from sage_pkginstall.spkg.replaced import replaced_distributions
+from tests.once import learn_tools
+from tests.sageworld import SageWorld
+from tests.sources import make_wheel, source_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNISOLATED = "cd src && sdh_pip_install --no-build-isolation .\n"
+
+
+@pytest.fixture
+def world(tmp_path: Path, venv: Path) -> SageWorld:
+    world = SageWorld.make(tmp_path, venv)
+    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
+    learn_tools(tmp_path / "cache")
+    return world
+
+
+def install(world: SageWorld, *wheels: Path) -> None:
+    world.run("sage-pkginstall", "install", "--prefix", world.prefix, *wheels)
+
+
+@pytest.mark.parametrize("kept", ["wheels", "packages"])
+def test_distribution_that_pip_has_replaced_counts(
+    tmp_path: Path, world: SageWorld, kept: str
+) -> None:
+    """By ``sage -pip install``: the package's own records stay as they were."""
+    world.env["SAGE_PKGINSTALL_BUILT"] = kept
+    python = {"version_requirements.txt": "x\n"}
+    own = make_wheel(tmp_path / "a", "needed-1.0-py3-none-any.whl", entry_points="[a]\nb = needed")
+    world.package("needed", "1.0", python, wheel=own)
+    world.spkg("needed")
+    files = {**python, "spkg-install.in": UNISOLATED, "dependencies": "needed |\n"}
+    world.package("tiny", "1.0", files, source=source_files("tiny"))
+    other = make_wheel(tmp_path / "b", "needed-2.0-py3-none-any.whl")
+    same_version = make_wheel(tmp_path / "c", own.name, {"needed.py": "x = 1\n"})
+
+    def is_taken() -> bool:
+        return "Taken from the cache" in world.spkg("tiny").stdout
+
+    assert [is_taken(), is_taken()] == [False, True]
+    install(world, other)
+    assert [is_taken(), is_taken()] == [False, True]
+    install(world, same_version)
+    assert not is_taken()
+    install(world, own)
+    assert is_taken()
+
+
+def test_distribution_that_came_from_its_wheel_does_not_count(
+    tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
+    gone = make_wheel(tmp_path, "gone-1.0-py3-none-any.whl")
+    environment = target_environment(venv)
+    assert dict(replaced_distributions(environment, [gone])) == {
+        f"gone in place of {gone.name}": "nothing"
+    }
+    site = venv / environment.site_directories[0]
+    shutil.unpack_archive(gone, site, "zip")
+    assert dict(replaced_distributions(environment, [gone])) == {}
