@@ -16,7 +16,11 @@ from tests.sources import make_wheel, source_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-UNISOLATED = "cd src && sdh_pip_install --no-build-isolation .\n"
+SCRIPTS = {
+    "wheels": "cd src && sdh_pip_install --no-build-isolation .\n",
+    "of isolated": "cd src && sdh_pip_install .\n",  # which finds programs in PATH
+    "packages": "cd src && sdh_pip_install --no-build-isolation .\n",
+}
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def install(world: SageWorld, *wheels: Path) -> None:
     world.run("sage-pkginstall", "install", "--prefix", world.prefix, *wheels)
 
 
-@pytest.mark.parametrize("kept", ["wheels", "packages"])
+@pytest.mark.parametrize("kept", SCRIPTS)
 def test_distribution_that_pip_has_replaced_counts(
     tmp_path: Path, world: SageWorld, kept: str
 ) -> None:
@@ -41,7 +45,7 @@ def test_distribution_that_pip_has_replaced_counts(
     own = make_wheel(tmp_path / "a", "needed-1.0-py3-none-any.whl", entry_points="[a]\nb = needed")
     world.package("needed", "1.0", python, wheel=own)
     world.spkg("needed")
-    files = {**python, "spkg-install.in": UNISOLATED, "dependencies": "needed |\n"}
+    files = {**python, "spkg-install.in": SCRIPTS[kept], "dependencies": "needed |\n"}
     world.package("tiny", "1.0", files, source=source_files("tiny"))
     other = make_wheel(tmp_path / "b", "needed-2.0-py3-none-any.whl")
     same_version = make_wheel(tmp_path / "c", own.name, {"needed.py": "x = 1\n"})

@@ -1,6 +1,7 @@
 """What is installed in place of the wheels that packages have stored: by ``sage -pip``, say.
 
-A build without isolation sees what is installed, and a package's records do not tell of that.
+A build without isolation sees what is installed, and each build its programs, as they are in PATH;
+a package's records do not tell of that.
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from sage_pkginstall.environment import Environment
 
 __all__ = [
+    "contents",
     "declared_packages",
     "foreign_libraries",
     "installed_contents",
-    "replaced_contents",
     "surroundings",
     "toolchain_packages",
 ]
@@ -74,21 +74,19 @@ def surroundings(
     }
     name = environ.get("PKG_BASE", "")
     if name and (variables.packages / name).is_dir():
-        around = _of_package(variables, name, places, source)
-        return around._replace(
-            seen_unisolated=lambda: _seen_unisolated(variables, environment, name)
-        )
+        return _of_package(variables, environment, places, source)
     trees = dict.fromkeys((variables.local, variables.venv))
     everything = {name for tree in trees for name in _installed(tree)}
-    seen = {"prefix": dict(installed_contents(variables, everything))}
+    seen = {"prefix": contents(variables, environment, everything)}
     if source.is_dir():
         places["source"] = os.fspath(source)
     return Surroundings(subject, seen=seen, places=places)
 
 
 def _of_package(
-    variables: Variables, name: str, places: Mapping[str, str], source: Path
+    variables: Variables, environment: Environment, places: Mapping[str, str], source: Path
 ) -> Surroundings:
+    name = variables.environ["PKG_BASE"]
     declared = declared_packages(variables, name)
     directory = variables.packages / name
     tree = variables.tree("SAGE_INST_LOCAL") or variables.local
@@ -104,21 +102,16 @@ def _of_package(
         subject=Subject(name, f"package for {variables.venv}"),
         seen={
             "package": hash_files(directory, no_input),
-            "prefix": dict(installed_contents(variables, declared)),
+            "prefix": contents(variables, environment, declared),
         },
+        seen_unisolated=lambda: contents(
+            variables, environment, declared | toolchain_packages(variables, name)
+        ),
         places={**places, **here},
         dead=(os.fspath(build),),
         foreign=dict(foreign_libraries(variables, declared)),
         in_package=in_package,
     )
-
-
-def _seen_unisolated(variables: Variables, environment: Environment, name: str) -> dict[str, str]:
-    packages = declared_packages(variables, name) | toolchain_packages(variables, name)
-    return {
-        **dict(installed_contents(variables, packages)),
-        **dict(replaced_contents(variables, environment, packages)),
-    }
 
 
 def declared_packages(variables: Variables, name: str) -> set[str]:
@@ -168,19 +161,21 @@ def installed_contents(variables: Variables, names: Iterable[str]) -> Iterator[t
                 yield stamp.name, _content(variables, tree, stamp)
 
 
-def replaced_contents(
-    variables: Variables, environment: Environment, names: Iterable[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield what is installed in place of what each of the packages ``names`` has built.
+def contents(
+    variables: Variables, environment: Environment | None, names: Collection[str]
+) -> dict[str, str]:
+    """Return what each of the packages ``names`` installed, and what is there in its place.
 
-    Raises UnknownInputError if that cannot be told.
+    The latter in ``environment``, if there is one.  Raises UnknownInputError if it cannot be told.
     """
+    found = dict(installed_contents(variables, names))
     trees = dict.fromkeys((variables.local, variables.venv))
     wheels = [wheel for name in sorted(names) for tree in trees for wheel in _wheels(tree, name)]
-    if wheels:
-        from sage_pkginstall.spkg.replaced import replaced_distributions  # noqa: PLC0415 -- rarely
+    if wheels and environment is not None:
+        from sage_pkginstall.spkg.replaced import replaced_distributions  # noqa: PLC0415 -- as above
 
-        yield from replaced_distributions(environment, wheels)
+        found.update(replaced_distributions(environment, wheels))
+    return found
 
 
 def _wheels(tree: Path, name: str) -> tuple[Path, ...]:

@@ -49,10 +49,9 @@ from sage_pkginstall.spkg.scripts import (
     is_generated_piprm,
 )
 from sage_pkginstall.spkg.seen import (
+    contents,
     declared_packages,
     foreign_libraries,
-    installed_contents,
-    replaced_contents,
     toolchain_packages,
 )
 from sage_pkginstall.spkg.sources import choose_tarball
@@ -289,7 +288,7 @@ def _inputs(job: Job) -> Inputs:
                 "build": os.fspath(job.place.build_directory),
                 "tools": os.fspath(job.tools),
             },
-            "prefix": _prefix(job),
+            "prefix": contents(common, job.environment, _seen_packages(job)),
             "variables": {
                 **counted,
                 **{name: variables.get(name, "") for name in _SEEN_BY_SCRIPTS},
@@ -310,14 +309,6 @@ def _interpreter(job: Job) -> dict[str, str]:
     if not job.package.is_python and not any("PYTHON" in word for word in words):
         return {}
     return interpreter(job.environment)
-
-
-def _prefix(job: Job) -> dict[str, str]:
-    common, packages = job.place.common, _seen_packages(job)
-    contents = dict(installed_contents(common, packages))
-    if job.environment is not None:
-        contents.update(replaced_contents(common, job.environment, packages))
-    return contents
 
 
 def _seen_packages(job: Job) -> set[str]:
