@@ -128,6 +128,18 @@ def test_environment_files_and_umask_count(world: SageWorld) -> None:
         os.umask(before)
 
 
+def test_settings_that_configure_finds_in_its_prefix_count(world: SageWorld) -> None:
+    package(world)
+    world.spkg("data")
+    taken = []
+    for name in ("share", "etc"):
+        settings = world.prefix / name / "config.site"
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text("CFLAGS=-O1\n")
+        taken += [is_taken(world.spkg("data")), is_taken(world.spkg("data"))]
+    assert taken == [False, True] * 2
+
+
 def test_build_directory_and_prefix_count(tmp_path: Path, world: SageWorld) -> None:
     package(world)
     world.spkg("data")

@@ -7,7 +7,7 @@ The tar holds what lies in the build directory: the staged tree with the wheels 
 stored, their queue, and the notes of how they were built.  The key is the hash of these
 groups, and paths count as they are, so that the tree is taken for the same prefix only:
 
-    sources, package, scripts       upstream's file; patches and scripts; what they are wrapped in
+    sources, package, scripts       upstream's file; patches and scripts; what these read
     places, variables, build        where all lies; what the scripts see; how files are made
     prefix, interpreter             what the package declares that it depends on
     compilers, programs, system     as for a wheel
@@ -75,6 +75,8 @@ _SEEN_BY_SCRIPTS = (
     "SAGE_PIP_INSTALL_FLAGS", "SAGE_CHECK", "SAGE_WHEELS", "PYTHONPATH", "PYTHONHOME",
 )  # fmt: skip
 """Variables that are no matter to the build of a wheel, but may be to what a script does."""
+_READ_BY_CONFIGURE = ("share/config.site", "etc/config.site")
+"""What each configure of autoconf reads of the tree that is its ``--prefix``, if it is there."""
 _PIPRM = "spkg-piprm"
 
 
@@ -276,13 +278,17 @@ def _inputs(job: Job) -> Inputs:
     counted = seen_variables(variables)
     trees = {os.fspath(one) for one in (job.place.tree, common.local, common.venv, common.root)}
     tarball = choose_tarball(package, _tags(job))
-    helpers = (*environment_files(common.root, common.local), job.tools / "sage-dist-helpers")
+    read = [
+        *environment_files(common.root, common.local),
+        *(job.place.tree / file for file in _READ_BY_CONFIGURE),
+        job.tools / "sage-dist-helpers",
+    ]
     return Inputs(
         {
             "build": {"format": _FORMAT, "tool": __version__, **_rights()},
             "sources": {tarball.filename: tarball.sha256 or ""},
             "package": hash_files(package.directory),  # scripts find all of it beside them
-            "scripts": {os.fspath(one): hash_file(one) for one in helpers if one.is_file()},
+            "scripts": {os.fspath(one): hash_file(one) for one in read if one.is_file()},
             "places": {
                 "tree": os.fspath(job.place.tree),
                 "build": os.fspath(job.place.build_directory),
