@@ -251,10 +251,10 @@ def test_file_of_meson_is_the_users_own_if_there_is_one(tmp_path: Path) -> None:
     plant(tmp_path, {"a/meson/cross/x": b"a", "b/meson/cross/x": b"b", "b/meson/native/y": b"b"})
     (tmp_path / "own" / "meson").mkdir(parents=True)
     places = {"HOME": str(tmp_path), "XDG_DATA_DIRS": f"{tmp_path}/a:{tmp_path}/b"}
-    shared = named_files((), places, ())
+    shared = named_files((), places)
     assert shared.keys() == {"meson/cross/x", "meson/native/y"}
-    assert named_files((), {**places, "XDG_DATA_HOME": f"{tmp_path}/b"}, ()) != shared
-    assert named_files((), {**places, "XDG_DATA_HOME": f"{tmp_path}/a"}, ()) == shared
+    assert named_files((), {**places, "XDG_DATA_HOME": f"{tmp_path}/b"}) != shared
+    assert named_files((), {**places, "XDG_DATA_HOME": f"{tmp_path}/a"}) == shared
 
 
 def test_home_of_who_has_no_variable_of_it_counts(
@@ -265,7 +265,7 @@ def test_home_of_who_has_no_variable_of_it_counts(
     monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
     plant(tmp_path, {".pydistutils.cfg": b"[build]\n"})
     environ = {"XDG_DATA_DIRS": "/missing"}
-    assert list(named_files((), environ, ())) == ["~/.pydistutils.cfg"]
+    assert list(named_files((), environ)) == ["~/.pydistutils.cfg"]
 
 
 def test_program_that_is_named_is_told_by_the_name_of_the_toolchain(

@@ -111,6 +111,30 @@ def test_file_that_a_script_writes_beside_the_source_counts(
     assert taken_with(world, "settings", ("1", "1", "2")) == [False, True, False]
 
 
+@pytest.mark.parametrize("file", ["etc/settings", "lib/settings"])
+def test_named_file_of_the_prefix_counts_unless_a_package_has_it(
+    tmp_path: Path, world: SageWorld, file: str
+) -> None:
+    """A package counts if it is declared."""
+    settings = world.prefix / file
+    script = f'export DIST_EXTRA_CONFIG="$SAGE_LOCAL/{file}"\n{SCRIPT}'
+    files = package_files(**{"spkg-install.in": script})
+    world.package("tiny", "1.0", files, source=source_files(tmp_path))
+    settings.parent.mkdir(exist_ok=True)
+    taken = []
+    for text in ("1", "1", "2"):
+        settings.write_text(text)
+        taken.append(is_taken(world.spkg("tiny")))
+    assert taken == [False, True, False]
+    settings.unlink()
+    for text in ("3", "4"):
+        staged = f'echo {text} > settings && sdh_install -T settings "$SAGE_LOCAL/{file}"\n'
+        world.package("library", "1", {"spkg-install.in": staged})
+        world.spkg("library")
+        taken.append(is_taken(world.spkg("tiny")))
+    assert taken[-1]
+
+
 @pytest.mark.needs("git")
 def test_checkout_in_the_build_directory_counts(tmp_path: Path, world: SageWorld) -> None:
     git = "git -C src -c user.name=x -c user.email=x"

@@ -37,14 +37,15 @@ def test_source_in_the_build_directory_is_of_the_package(
     assert not surroundings(environ, environment, area / "other-1.0/src").in_package
 
 
+@pytest.mark.parametrize("file", ["include/x.h", "etc/x.conf"])
 def test_file_that_was_changed_and_given_its_old_time_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     monkeypatch.setenv("SAGE_PKGINSTALL_CACHE", str(tmp_path / "cache"))
-    stamp = json.dumps({"files": ["include/x.h"]}).encode()
+    stamp = json.dumps({"files": [file]}).encode()
     plant(tmp_path, {"local/var/lib/sage/installed/tiny-1.0": stamp})
     variables = read_variables({"SAGE_ROOT": str(tmp_path)})
-    header = plant(tmp_path, {"local/include/x.h": b"1"}) / "local/include/x.h"
+    header = plant(tmp_path / "local", {file: b"1"}) / file
     seen = [dict(installed_contents(variables, ["tiny"]))]
     before = header.stat()
     header.write_bytes(b"2")

@@ -18,7 +18,7 @@ from sage_pkginstall.builds.source_files import hash_file, hash_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["files_beside", "named_files"]
 
@@ -35,18 +35,16 @@ _WAY_OUT = re.compile(r"""\.\./[^\s:;,="'(){}\[\]<>#]+""")
 def named_files(
     texts: Iterable[str],
     environ: Mapping[str, str],
-    known: Iterable[str],
+    is_known: Callable[[str], bool] = lambda _real_path: False,
     *,
     source: str = "",
-    unknown: Iterable[str] = (),
 ) -> dict[str, str]:
     """Return ``{path: hash}`` of all files that ``texts`` name, and of those in the home directory.
 
-    What lies in ``source``, or below one of ``known``, counts otherwise; but not what lies below
-    one of ``unknown``, wherever that is.  With ``SAGE_PKGINSTALL_TOOLCHAIN`` no program counts:
-    that name stands for it.
+    What lies in ``source``, and what ``is_known`` (a real path is), counts otherwise.  With
+    ``SAGE_PKGINSTALL_TOOLCHAIN`` no program counts: that name stands for it.
     """
-    inside, elsewhere, nowhere = map(_beginnings, ((source,), known, unknown))
+    inside = _beginnings((source,))
     with_programs = not environ.get("SAGE_PKGINSTALL_TOOLCHAIN")
     found = {
         path: os.path.join(source, path)  # noqa: PTH118
@@ -58,7 +56,7 @@ def named_files(
     hashes = {}
     for name, path in sorted(found.items()):
         real = os.path.realpath(path)
-        if real.startswith(inside) or (real.startswith(elsewhere) and not real.startswith(nowhere)):
+        if real.startswith(inside) or is_known(real):
             continue
         hashes[name] = _hash(path, with_programs=with_programs)
     return {name: told for name, told in hashes.items() if told}

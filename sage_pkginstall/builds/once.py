@@ -93,9 +93,8 @@ class Once(NamedTuple):
         files = named_files(
             (*variables.values(), *options["config settings"].splitlines()),
             self.environ,
-            trees,
+            around.is_of_package,
             source=os.fspath(source),
-            unknown=around.dead,
         )
         if not around.in_package:  # of a package, what lies beside it counts
             files |= files_beside(source, trees)

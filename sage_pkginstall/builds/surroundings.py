@@ -39,7 +39,8 @@ class Surroundings(NamedTuple):
     that sees the packages of the target, too (and raises UnknownInputError).  ``places`` names
     directories whose path must not matter (``SAGE_LOCAL``); ``dead`` are directories that are gone
     when the wheel is used.  ``foreign`` maps names of libraries that the build can find but has no
-    right to, as ``seen`` does not tell of them, to their owners.
+    right to, as ``seen`` does not tell of them, to their owners.  ``is_of_package`` tells whether
+    a package has brought a file (its real path): it counts by that.
     """
 
     subject: Subject
@@ -48,6 +49,7 @@ class Surroundings(NamedTuple):
     places: Mapping[str, str] = {}
     dead: tuple[str, ...] = ()
     foreign: Mapping[str, str] = {}
+    is_of_package: Callable[[str], bool] = lambda _real_path: False
     in_package: bool = False
 
 

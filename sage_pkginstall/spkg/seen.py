@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import cache
 
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.last_builds import Subject
@@ -26,7 +27,7 @@ from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
@@ -36,11 +37,12 @@ __all__ = [
     "declared_packages",
     "foreign_libraries",
     "installed_contents",
+    "owned_files",
     "surroundings",
     "toolchain_packages",
 ]
 
-_USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/")
+_USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/", "etc/")
 _NO_INPUT = (
     "SPKG.rst", "SPKG.txt", "README.rst", "README.md", "distros",  # text about it
     "type", "trees.txt",  # where it goes counts
@@ -80,7 +82,7 @@ def surroundings(
     seen = {"prefix": contents(variables, environment, everything)}
     if source.is_dir():
         places["source"] = os.fspath(source)
-    return Surroundings(subject, seen=seen, places=places)
+    return Surroundings(subject, seen, places=places, is_of_package=owned_files(variables))
 
 
 def _of_package(
@@ -110,6 +112,7 @@ def _of_package(
         places={**places, **here},
         dead=(os.fspath(build),),
         foreign=dict(foreign_libraries(variables, declared)),
+        is_of_package=owned_files(variables),
         in_package=in_package,
     )
 
@@ -239,6 +242,27 @@ def _hash(variables: Variables, path: Path) -> str:
     for number, one in enumerate(sorted(paths, key=len, reverse=True)):
         data = data.replace(one, b"{tree %d}" % number)
     return "with paths " + hashlib.sha256(data).hexdigest()
+
+
+def owned_files(variables: Variables) -> Callable[[str], bool]:
+    """Return what tells of the real path of a file whether a package has brought it.
+
+    Programs and modules of the trees, which may be of wheels, are taken for that.
+    """
+    trees = {os.path.realpath(tree): tree for tree in (variables.local, variables.venv)}
+    of_wheels = re.compile("|".join(rf"{re.escape(t)}/(bin|lib.*/site-packages)/" for t in trees))
+
+    @cache
+    def listed() -> frozenset[str]:
+        stamps = ((real, stamp) for real in trees for stamp in (trees[real] / STAMPS).glob("*-*"))
+        return frozenset(f"{real}/{path}" for real, stamp in stamps for path in _files(stamp))
+
+    def is_owned(path: str) -> bool:
+        if not path.startswith(tuple(f"{real}/" for real in trees)):
+            return False
+        return of_wheels.match(path) is not None or path in listed()
+
+    return is_owned
 
 
 def foreign_libraries(variables: Variables, declared: Collection[str]) -> Iterator[tuple[str, str]]:

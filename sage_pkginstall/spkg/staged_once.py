@@ -52,6 +52,7 @@ from sage_pkginstall.spkg.seen import (
     contents,
     declared_packages,
     foreign_libraries,
+    owned_files,
     toolchain_packages,
 )
 from sage_pkginstall.spkg.sources import choose_tarball
@@ -299,7 +300,7 @@ def _inputs(job: Job) -> Inputs:
                 **counted,
                 **{name: variables.get(name, "") for name in _SEEN_BY_SCRIPTS},
             },
-            "files": named_files(counted.values(), variables, trees - {os.fspath(common.root)}),
+            "files": named_files(counted.values(), variables, owned_files(common)),
             "interpreter": _interpreter(job),
             **toolchain(variables, trees, job.environment if package.is_python else None),
         }
