@@ -389,6 +389,25 @@ def test_what_a_source_names_beside_itself_counts(
     assert builds(source)[1]
 
 
+def test_file_that_a_source_names_by_its_whole_path_counts(tmp_path: Path, builds: Builds) -> None:
+    """As hatchling's manual has it: ``"~/lib.h" = "pkg/lib.h"``."""
+    source = make_source(tmp_path / "src")
+    with (source / "pyproject.toml").open("a") as file:
+        file.write(f'[tool.x]\n"~/lib.h" = "a"\n"{tmp_path}/b c.h" = "b"\n"{tmp_path}/d" = "d"\n')
+    taken = []
+    for path, data in (
+        ("home/lib.h", b"1"),
+        ("home/lib.h", b"2"),
+        ("b c.h", b"1"),
+        ("b c.h", b"2"),
+    ):
+        plant(tmp_path, {path: data})
+        taken += [builds(source, HOME=f"{tmp_path}/home")[1] for _ in range(2)]
+    assert taken == [False, True] * 4
+    plant(tmp_path, {"d/e": b""})
+    assert builds(source, HOME=f"{tmp_path}/home")[1]
+
+
 def test_tag_of_a_submodule_counts(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "src")
     (source / "vendored" / "one").mkdir(parents=True)

@@ -30,6 +30,7 @@ _BUILD_FILES = (
     "pyproject.toml", "setup.py", "setup.cfg", "meson.build", "CMakeLists.txt", "Cargo.toml",
 )  # fmt: skip
 _WAY_OUT = re.compile(r"""\.\./[^\s:;,="'(){}\[\]<>#]+""")
+_WHOLE_PATH = re.compile(r"""["'](~?/[^"'\n]+)["']""")
 
 
 def named_files(
@@ -63,20 +64,22 @@ def named_files(
 
 
 def files_beside(source: Path, known: Iterable[str]) -> dict[str, str]:
-    """Return ``{path: hash}`` of what build files of ``source`` name outside of it by ``../``.
+    """Return ``{path: hash}`` of what build files of ``source`` name outside of it.
 
-    A directory counts with all that lies in it, unless ``source`` itself lies there; what lies
-    below one of ``known`` counts otherwise.  Raises UnknownInputError if that cannot be told.
+    That are files, and by ``../`` also directories: each counts with all that lies in it, unless
+    ``source`` itself lies there.  What lies below one of ``known`` counts otherwise.  Raises
+    UnknownInputError if that cannot be told.
     """
     root = os.path.realpath(source)
     elsewhere = _beginnings(known)
-    named = {path for name in _BUILD_FILES for path in _WAY_OUT.findall(_text(source / name))}
+    texts = [_text(source / name) for name in _BUILD_FILES]
+    beside = {path for text in texts for path in _WAY_OUT.findall(text)}
     found = {}
-    for path in sorted(named):
-        real = os.path.realpath(f"{root}/{path}")
+    for path in sorted(beside.union(*map(_WHOLE_PATH.findall, texts))):
+        real = os.path.realpath(os.path.join(root, os.path.expanduser(path)))  # noqa: PTH111, PTH118
         if f"{real}/".startswith((f"{root}/", *elsewhere)) or f"{root}/".startswith(f"{real}/"):
             continue
-        if os.path.isdir(real):  # noqa: PTH112
+        if path in beside and os.path.isdir(real):  # noqa: PTH112
             found[path] = digest_of(hash_files(Path(real)))
         else:
             found[path] = _hash(real, with_programs=True)
