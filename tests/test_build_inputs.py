@@ -408,6 +408,15 @@ def test_file_that_a_source_names_by_its_whole_path_counts(tmp_path: Path, build
     assert builds(source, HOME=f"{tmp_path}/home")[1]
 
 
+def test_what_cargo_reads_above_a_source_counts(tmp_path: Path, builds: Builds) -> None:
+    source = make_source(tmp_path / "top" / "python" / "src")
+    taken = []
+    for path in ("top/python/Cargo.lock", "top/Cargo.lock", "top/.cargo/config.toml"):
+        plant(tmp_path, {path: b""})
+        taken += [builds(source)[1], builds(source)[1]]
+    assert taken == [False, True] * 3
+
+
 def test_tag_of_a_submodule_counts(tmp_path: Path, builds: Builds) -> None:
     source = make_source(tmp_path / "src")
     (source / "vendored" / "one").mkdir(parents=True)

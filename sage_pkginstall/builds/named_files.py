@@ -1,8 +1,8 @@
 """Files outside of the source that a build is told of, and so reads: they count as inputs.
 
 Variables and settings name them (``CMAKE_TOOLCHAIN_FILE=…``, ``-Csetup-args=--native-file=…``),
-and some tools read settings from the user's home directory.  A path with ``..`` may lead there
-from the source, which is where builds are run.
+and some tools read settings from the user's home directory, or above the source.  A path with
+``..`` may lead there from the source, which is where builds are run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def named_files(
     *,
     source: str = "",
 ) -> dict[str, str]:
-    """Return ``{path: hash}`` of all files that ``texts`` name, and of those in the home directory.
+    """Return ``{path: hash}`` of all files that ``texts`` name, and of those that tools read.
 
     What lies in ``source``, and what ``is_known`` (a real path is), counts otherwise.  With
     ``SAGE_PKGINSTALL_TOOLCHAIN`` no program counts: that name stands for it.
@@ -53,7 +53,11 @@ def named_files(
         for path in _paths(text)
         if source or path.startswith("/")
     }
-    found.update(_of_home(environ))
+    of_home = dict(_of_home(environ))
+    found.update(of_home)
+    if source:
+        above = dict(_of_cargo_above(source))
+        found.update((name, path) for name, path in above.items() if path not in of_home.values())
     hashes = {}
     for name, path in sorted(found.items()):
         real = os.path.realpath(path)
@@ -128,6 +132,18 @@ def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         meson = Path(directory, "meson")
         for path in (*meson.glob("native/*"), *meson.glob("cross/*")):
             yield f"meson/{path.relative_to(meson)}", os.fspath(path)
+
+
+def _of_cargo_above(source: str) -> Iterator[tuple[str, str]]:
+    """Yield what cargo (maturin, setuptools-rust) reads above a crate: its workspace, and settings.
+
+    git often ignores ``Cargo.lock``, which has the versions of all crates.
+    """
+    way, directory = "", os.path.realpath(source)
+    while (above := os.path.dirname(directory)) != directory:  # noqa: PTH120 -- text
+        way, directory = f"../{way}", above
+        for name in ("Cargo.toml", "Cargo.lock", ".cargo/config", ".cargo/config.toml"):
+            yield f"{way}{name}", os.path.join(directory, name)  # noqa: PTH118
 
 
 def _home_of_user() -> str:
