@@ -218,6 +218,7 @@ HOME_FILES = {
     "cargo": ".cargo/config.toml",
     "meson": ".local/share/meson/native/mine",
     "shared": "share/meson/cross/mine",
+    "pkg-config": "pc/foo.pc",
     "options": "flags",
     "header": "config.h",
 }
@@ -228,6 +229,7 @@ def test_file_of_settings_counts_with_its_content(tmp_path: Path, builds: Builds
     source = make_source(tmp_path / "src")
     file = tmp_path / HOME_FILES.get(way, "a b")
     env = {"HOME": str(tmp_path), "XDG_DATA_DIRS": f"/missing:{tmp_path}/share"}
+    env["PKG_CONFIG_PATH"] = f"/missing:{tmp_path}/pc"
     if way == "variable":
         env["DIST_EXTRA_CONFIG"] = str(file)
     elif way == "several":

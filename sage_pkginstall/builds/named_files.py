@@ -53,6 +53,7 @@ def named_files(
         for path in _paths(text)
         if source or path.startswith("/")
     }
+    found.update((path, path) for path in _of_pkg_config(environ))
     of_home = dict(_of_home(environ))
     found.update(of_home)
     if source:
@@ -132,6 +133,17 @@ def _of_home(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         meson = Path(directory, "meson")
         for path in (*meson.glob("native/*"), *meson.glob("cross/*")):
             yield f"meson/{path.relative_to(meson)}", os.fspath(path)
+
+
+def _of_pkg_config(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield what pkg-config reads in the directories that it is told of, but those of the system.
+
+    These files have the version and the flags of libraries.
+    """
+    named = [environ.get(name, "") for name in ("PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR")]
+    for directory in dict.fromkeys(":".join(named).split(":")):
+        if directory.startswith("/") and not directory.startswith(("/usr/lib", "/usr/share")):
+            yield from map(os.fspath, Path(directory).glob("*.pc"))
 
 
 def _of_cargo_above(source: str) -> Iterator[tuple[str, str]]:

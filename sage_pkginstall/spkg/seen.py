@@ -247,10 +247,13 @@ def _hash(variables: Variables, path: Path) -> str:
 def owned_files(variables: Variables) -> Callable[[str], bool]:
     """Return what tells of the real path of a file whether a package has brought it.
 
-    Programs and modules of the trees, which may be of wheels, are taken for that.
+    Programs and modules of the trees, which may be of wheels, are taken for that, and so is what is
+    in each PKG_CONFIG_PATH.
     """
     trees = {os.path.realpath(tree): tree for tree in (variables.local, variables.venv)}
-    of_wheels = re.compile("|".join(rf"{re.escape(t)}/(bin|lib.*/site-packages)/" for t in trees))
+    taken = re.compile(
+        "|".join(rf"{re.escape(t)}/(bin|lib.*/site-packages|\w+/pkgconfig)/" for t in trees)
+    )
 
     @cache
     def listed() -> frozenset[str]:
@@ -260,7 +263,7 @@ def owned_files(variables: Variables) -> Callable[[str], bool]:
     def is_owned(path: str) -> bool:
         if not path.startswith(tuple(f"{real}/" for real in trees)):
             return False
-        return of_wheels.match(path) is not None or path in listed()
+        return taken.match(path) is not None or path in listed()
 
     return is_owned
 
