@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["has_password", "without_passwords"]
 
-_PASSWORD = re.compile(r"(?<!file)(:/{1,2})(?!git@)[^/?#\s]+@")
+_PASSWORD = re.compile(r"(?<!file)(:/{1,2})(?!git@)([^/?#\s]+)@")
 
 
 def has_password(text: str) -> bool:
@@ -18,6 +22,6 @@ def has_password(text: str) -> bool:
     return _PASSWORD.search(text) is not None
 
 
-def without_passwords(text: str) -> str:
-    """Return a text with ``***`` in place of users and passwords of its URLs."""
-    return _PASSWORD.sub(r"\1***@", text)
+def without_passwords(text: str, told: Callable[[str], str] = lambda _: "***") -> str:
+    """Return a text with what is ``told`` in place of users and passwords of its URLs."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}{told(found[2])}@", text)

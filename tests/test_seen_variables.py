@@ -36,6 +36,19 @@ def test_secret_counts_and_is_not_told(name: str) -> None:
     assert "s3cret" not in str(seen_variables({"MAKEFLAGS": f"-- {name}=s3cret"}))
 
 
+def test_url_with_a_password_counts_and_is_not_told() -> None:
+    one, other = (
+        seen_variables({"DATABASE_URL": f"postgres://me:{word}@host/x"})["DATABASE_URL"]
+        for word in ("s3cret", "s3cret2")
+    )
+    assert one != other
+    assert "s3cret" not in one
+    flags = seen_variables({"CFLAGS": "-include /x.h -DURL=https://s3cret@host/"})["CFLAGS"]
+    assert flags.startswith("-include /x.h -DURL=https://")  # a file that counts
+    assert "s3cret" not in flags
+    assert seen_variables({"URL": "https://host/x@1"}) == {"URL": "https://host/x@1"}
+
+
 def test_network_does_not_count() -> None:
     assert seen_variables({"https_proxy": "http://x/", "SSL_CERT_FILE": "/etc/bundle.crt"}) == {}
 

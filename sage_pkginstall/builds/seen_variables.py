@@ -15,6 +15,7 @@ import os
 import re
 from fnmatch import fnmatchcase
 
+from sage_pkginstall.passwords import without_passwords
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -131,8 +132,9 @@ class Places(NamedTuple):
 def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of ``environ`` that count for a build, and what they say.
 
-    Of a secret that is a hash: what is returned is remembered, and shown to people.  Variables and
-    options of make's command line are among them: each make of the build takes them from MAKEFLAGS.
+    Of a secret, or of the password of a URL, that is a hash: what is returned is remembered, and
+    shown to people.  Variables and options of make's command line are among them: each make of
+    the build takes them from MAKEFLAGS.
     """
     patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
 
@@ -151,7 +153,14 @@ def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
     options = [one for one in _options_of_make(flags) if not _NO_OPTION_OF_BUILDS.fullmatch(one)]
     if options:
         seen["options of make"] = " ".join(sorted(options))
-    return {name: _hash(text) if _SECRET.search(name) else text for name, text in seen.items()}
+    return {name: _told(name, text) for name, text in seen.items()}
+
+
+def _told(name: str, text: str) -> str:
+    """Return what a variable says, without a secret: ``DATABASE_URL=postgres://me:word@host``."""
+    if _SECRET.search(name):
+        return _hash(text)
+    return without_passwords(text, _hash) if "@" in text else text
 
 
 def _options_of_make(flags: str) -> Iterator[str]:
