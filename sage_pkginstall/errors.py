@@ -54,10 +54,18 @@ class WheelError(PkgInstallError):
 
 
 class RequirementError(PkgInstallError):
-    """A requirement cannot be read, or no wheel of the store meets it."""
+    """A requirement cannot be read, or no wheel of the store meets it.
+
+    The message, which logs of builds keep, too, has no password of its URL.
+    """
 
     def __init__(self, requirement: str, reason: str) -> None:
-        super().__init__(f"cannot meet requirement {requirement!r}: {reason}")
+        told = requirement
+        if "@" in told:
+            from sage_pkginstall.passwords import without_passwords  # noqa: PLC0415 - rare
+
+            told = without_passwords(told)
+        super().__init__(f"cannot meet requirement {told!r}: {reason}")
         self.requirement = requirement
         self.reason = reason
 

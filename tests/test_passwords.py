@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from sage_pkginstall.cli.terminal import tell
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
 from sage_pkginstall.passwords import has_password, without_passwords
+from tests.conftest import ROOT, START
+from tests.sources import make_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +45,18 @@ def test_what_is_no_password_stays(text: str) -> None:
 def test_message_has_no_password(capsys: pytest.CaptureFixture[str]) -> None:
     tell("cannot meet requirement 'git+https://secret@host/foo'")
     assert capsys.readouterr().err == "cannot meet requirement 'git+https://***@host/foo'\n"
+
+
+def test_log_of_a_build_has_no_password(tmp_path: Path, venv: Path) -> None:
+    requires = ["foo @ https://me:secret@host/foo.whl"]
+    source = make_source(tmp_path / "bar", "bar", requires=requires)
+    log = tmp_path / "log"
+    at = ["--prefix", venv, "--store", tmp_path / "store", "-w", tmp_path / "dist", "--log", log]
+    command = [sys.executable, "-I", "-c", START, str(ROOT), "build", *map(str, at), str(source)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    for said in (ended.stdout + ended.stderr, log.read_text()):
+        assert "https://***@host/foo.whl" in said
+        assert "secret" not in said
 
 
 def test_who_waits_for_the_lock_sees_no_password(tmp_path: Path) -> None:
