@@ -58,6 +58,25 @@ def test_bytecode_of_a_replaced_source_goes_unless_it_comes_anew(tmp_path: Path)
     }
 
 
+def test_bytecode_behind_a_link_goes_by_records_alone(tmp_path: Path) -> None:
+    """Others may have some there, of the same name; and what comes there has another name."""
+    prefix, outside = tmp_path / "prefix", tmp_path / "outside"
+    write(outside, {"a.x.pyc": b"other", "b.x.pyc": b"other"})
+    write(prefix, {"a.py": b"old", "p/b.py": b"old", "pycs/b.x.pyc": b"old", "pycs/b.y.pyc": b""})
+    (prefix / "__pycache__").symlink_to(outside)
+    (prefix / "p/__pycache__").symlink_to("../pycs")
+    staged = {"p/b.py": b"new", "p/__pycache__/b.x.pyc": b"new"}
+    bring(prefix, staged, PlanRequest(frozenset({"a.py", "p/b.py", "pycs/b.x.pyc"})))
+    assert tree(outside) == {"a.x.pyc": b"other", "b.x.pyc": b"other"}
+    assert tree(prefix, ignore=STATE) == {
+        "__pycache__": Link(str(outside)),
+        "p/__pycache__": Link("../pycs"),
+        "p/b.py": b"new",
+        "pycs/b.x.pyc": b"new",
+        "pycs/b.y.pyc": b"",
+    }
+
+
 @pytest.mark.parametrize("path", ["share/man/man1/x", "man/man1/x"])
 def test_directory_that_a_link_of_the_prefix_leads_to_stays_when_it_is_empty(
     tmp_path: Path, path: str

@@ -152,7 +152,13 @@ class Removals:
                 self._remove(path)
 
     def _bytecode_in(self, cache: str) -> dict[str, list[str]]:
-        """Return the byte-code in a directory by its source."""
+        """Return the byte-code in a directory by its source.
+
+        Behind a link there may be others', which has the same names, and what is recorded has
+        another one.
+        """
+        if self.ground.has_link(cache):
+            return {}
         try:
             names = sorted(os.listdir(self.ground.absolute(cache)))
         except (FileNotFoundError, NotADirectoryError):
