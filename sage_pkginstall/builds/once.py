@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Once", "identity_of_wheel", "linked_with_foreign", "now", "reason_to_rebuild"]
 
-_FORMAT = "3"
+_FORMAT = "4"
 _TREES = ("prefix", "SAGE_LOCAL", "SAGE_VENV")
 """The places whose content counts as far as it is declared, where there is a Sage."""
 

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StagedOnce", "staged_once"]
 
-_FORMAT = "3"
+_FORMAT = "4"
 _SEEN_BY_SCRIPTS = (
     "SAGE_PIP_INSTALL_FLAGS", "SAGE_CHECK", "SAGE_WHEELS", "PYTHONPATH", "PYTHONHOME",
 )  # fmt: skip
