@@ -339,6 +339,23 @@ def test_python_package_that_is_a_script_needs_the_toolchain_too(
 
 
 @pytest.mark.parametrize(
+    "files",
+    [
+        {"spkg_install_in": ":", "version_requirements_txt": "x", "trees_txt": "SAGE_LOCAL"},
+        {"requirements_txt": "x"},
+        {"requirements_txt": "x", "trees_txt": "SAGE_LOCAL"},
+    ],
+)
+def test_environment_is_made_for_every_python_package(
+    distribution: Distribution, files: dict[str, str]
+) -> None:
+    shutil.rmtree(distribution.venv)
+    distribution.add("a", **files)
+    assert distribution.make("a", PYTHON=sys.executable)
+    assert (distribution.venv / "bin/python3").exists()
+
+
+@pytest.mark.parametrize(
     ("there", "asked", "version"),
     [
         (["3.9", "3.98"], {}, "3.98"),

@@ -173,7 +173,7 @@ def _rules(needs: _Needs) -> Iterator[str]:
     newer, first = f"$(call newer,{name})", f"| $(call first,{name})"
     yield ""
     for tree in package.trees:
-        environment = " $(environment)" if tree == "SAGE_VENV" else ""
+        environment = _environment(package, tree)
         if package.kind in _STAMPED:
             rule = f"{_stamp(package, tree)}: {newer} $(again_{name}) {first}{environment}"
             yield from _once(package, tree, rule, f"\t+@$(call install,{version},{tree})")
@@ -185,12 +185,17 @@ def _rules(needs: _Needs) -> Iterator[str]:
         yield f"{name}-wheel: | $(environment)"
         yield f"\t+@$(call wheel,{version},{package.trees[0]})"
     if package.kind == "pip":
-        yield f"{name}: {newer} {first}"
+        yield f"{name}: {newer} {first} $(environment)"
         yield from (f"\t+@$(call install,{version},{tree})" for tree in package.trees)
     elif package.kind == "none":
         yield f"{name}: {newer} {first}"
     yield f"{name}-check: {'$(inst_' + name + ')' if package.kind in _STAMPED else name}"
     yield from (f"\t+@$(call check,{version},{tree})" for tree in package.trees)
+
+
+def _environment(package: Package, tree: str) -> str:
+    """Return the prerequisite of what is to run with the target, or goes into its tree."""
+    return " $(environment)" if package.is_python or tree == "SAGE_VENV" else ""
 
 
 def _distinct(trees: Sequence[str]) -> Iterator[str]:
