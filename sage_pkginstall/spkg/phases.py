@@ -12,6 +12,7 @@ import shutil
 from sage_pkginstall.errors import PackageError
 from sage_pkginstall.spkg import scripts, staged
 from sage_pkginstall.spkg.build_directory import make_fresh, mark_staged
+from sage_pkginstall.spkg.followed import copy_followed
 from sage_pkginstall.spkg.programs import Program, by_sudo, script_command
 from sage_pkginstall.spkg.queue import queued_wheels
 from sage_pkginstall.spkg.sources import Sources, choose_tarball
@@ -119,7 +120,7 @@ def bring_package_files(job: Job) -> None:
         if os.path.lexists(copy):  # src, dist, and what is ours
             continue
         if entry.is_dir():
-            shutil.copytree(entry, copy, ignore_dangling_symlinks=True)
+            copy_followed(entry, copy)
         elif entry.is_file():
             shutil.copyfile(entry, copy)
             copy.chmod(0o755 if _is_program(entry) else 0o644)
