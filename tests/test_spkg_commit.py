@@ -88,6 +88,41 @@ def test_distribution_of_a_package_of_the_environment_stays_with_it(
     assert not list((local / INSTALLED).glob("*"))
 
 
+@pytest.mark.parametrize("way", ["clean", "upgrade"])
+def test_distribution_of_a_package_of_sage_local_stays_with_it(
+    world: SageWorld, tmp_path: Path, local: Path, way: str
+) -> None:
+    """It was that of a package of SAGE_VENV once, of which nobody has thought since."""
+    script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
+    python = {**script, "version_requirements.txt": "foo\n"}
+    world.package("old", "1", python, wheel=make_wheel(tmp_path, "foo", "1.0"))
+    world.spkg("old")
+    world.package("new", "1", script, wheel=make_wheel(tmp_path, "foo", "2.0"))
+    world.spkg("new")
+    if way == "clean":
+        world.clean("old")
+    else:
+        world.package("old", "2", python, wheel=make_wheel(tmp_path, "bar", "2.0"))
+        world.spkg("old")
+    assert any(path.endswith("/foo-2.0.dist-info/RECORD") for path in world.paths())
+    world.clean("new")
+    assert not any(path.endswith("/foo.py") for path in world.paths())
+
+
+def test_what_a_package_left_in_sage_local_keeps_no_distribution(
+    world: SageWorld, tmp_path: Path, local: Path
+) -> None:
+    script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
+    wheel = make_wheel(tmp_path, "foo", "1.0")
+    world.package("foo", "1.0", script, wheel=wheel)
+    world.spkg("foo")
+    world.package("foo", "1.0", {**script, "version_requirements.txt": "foo\n"}, wheel=wheel)
+    world.spkg("foo")
+    world.clean("foo", world.prefix)
+    assert (local / INSTALLED / "foo-1.0").exists()
+    assert not any(path.endswith("/foo.py") for path in world.paths())
+
+
 def test_distribution_that_an_old_record_of_another_tree_lists_stays(
     world: SageWorld, tmp_path: Path, local: Path
 ) -> None:

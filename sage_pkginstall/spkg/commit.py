@@ -32,10 +32,14 @@ from sage_pkginstall.spkg.distributions import package_distributions, stored_ver
 from sage_pkginstall.spkg.queue import QueuedWheel, queued_wheels
 from sage_pkginstall.spkg.staged import listed
 from sage_pkginstall.spkg.stamp import Stamp, find_stamps, package_stamps, write_stamp
-from sage_pkginstall.spkg.trusted_places import require_trusted, require_trusted_within
+from sage_pkginstall.spkg.trusted_places import (
+    is_trusted,
+    require_trusted,
+    require_trusted_within,
+)
 from sage_pkginstall.user_cache import cache_directory
 from sage_pkginstall.values import NamedTuple
-from sage_pkginstall.wheels.record_directory import STAMPS
+from sage_pkginstall.wheels.record_directory import SCRIPTS, STAMPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +115,8 @@ def _change(request: CommitRequest, staged: _Staged, environment: Environment | 
     elsewhere = _elsewhere(request, environment)
 
     def outdated() -> tuple[str, ...]:
-        lacking = package_distributions(Path(request.tree), request.package, come, elsewhere)
+        tree, local = Path(request.tree), _local(request)
+        lacking = package_distributions(tree, request.package, come, elsewhere, local)
         return tuple(
             one for one in sorted(lacking) if not _is_installed(environment, one, staged.stored)
         )
@@ -147,6 +152,16 @@ def _elsewhere(request: CommitRequest, environment: Environment | None) -> Path 
         return None
     here = os.path.realpath(environment.prefix) == os.path.realpath(request.tree)
     return None if here else environment.prefix
+
+
+def _local(request: CommitRequest) -> Path | None:
+    """Return SAGE_LOCAL, if it is another tree, with packages that have the same target.
+
+    One in which the user who asks could put links is passed over: what they lead to is read.
+    """
+    if not request.local or os.path.realpath(request.local) == os.path.realpath(request.tree):
+        return None
+    return Path(request.local) if is_trusted(request, Path(request.local) / SCRIPTS) else None
 
 
 def _both(first: Committed, second: Committed) -> Committed:

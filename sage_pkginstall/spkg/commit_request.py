@@ -40,6 +40,8 @@ class CommitRequest(NamedTuple):
     wheels; both are "" for a removal.  ``move``: the staged tree may be used up.
     ``keep``: to install, files of older versions stay; to remove, all files do.
 
+    ``local`` is SAGE_LOCAL, if wheels of its packages go to the same target; else "".
+
     ``caller`` is the number of the user whose file the request was read from, None if
     this very process asks.
     """
@@ -56,6 +58,7 @@ class CommitRequest(NamedTuple):
     test_result: str = ""
     sage_version: str = ""
     dependencies_file: str = ""
+    local: str = ""
     caller: int | None = None
 
     @property
@@ -105,7 +108,7 @@ def _fault(request: CommitRequest) -> str | None:
     for name in (request.package, request.version or "none"):
         if not _NAME.fullmatch(name):
             return f"{name!r} is no name of a package, and no version"
-    for path in (request.tree, request.python or "/", request.staged or "/"):
+    for path in (request.tree, *filter(None, (request.python, request.staged, request.local))):
         if not Path(path).is_absolute():
             return f"{path!r} is no absolute path"
     return None

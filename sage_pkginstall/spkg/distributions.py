@@ -6,7 +6,8 @@
 
 A distribution that another package's requirements name as well is that package's, too,
 and does not go with this one.  Where the distributions go to another tree, as those of a
-package of SAGE_LOCAL do, the packages of that one are asked as well.
+package of SAGE_LOCAL do, the packages of that one are asked as well; and those of SAGE_LOCAL
+where a package of SAGE_VENV is asked for.
 """
 
 from __future__ import annotations
@@ -31,13 +32,19 @@ _INFO = re.compile(r"(?:^|/)([^/]+?)-[^/-]+(?:-py[0-9.]+)?\.(?:dist-info|egg-inf
 
 
 def package_distributions(
-    tree: Path, package: str, besides: Collection[str] = (), elsewhere: Path | None = None
+    tree: Path,
+    package: str,
+    besides: Collection[str] = (),
+    elsewhere: Path | None = None,
+    local: Path | None = None,
 ) -> frozenset[str]:
     """Return the canonical names of the distributions that are ``package``'s alone.
 
     Those in ``besides`` are left out: if the package has no other, no other package is asked.
     ``elsewhere`` is the tree that its distributions are in, if that is another one: what its
-    stamps list is not there, and who has the same name there is another package.
+    stamps list is not there, and who has the same name there is another package.  ``local`` is a
+    tree whose packages have their distributions where this one has: what this package left there,
+    when it went to that tree, has none.
     """
     own = set(_required(tree / SCRIPTS / package))
     if elsewhere is None:
@@ -48,6 +55,8 @@ def package_distributions(
     others = [one for one in _with_requirements(tree) if one.name != package]
     if elsewhere is not None:
         others += _with_requirements(elsewhere)
+    if local is not None:
+        others += [one for one in _with_requirements(local) if one.name != package]
     return frozenset(own.difference(*map(_required, others)))
 
 

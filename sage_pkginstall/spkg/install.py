@@ -139,6 +139,7 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
     else:
         _remove_unlisted(job)
     sudo = job.place.common.sudo
+    local = job.place.common.local_with_target(job.environment and job.environment.prefix)
     request = CommitRequest(
         action="install",
         tree=os.fspath(job.place.tree),
@@ -152,6 +153,7 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
         test_result=test_result,
         sage_version=_sage_version(job.place.common.root),
         dependencies_file=os.fspath(job.package.directory / "dependencies"),
+        local=os.fspath(local) if local else "",
     )
     if request.move:
         build_directory.mark_staged(job.place, staged=False)

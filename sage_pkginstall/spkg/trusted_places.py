@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.plan import Plan
     from sage_pkginstall.spkg.commit_request import CommitRequest
 
-__all__ = ["require_trusted", "require_trusted_within"]
+__all__ = ["is_trusted", "require_trusted", "require_trusted_within"]
+
+
+def is_trusted(request: CommitRequest, path: Path) -> bool:
+    """Tell whether the user who asks could not put something else in the place of ``path``."""
+    return not _is_asked_by_another(request) or others_who_write(path) is None
 
 
 def require_trusted(request: CommitRequest, path: Path) -> None:

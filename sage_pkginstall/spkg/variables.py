@@ -67,6 +67,12 @@ class Variables(NamedTuple):
         value = self.environ.get(variable)
         return Path(value).absolute() if value else None
 
+    def local_with_target(self, target: Path | None) -> Path | None:
+        """Return SAGE_LOCAL, if the wheels of its packages go to the environment ``target``."""
+        if target is None or os.path.realpath(target) != os.path.realpath(self.venv):
+            return None
+        return self.local
+
     def exports(self) -> dict[str, str]:
         """Return what every script sees, the environment of the process included."""
         return {
