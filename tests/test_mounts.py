@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from sage_pkginstall.engine.mounts import mount_points
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.errors import JournalError
+from tests.conftest import ROOT, START
 from tests.engine_tree import STATE, commit, write
 from tests.torture.mounts import bound
 from tests.trees import EMPTY, tree
@@ -81,6 +84,31 @@ def test_directory_with_a_bind_mount_stays_with_it(
         commit(Tree(prefix), {}, request)
         assert tree(source) == foreign
     assert list((prefix / "var" / "tmp" / "sage").iterdir()) == []
+
+
+@root
+@pytest.mark.parametrize("name", ["prefix", "link"])
+def test_prefix_with_a_mount_may_be_moved_before_it_is_recovered(tmp_path: Path, name: str) -> None:
+    """As one of a container, which has another path for others: nothing is left there either."""
+    prefix, source, staged = tmp_path / "prefix", tmp_path / "source", tmp_path / "staged"
+    (prefix / "share").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("prefix")
+    write(source, {"d/a": b"1"})
+    write(staged, {"share/d/a": b"2"})
+    given = ["merge", "--prefix", str(tmp_path / name), str(staged)]
+    merge = [sys.executable, "-c", START, str(ROOT), *given]
+    with bound(source, prefix / "share"):
+        for step in range(1, 60):
+            dies = {**os.environ, "SAGE_PKGINSTALL_FAIL": f"kill@{step}"}
+            assert subprocess.run(merge, env=dies, check=False).returncode == -signal.SIGKILL
+            if Tree(prefix).journal.exists():
+                break
+        moved = prefix.rename(tmp_path / "moved")
+        try:
+            assert Tree(moved).recover() is not None
+            assert tree(source) == {"d/a": b"2"}
+        finally:
+            moved.rename(prefix)  # where it can be unmounted
 
 
 @root

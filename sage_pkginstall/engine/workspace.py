@@ -11,7 +11,8 @@ On disk, below ``TREE/var/tmp/sage/``::
         aside-N             the old entry of the N-th operation, between two renames that
                             exchange it (see transaction.py)
         volumes             directories of this workspace on other file systems, each after
-                            the identity of the workspace
+                            the identity of the workspace; relative to the prefix, which may
+                            be moved, if they lie in it
 
 The lock file is made and locked before the directory, and removed after it: so a
 workspace whose lock can be taken belongs to a dead process and is debris.
@@ -27,7 +28,6 @@ import contextlib
 import fcntl
 import os
 import stat
-from pathlib import Path
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.journal import JournalFile, identity_of
@@ -38,6 +38,7 @@ from sage_pkginstall.errors import JournalError, TransactionError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["StagingArea", "Workspace"]
 
@@ -58,7 +59,7 @@ class Workspace:
         self.scratch = path / "scratch"
         self.identity = identity_of(path)
         self._mount_points = mount_points()
-        below = os.path.realpath(prefix).rstrip("/") + "/"
+        self._below = below = os.path.realpath(prefix).rstrip("/") + "/"
         inside = (p.removeprefix(below) for p in self._mount_points if p.startswith(below))
         self.mounts = frozenset(inside)  # relative to the prefix
         self._mounted: dict[tuple[str, int, int], str] = {}
@@ -114,9 +115,10 @@ class Workspace:
         root = directory.resolve()
         while os.fspath(root) != mount and _may_climb(root, device):
             root = root.parent
-        volume = root / f".{self.name}"
+        inside = os.fspath(root / f".{self.name}").removeprefix(self._below)
         with (self.path / "volumes").open("ab") as listing:
-            listing.write(_mark(self.identity) + os.fsencode(volume) + b"\0")
+            listing.write(_mark(self.identity) + os.fsencode(inside) + b"\0")
+        volume = self.prefix / inside  # by the name of the prefix that we were given
         for path in (volume, volume / "tree", volume / "old"):
             path.mkdir(0o700)
         return volume
@@ -344,8 +346,9 @@ def _delete_workspace(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         for row in (path / "volumes").read_bytes().split(b"\0"):
             volume = row.removeprefix(mark)
+            place = path.parents[3] / os.fsdecode(volume)
             # Only what _make_volume could have named: the list survives, names may not.
             # And a copy of the prefix has the list, but not the volumes.
             if volume != row and os.path.basename(volume) == b"." + os.fsencode(path.name):
-                files.delete_tree(Path(os.fsdecode(volume)))
+                files.delete_tree(place)
     files.delete_tree(path)
