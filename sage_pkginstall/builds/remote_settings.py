@@ -51,8 +51,8 @@ def remote_of(environ: Mapping[str, str], warn: Callable[[str], object]) -> Remo
     parts = _parts(url)
     if parts is None:
         reason = "it is no URL that begins with http:// or https://"
-        shown = "" if "@" in url else f"={url!r}"  # it may hold a password
-        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE{shown}: {reason}")
+        url = "***@" * ("@" in url) + url.rpartition("@")[2]  # it may hold a password
+        raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE={url!r}: {reason}")
     if "@" in parts.netloc:
         remedy = "put it into ~/.netrc"
         raise UsageError(f"cannot use SAGE_PKGINSTALL_REMOTE: it holds a password; {remedy}")

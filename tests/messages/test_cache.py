@@ -154,13 +154,18 @@ def test_remote_cache_that_cannot_be(desk: Desk) -> str:
 @produces(
     "Warning: the remote cache {url} is not used: {fault}; the build goes on",
     "Warning: {file} is not read: {reason}; the remote cache is asked without a password",
+    "Warning: {file} is not read: a word near line {number} cannot be understood; the remote cache"
+    " is asked without a password",
 )
 def test_remote_cache_that_refuses(desk: Desk) -> str:
-    plant(desk.directory, {"netrc": b"nonsense"})
     source = make_source(desk.directory / "source")
-    with liar(lambda request: request.answer(b"", 403)) as url:
-        netrc = str(desk.directory / "netrc")
-        return build(desk, source, SAGE_PKGINSTALL_REMOTE=url, NETRC=netrc)
+    said = ""
+    for content in (b"nonsense", b"caf\xe9"):
+        plant(desk.directory, {"netrc": content})
+        with liar(lambda request: request.answer(b"", 403)) as url:
+            netrc = str(desk.directory / "netrc")
+            said += build(desk, source, SAGE_PKGINSTALL_REMOTE=url, NETRC=netrc)
+    return said
 
 
 @produces(
