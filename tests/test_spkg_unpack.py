@@ -13,6 +13,7 @@ from sage_pkginstall.spkg.unpack import unpack
 from tests.trees import Link, modes, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -128,3 +129,61 @@ def test_zip_that_leaves_its_directory_is_refused(tmp_path: Path, name: str) -> 
         archive.writestr(name, "x")
     with pytest.raises(PkgInstallError, match="leaves the directory"):
         unpack(tmp_path / "a.zip", tmp_path / "src")
+
+
+def zip_of(path: Path, links: Mapping[str, str], files: Mapping[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, target in links.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, target)
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_links_of_a_zip_are_links(tmp_path: Path) -> None:
+    links = {"foo/d/up": "../run", "foo/new/dir": "../d", "foo/to nothing": "nothing"}
+    unpack(zip_of(tmp_path / "a.zip", links, {"foo/run": "x", "foo/d/f": "y"}), tmp_path / "src")
+    assert tree(tmp_path / "src") == {
+        "run": b"x",
+        "d/f": b"y",
+        "d/up": Link("../run"),
+        "new/dir": Link("../d"),
+        "to nothing": Link("nothing"),
+    }
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {"foo/link": "/etc/passwd"},
+        {"foo/link": "../../out"},
+        {"foo/d/first": "second/../../../out", "foo/d/second": ".."},  # inside before the second
+        {"foo/d/link": "/", "foo/d/link/tmp/evil": "x"},
+        {"foo/d/first": "second/../../..", "foo/d/second": "..", "foo/d/first/evil": "x"},
+        {"foo/link": "x" * 5000},
+        {"foo/link": "a\0b"},
+        {"foo/link": ""},
+    ],
+)
+def test_link_of_a_zip_that_leaves_its_directory_is_refused(
+    tmp_path: Path, links: Mapping[str, str]
+) -> None:
+    archive = zip_of(tmp_path / "a.zip", links, {"foo/run": "x"})
+    (tmp_path / "deep").mkdir()
+    with pytest.raises(PkgInstallError, match="cannot unpack"):
+        unpack(archive, tmp_path / "deep/src")
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.zip", "deep"}
+
+
+def test_link_of_a_zip_takes_the_place_of_nothing(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", {"foo/./run": "f"}, {"foo/run": "x", "foo/f": "y"})
+    with pytest.raises(PkgInstallError, match="cannot unpack"):
+        unpack(archive, tmp_path / "src")
+
+
+def test_file_of_a_zip_is_not_written_through_a_link(tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "a.zip", {"foo/d": "e"}, {"foo/d/f": "x", "foo/e/g": "y"})
+    with pytest.raises(PkgInstallError, match="cannot unpack"):
+        unpack(archive, tmp_path / "src")

@@ -2,7 +2,8 @@
 
 The rules are those of tarfile's filter ``data`` (PEP 706), also on a Python that has no
 filters: no ``..``, no link to the outside, no devices, no owners but us, and no set-id bits, as
-files have the modes that pip gives them, 644 or 755.  A zip archive has no links at all.
+files have the modes that pip gives them, 644 or 755.  Links of a zip archive, which Info-ZIP and
+git write, are such as those of a tar; pip makes files of them that hold their targets.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sage_pkginstall.builds.damage import DAMAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["UnpackingError", "extract"]
@@ -39,6 +40,7 @@ _OF_THE_MACHINE = frozenset(
     }
 )  # fmt: skip
 _BLOCK = 1 << 20
+_LONGEST_TARGET = 4096  # of a link: PATH_MAX
 
 
 class UnpackingError(Exception):
@@ -136,17 +138,47 @@ def _mode(mode: int) -> int:
 
 
 def _extract_zip(archive: Path, directory: Path) -> None:
+    links: dict[str, str] = {}
     with zipfile.ZipFile(archive) as content:
         for info in content.infolist():
             if ".." in info.filename.split("/") or info.filename.startswith("/"):
                 raise zipfile.BadZipFile(f"{info.filename} leaves the directory")
             mode = info.external_attr >> 16
             if stat.S_ISLNK(mode):
-                raise zipfile.BadZipFile(f"{info.filename} is a link")
+                links[info.filename] = _target(content, info)
+                continue
             path = content.extract(info, directory)
             if not info.is_dir():
                 os.chmod(path, _mode(mode))  # noqa: PTH101
                 _keep_time(path, info)
+    _make_links(links, os.path.realpath(directory))
+
+
+def _target(content: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    if info.file_size > _LONGEST_TARGET:
+        raise zipfile.BadZipFile(f"{info.filename} is a link of {info.file_size} bytes")
+    return os.fsdecode(content.read(info))
+
+
+def _make_links(links: Mapping[str, str], root: str) -> None:
+    """Make links, when all files are there: none is written through one.
+
+    A later one may change where an earlier one leads, so all are looked at again.
+    """
+    for name, target in links.items():
+        above, _, last = os.path.join(root, name).rpartition("/")  # noqa: PTH118
+        for path in (above, os.path.join(above, target)):  # noqa: PTH118
+            _require_within(root, path, name)
+        os.makedirs(above, exist_ok=True)  # noqa: PTH103
+        os.symlink(target, os.path.join(above, last))  # noqa: PTH118, PTH211
+    for name in links:
+        _require_within(root, os.path.join(root, name), name)  # noqa: PTH118
+
+
+def _require_within(root: str, path: str, name: str) -> None:
+    real = os.path.realpath(path)
+    if real != root and not real.startswith(root + os.sep):
+        raise zipfile.BadZipFile(f"{name} leaves the directory")
 
 
 def _keep_time(path: str, info: zipfile.ZipInfo) -> None:
