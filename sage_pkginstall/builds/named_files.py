@@ -155,7 +155,9 @@ def _of_cargo_above(source: str) -> Iterator[tuple[str, str]]:
     while (above := os.path.dirname(directory)) != directory:  # noqa: PTH120 -- text
         way, directory = f"../{way}", above
         for name in ("Cargo.toml", "Cargo.lock", ".cargo/config", ".cargo/config.toml"):
-            yield f"{way}{name}", os.path.join(directory, name)  # noqa: PTH118
+            path = os.path.join(directory, name)  # noqa: PTH118
+            if os.path.exists(path):  # noqa: PTH110 -- forty are not there
+                yield f"{way}{name}", path
 
 
 def _home_of_user() -> str:
