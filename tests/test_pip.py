@@ -85,6 +85,17 @@ def test_what_is_satisfied_is_left_alone(venv: Path, index: Path, pip: Pip) -> N
     assert tree(venv) == before
 
 
+def test_what_lists_no_files_is_replaced_by_pip(venv: Path, index: Path, pip: Pip) -> None:
+    """As `setup.py install` leaves it, with --single-version-externally-managed."""
+    (site,) = venv.glob("lib/python3*/site-packages")
+    info = {"PKG-INFO": b"Name: lib\nVersion: 1\n", "top_level.txt": b"old_lib\n"}
+    plant(site, {f"lib-1-py3.egg-info/{name}": text for name, text in info.items()})
+    plant(site, {"old_lib.py": b""})
+    pip("install", "--no-index", "--find-links", index, "lib>=2")
+    assert metadata(venv, "lib")["INSTALLER"] == b"pip\n"
+    assert not {"lib-1-py3.egg-info", "old_lib.py"} & {path.name for path in site.iterdir()}
+
+
 def test_file_gets_a_direct_url(venv: Path, index: Path, pip: Pip) -> None:
     wheel = index / "lib-1-py3-none-any.whl"
     pip("install", wheel)

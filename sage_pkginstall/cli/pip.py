@@ -28,6 +28,7 @@ from sage_pkginstall.operations.pip import (
     PipError,
     can_report,
     choose_wheels,
+    replaces_unrecorded,
     unmet_of_others,
 )
 from sage_pkginstall.operations.pip_config import configured
@@ -122,6 +123,8 @@ def _install(target: Target, words: Sequence[str], taken: Split, talk: Talk) -> 
             _hand_over(report, taken.report)
         if not requests:
             return 0
+        if replaces_unrecorded(environment, requests):
+            return _under_lock(target, words)
         compiled = tuple(r._replace(compile=not taken.no_compile) for r in requests)
         talk = talk._replace(quiet=taken.quiet)
         with staging_bar(len(compiled), talk) as staged:

@@ -15,13 +15,13 @@ from sage_pkginstall.errors import PkgInstallError, RecordError
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import read_metadata
 from sage_pkginstall.wheels.names import canonical_name
-from sage_pkginstall.wheels.records import all_recorded, find_recorded
+from sage_pkginstall.wheels.records import all_recorded, find_recorded, is_recorded
 from sage_pkginstall.wheels.staging import WheelRequest
 from sage_pkginstall.wheels.unmet import required_name, unmet_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from sage_pkginstall.wheels.installed import Installed
     from sage_pkginstall.wheels.unmet import Unmet
 
-__all__ = ["REPORT", "PipError", "can_report", "choose_wheels", "unmet_of_others"]
+__all__ = [
+    "REPORT",
+    "PipError",
+    "can_report",
+    "choose_wheels",
+    "replaces_unrecorded",
+    "unmet_of_others",
+]
 
 REPORT = "report.json"
 _FIRST_REPORTING = (22, 2)
@@ -162,6 +169,16 @@ def _wheel_request(chosen: _Chosen, wheels: Path) -> WheelRequest:
             return WheelRequest(wheel, requested=chosen.requested, direct_url=chosen.direct_url)
     message = f"cannot install {chosen.name} {chosen.version}: pip made no wheel of it"
     raise PkgInstallError(message)
+
+
+def replaces_unrecorded(environment: Environment, requests: Iterable[WheelRequest]) -> bool:
+    """Tell whether a wheel comes in the place of what has no list of files (``setup.py install``).
+
+    pip finds some of these files all the same, or says why it does not.
+    """
+    names = [canonical_name(request.path.name.partition("-")[0]) for request in requests]
+    old = (one for name in names for one in find_recorded(environment, name))
+    return not all(is_recorded(environment, one) for one in old)
 
 
 def unmet_of_others(environment: Environment, names: Collection[str]) -> tuple[Unmet, ...]:
