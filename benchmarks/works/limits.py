@@ -6,6 +6,7 @@ both after one another, and hard links of a tree that was unpacked before (``cp 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -33,12 +34,14 @@ def limits(bench: Bench, key: str, wheels: Sequence[Path]) -> tuple[Case, ...]:
     """Return a case for each limit; none without bsdtar."""
     if not shutil.which("bsdtar"):
         return ()
-    source, target = bench.places.made / f"unpacked-{key}", bench.places.environment
+    # The wheels of a work may have been others when it was run before.
+    names = "\n".join(wheel.name for wheel in wheels)
+    made = f"unpacked-{key}-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+    source, target = bench.places.made / made, bench.places.environment
 
     def emptied() -> None:
         if not source.exists():
-            source.mkdir(parents=True)
-            subprocess.run(_unzip(source, wheels), check=True)
+            _unpack(source, wheels)
         remove(target)
         target.mkdir()
 
@@ -60,6 +63,15 @@ def limits(bench: Bench, key: str, wheels: Sequence[Path]) -> tuple[Case, ...]:
         case("unzip, compile, 2 processes", unzip, compile_of(target, 2)),
         case("cp -al", link),
     )
+
+
+def _unpack(directory: Path, wheels: Sequence[Path]) -> None:
+    """Make a directory with what the wheels hold; killed, it is not there."""
+    partial = directory.with_name(f"{directory.name}.partial")
+    remove(partial)
+    partial.mkdir(parents=True)
+    subprocess.run(_unzip(partial, wheels), check=True)
+    partial.rename(directory)
 
 
 def _unzip(target: Path, wheels: Sequence[Path]) -> Command:
