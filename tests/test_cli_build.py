@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.cli.build import _with_settings
+from sage_pkginstall.cli.build import _source, _with_settings
 from tests.sources import make_source
 
 if TYPE_CHECKING:
@@ -46,6 +46,26 @@ COMPILER = ["sh", "-c", "printf x; exec sleep 60"]
 )
 def test_settings_may_start_with_dashes(given: list[str], joined: list[str]) -> None:
     assert _with_settings(given) == joined
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [(".[tests]", "."), ("src[a,b]", "src"), ("odd[name]", "odd[name]"), ("[a]", "[a]")],
+)
+def test_extras_behind_a_source_are_no_part_of_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, meant: str
+) -> None:
+    (tmp_path / "odd[name]").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert _source(said) == tmp_path / meant
+
+
+def test_wheel_is_that_of_its_source_without_the_extras(
+    tmp_path: Path, venv: Path, run_cli: RunCli
+) -> None:
+    source = make_source(tmp_path / "src")
+    built = run_cli("build", "--prefix", venv, "-w", tmp_path / "dist", f"{source}[tests]")
+    assert built.stdout == f"{tmp_path}/dist/tiny-1.0-py3-none-any.whl\n"
 
 
 @pytest.mark.parametrize("front_end", ["", "pip"])

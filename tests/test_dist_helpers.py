@@ -670,6 +670,8 @@ def test_editable_installation_is_required_by_its_source(inside: Script) -> None
         "sdh_pip_editable_install --force-reinstall --ignore-installed .",
         "sdh_pip_install --no-deps -e .",
         "sdh_pip_install --editable . -v",
+        "sdh_pip_editable_install '.[tests]'",
+        "sdh_pip_editable_install '.[tests]' --no-deps",
     ],
 )
 def test_editable_installation_may_be_asked_for_as_of_pip(inside: Script, call: str) -> None:

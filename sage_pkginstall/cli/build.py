@@ -54,7 +54,7 @@ def build(arguments: Sequence[str]) -> int:
     talk = talk_of("sage-pkginstall build", given)
     target = target_of(given, talk)
     request = BuildRequest(
-        source=given_path(given.source, "SOURCE").absolute(),
+        source=_source(given.source),
         isolation=given.isolation,
         config_settings=tuple(map(_setting, given.config_settings)),
         sdist_first=given.sdist_first,
@@ -80,6 +80,15 @@ def build(arguments: Sequence[str]) -> int:
     _note(wheel, store, known[-1] if known else None)
     talk.result([os.fspath(wheel)], {"wheel": os.fspath(wheel), "log": os.fspath(file)})
     return 0
+
+
+def _source(text: str) -> Path:
+    """Return the source that is meant: a wheel is the same with and without ``[EXTRAS]``."""
+    path = given_path(text, "SOURCE").absolute()
+    directory, _, extras = text.rpartition("[")
+    if directory and extras.endswith("]") and not os.path.lexists(path):
+        return given_path(directory, "SOURCE").absolute()
+    return path
 
 
 def _unwind_when_ended() -> None:
