@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 from sage_pkginstall.builds.toolchain import toolchain
 from sage_pkginstall.user_cache import cache_directory
+from tests.sageworld import SageWorld
 
 if TYPE_CHECKING:
     from tests.conftest import RunCli
 
-__all__ = ["SCRIPT", "TAKEN", "Builds", "learn_tools", "make_quiet", "package_files"]
+__all__ = [
+    "SCRIPT",
+    "TAKEN",
+    "Builds",
+    "learn_tools",
+    "make_quiet",
+    "package_files",
+    "world_with_cache",
+]
 
 TAKEN = "Taken from the cache: tiny-1.0-py3-none-any.whl"
 SCRIPT = "cd src && sdh_pip_install .\n"
@@ -44,6 +53,14 @@ class Builds:
     def why(self, name: str) -> list[str]:
         ended = self.run("why-rebuilt", "--all", name, env=self.env)
         return [line.strip() for line in ended.stdout.splitlines()]
+
+
+def world_with_cache(root: Path, venv: Path) -> SageWorld:
+    """Return a Sage with a cache of its own, which knows the programs of this machine."""
+    world = SageWorld.make(root, venv)
+    world.env["SAGE_PKGINSTALL_CACHE"] = str(root / "cache")
+    learn_tools(root / "cache")
+    return world
 
 
 def learn_tools(cache: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.once import SCRIPT, TAKEN, learn_tools, make_quiet, package_files
+from tests.once import SCRIPT, TAKEN, make_quiet, package_files, world_with_cache
 from tests.sageworld import SageWorld
 from tests.sources import make_source
 from tests.trees import tree
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def world(tmp_path: Path, venv: Path) -> SageWorld:
-    world = SageWorld.make(tmp_path, venv)
-    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
-    learn_tools(tmp_path / "cache")
-    return world
+    return world_with_cache(tmp_path, venv)
 
 
 def source_files(tmp_path: Path, name: str = "tiny", *, quiet: bool = True) -> dict[str, str]:

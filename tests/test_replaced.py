@@ -9,12 +9,13 @@ import pytest
 
 from sage_pkginstall.environment import target_environment
 from sage_pkginstall.spkg.replaced import replaced_distributions
-from tests.once import learn_tools
-from tests.sageworld import SageWorld
+from tests.once import world_with_cache
 from tests.sources import make_wheel, source_files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.sageworld import SageWorld
 
 SCRIPTS = {
     "wheels": "cd src && sdh_pip_install --no-build-isolation .\n",
@@ -25,10 +26,7 @@ SCRIPTS = {
 
 @pytest.fixture
 def world(tmp_path: Path, venv: Path) -> SageWorld:
-    world = SageWorld.make(tmp_path, venv)
-    world.env["SAGE_PKGINSTALL_CACHE"] = str(tmp_path / "cache")
-    learn_tools(tmp_path / "cache")
-    return world
+    return world_with_cache(tmp_path, venv)
 
 
 def install(world: SageWorld, *wheels: Path) -> None:

@@ -72,16 +72,20 @@ def test_wheels_of_a_package_of_another_tree_go_to_the_environment(
     assert not (local / "share").exists()
 
 
+def move_from_local(world: SageWorld, tmp_path: Path) -> None:
+    """Install foo as a package of SAGE_LOCAL, then as one of SAGE_VENV: both have a record."""
+    script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
+    wheel = make_wheel(tmp_path, "foo", "1.0")
+    for more in ({}, {"version_requirements.txt": "foo\n"}):
+        world.package("foo", "1.0", {**script, **more}, wheel=wheel)
+        world.spkg("foo")
+
+
 def test_distribution_of_a_package_of_the_environment_stays_with_it(
     world: SageWorld, tmp_path: Path, local: Path
 ) -> None:
     """SAGE_LOCAL has a record of an older foo, which brought the same distribution."""
-    script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
-    wheel = make_wheel(tmp_path, "foo", "1.0")
-    world.package("foo", "1.0", script, wheel=wheel)
-    world.spkg("foo")
-    world.package("foo", "1.0", {**script, "version_requirements.txt": "foo\n"}, wheel=wheel)
-    world.spkg("foo")
+    move_from_local(world, tmp_path)
     before = world.tree()
     world.clean("foo", local)
     assert world.tree() == before
@@ -112,12 +116,7 @@ def test_distribution_of_a_package_of_sage_local_stays_with_it(
 def test_what_a_package_left_in_sage_local_keeps_no_distribution(
     world: SageWorld, tmp_path: Path, local: Path
 ) -> None:
-    script = {"spkg-install.in": "sdh_store_and_pip_install_wheel ."}
-    wheel = make_wheel(tmp_path, "foo", "1.0")
-    world.package("foo", "1.0", script, wheel=wheel)
-    world.spkg("foo")
-    world.package("foo", "1.0", {**script, "version_requirements.txt": "foo\n"}, wheel=wheel)
-    world.spkg("foo")
+    move_from_local(world, tmp_path)
     world.clean("foo", world.prefix)
     assert (local / INSTALLED / "foo-1.0").exists()
     assert not any(path.endswith("/foo.py") for path in world.paths())

@@ -139,7 +139,6 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
     else:
         _remove_unlisted(job)
     sudo = job.place.common.sudo
-    local = job.place.common.local_with_target(job.environment and job.environment.prefix)
     request = CommitRequest(
         action="install",
         tree=os.fspath(job.place.tree),
@@ -153,7 +152,7 @@ def _bring_in(job: Job, test_result: str, *, move: bool) -> None:
         test_result=test_result,
         sage_version=_sage_version(job.place.common.root),
         dependencies_file=os.fspath(job.package.directory / "dependencies"),
-        local=os.fspath(local) if local else "",
+        local=job.place.common.local_with_target(job.environment),
     )
     if request.move:
         build_directory.mark_staged(job.place, staged=False)

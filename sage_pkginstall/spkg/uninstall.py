@@ -200,7 +200,6 @@ def _keep_aside(script: Path, copy: Path) -> None:
 def _remove(removal: Removal, scratch: Path) -> tuple[str, ...]:
     """Make the one change to the tree, by SAGE_SUDO if that is set."""
     place = removal.place
-    local = place.common.local_with_target(removal.environment and removal.environment.prefix)
     request = CommitRequest(
         action="remove",
         tree=os.fspath(place.tree),
@@ -208,7 +207,7 @@ def _remove(removal: Removal, scratch: Path) -> tuple[str, ...]:
         version="",
         python=os.fspath(removal.environment.interpreter) if removal.environment else "",
         keep=removal.keep_files,
-        local=os.fspath(local) if local else "",
+        local=place.common.local_with_target(removal.environment),
     )
     if not place.common.sudo:
         committed = commit_package(request, removal.settings)

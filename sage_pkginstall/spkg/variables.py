@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal, TypeAlias
 
+    from sage_pkginstall.environment import Environment
+
 __all__ = ["Check", "PackageVariables", "Variables", "default_venv", "read_variables"]
 
 Check: TypeAlias = "Literal['yes', 'warn', 'no']"
@@ -67,11 +69,11 @@ class Variables(NamedTuple):
         value = self.environ.get(variable)
         return Path(value).absolute() if value else None
 
-    def local_with_target(self, target: Path | None) -> Path | None:
-        """Return SAGE_LOCAL, if the wheels of its packages go to the environment ``target``."""
-        if target is None or os.path.realpath(target) != os.path.realpath(self.venv):
-            return None
-        return self.local
+    def local_with_target(self, target: Environment | None) -> str:
+        """Return SAGE_LOCAL, if the wheels of its packages go to ``target``, else ""."""
+        if target is None or os.path.realpath(target.prefix) != os.path.realpath(self.venv):
+            return ""
+        return os.fspath(self.local)
 
     def exports(self) -> dict[str, str]:
         """Return what every script sees, the environment of the process included."""
