@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 _ENVIRON = dict(os.environ)  # before the import
+_scripts: dict[str, types.CodeType] = {}
 
 
 def main() -> None:
@@ -54,6 +55,8 @@ def main() -> None:
             last, *call = json.loads(line)
             if last:
                 break
+            if run is _run:
+                _prepare(call[0][1])
             os.write(replies, b"%d\n" % _forked(run, call, (requests, replies)))
         else:
             return
@@ -154,12 +157,25 @@ def _run_anew(command: list[str], directory: str, variables: dict[str, str]) -> 
     os.execve(command[0], command, {**_ENVIRON, **variables})  # noqa: S606 -- who asks, says what
 
 
+def _prepare(script: str) -> None:
+    """Do once what each hook would begin with: compile its script, import what that does."""
+    _compiled(script)
+    for name in ("glob", "re", "shutil", "traceback", "warnings"):
+        importlib.import_module(name)
+
+
+def _compiled(script: str) -> types.CodeType:
+    if script not in _scripts:
+        with open(script, "rb") as file:
+            _scripts[script] = compile(file.read(), script, "exec", dont_inherit=True)
+    return _scripts[script]
+
+
 def _run(command: list[str], directory: str, variables: dict[str, str]) -> None:
     os.chdir(directory)
     os.environ.update(variables)
     sys.argv = command[1:]
-    with open(sys.argv[0], "rb") as file:
-        code = compile(file.read(), sys.argv[0], "exec", dont_inherit=True)
+    code = _compiled(sys.argv[0])
     program = types.ModuleType("__main__")
     program.__file__ = sys.argv[0]
     sys.modules["__main__"] = program

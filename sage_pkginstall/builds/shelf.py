@@ -22,7 +22,7 @@ import re
 import shutil
 
 from sage_pkginstall.builds.source_files import hash_file
-from sage_pkginstall.engine.files import flush_file_system, rename
+from sage_pkginstall.engine.files import flush, rename
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.errors import TransactionError
 from sage_pkginstall.user_cache import mark_used, read_cached, write_cached
@@ -227,7 +227,8 @@ class Shelf(NamedTuple):
                 (root / about.file).chmod(0o444)
                 (root / "about.json").write_bytes(about.written())
                 (root / "about.json").chmod(0o644)
-                flush_file_system(root)
+                for path in (root / about.file, root / "about.json", root):
+                    flush(path)
                 entry.parent.mkdir(exist_ok=True)
                 self._publish(root, entry)
         except (OSError, TransactionError) as error:
