@@ -59,9 +59,21 @@ def test_directories_of_any_depth_may_lie_in_an_own_one(
     try:
         bring(tmp_path, {"lib/p/a": b"2"}, PlanRequest(frozenset({"lib/p/a"})))
         assert (tmp_path / "lib/p/a").read_bytes() == b"2"
-        assert (tmp_path / "lib/p" / name).exists() is (mine or len(name) > 1)
+        assert (tmp_path / "lib/p" / name).exists()
     finally:
         files.delete_tree(tmp_path / "lib")  # pytest cannot
+
+
+def test_directories_that_hold_nothing_are_not_moved(tmp_path: Path) -> None:
+    """Somebody has made them, who has no lock of ours, and is about to fill them."""
+    for name in ("share/man", "lib/p/cache"):
+        (tmp_path / name).mkdir(parents=True)
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/p/__pycache__/a.cpython-311.pyc": b""})
+    made = {name: (tmp_path / name).stat().st_ino for name in ("share", "share/man", "lib/p/cache")}
+    staged = {"share/p.txt": b"new", "lib/p/a.py": b"2"}
+    done = bring(tmp_path, staged, PlanRequest(frozenset({"lib/p/a.py"})))
+    assert operations(done)[:2] == [("swap", "lib/p/a.py"), ("place", "share/p.txt")]
+    assert made == {name: (tmp_path / name).stat().st_ino for name in made}
 
 
 def test_empty_directory_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:

@@ -243,6 +243,16 @@ def test_empty_directory_of_another_owner_stays(tmp_path: Path) -> None:
     assert tree(tmp_path / "var" / "spool") == {"mine": EMPTY}
 
 
+def test_directories_that_hold_nothing_go_with_the_one_they_lie_in(tmp_path: Path) -> None:
+    """As with pip; by rmdir(2) each, so that what somebody puts there meanwhile stays."""
+    write(tmp_path, {"lib/p/a.py": b"", "lib/q": b""})
+    (tmp_path / "lib/p/cache/one").mkdir(parents=True)
+    done = bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py"})))
+    assert ("remove", "lib/p") not in operations(done)
+    assert ("prune", "lib/p/cache/one") in operations(done)
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
+
+
 def test_records_may_name_what_no_file_can_be_called(tmp_path: Path) -> None:
     """Too long, or behind a link that leads round in a circle: nothing is there."""
     (tmp_path / "lib").mkdir()

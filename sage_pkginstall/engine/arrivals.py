@@ -118,7 +118,7 @@ class Arrivals:
         """A file where the prefix has a directory or a link to one, or the other way round."""
         old_is_directory = stat.S_ISDIR(existing.st_mode)
         if old_is_directory:
-            allowed = self.ground.is_ours(path)
+            allowed = self.ground.hollow(path) is not None
         else:
             allowed = path in self.ground.request.replaced and not self.ground.owners(path)
         if not allowed:

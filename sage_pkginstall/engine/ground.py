@@ -46,31 +46,45 @@ class Ground:
         self.led_to = set(led_to)
 
     def is_ours(self, directory: str) -> bool:
-        """Tell whether all that ``directory`` holds belongs to what is replaced, alone."""
+        """Tell whether all that ``directory`` holds belongs to what is replaced, alone.
+
+        A directory that holds nothing belongs to nobody: who has made it may be about to fill it,
+        without our lock, and would lose what he writes if it were moved.
+        """
+        return self.hollow(directory) == []
+
+    def hollow(self, directory: str) -> list[str] | None:
+        """Return the directories there that hold nothing, the deepest last; None beside others'.
+
+        ``directory`` may be one of them.  What is no others' is all of what is replaced.
+        """
         lasting = (*self.request.lasting, *self.led_to, *self.workspace.mounts)
         if any(is_within(path, directory) for path in lasting):
-            return False
+            return None
         if self.owners(directory) or self.request.ownership.others_within(directory):
-            return False
+            return None
         device = os.stat(self.absolute(os.path.dirname(directory))).st_dev
-        return self._holds_only_ours(directory, device)
+        return self._hollow(directory, device)
 
-    def _holds_only_ours(self, directory: str, device: int) -> bool:
-        replaced = self.request.replaced
-        pending = [directory]
-        while pending:  # others may have made directories of any depth
-            directory = pending.pop()
-            if len(self.absolute(directory)) > _LONGEST or self.see(directory) != device:
-                return False
-            below = f"{directory}/"
-            with os.scandir(self.absolute(directory)) as entries:
+    def _hollow(self, directory: str, device: int) -> list[str] | None:
+        found = [directory]
+        filled: set[str] = set()
+        for below in found:  # others may have made directories of any depth
+            if len(self.absolute(below)) > _LONGEST or self.see(below) != device:
+                return None
+            with os.scandir(self.absolute(below)) as entries:
                 for entry in entries:
-                    path = below + entry.name
+                    path = f"{below}/{entry.name}"
                     if entry.is_dir(follow_symlinks=False):
-                        pending.append(path)
-                    elif path not in replaced and bytecode_source(path) not in replaced:
-                        return False
-        return True
+                        found.append(path)
+                    elif self._is_replaced(path):
+                        filled.add(below)
+                    else:
+                        return None
+        return _hollow_of(found, filled.union(self.request.replaced.intersection(found)))
+
+    def _is_replaced(self, path: str) -> bool:
+        return path in self.request.replaced or bytecode_source(path) in self.request.replaced
 
     def see(self, directory: str) -> int:
         """Note the state of a directory that the plan rests on; return its device."""
@@ -129,3 +143,14 @@ class Ground:
     def has_link(self, directory: str) -> bool:
         """Tell whether the prefix has a link there."""
         return os.path.islink(self.absolute(directory))
+
+
+def _hollow_of(found: list[str], filled: set[str]) -> list[str]:
+    """Return which directories are not ``filled``, nor is one within; the deepest last.
+
+    Where Python keeps byte-code is not one of them: what it finds no room for, it does without.
+    """
+    for directory in reversed(found):
+        if directory in filled:
+            filled.add(os.path.dirname(directory))
+    return [one for one in found if one not in filled and not one.endswith("/__pycache__")]

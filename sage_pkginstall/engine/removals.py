@@ -93,10 +93,19 @@ class Removals:
             self._remove_through(listing, path)
         elif not stat.S_ISDIR(status.st_mode):
             return
-        elif path not in self.arrivals.staged and self._can_remove_whole(path):
+        elif path in self.arrivals.staged or self._is_kept(path):
+            self._remove_below(listing, path)
+        else:
+            self._remove_all(listing, path)
+
+    def _remove_all(self, listing: _Listing, path: str) -> None:
+        """Remove a directory as a whole if it is ours, else what is of it; empty ones go, too."""
+        hollow = self.ground.hollow(path)
+        if hollow == [] and self.ground.can_move(path):
             self._remove(path)
             self.whole.add(path)
         else:
+            self.emptied.update(hollow or ())
             self._remove_below(listing, path)
 
     def _remove_through(self, listing: _Listing, link: str) -> None:
@@ -119,13 +128,10 @@ class Removals:
         same = (one for one in links if os.path.realpath(self.ground.absolute(one)) == place)
         return any(one != link and self.ground.canonical(one) == one for one in same)
 
-    def _can_remove_whole(self, path: str) -> bool:
-        return (
-            not self._is_lasting(path)
-            and not any(is_within(directory, path) for directory in self._linked)
-            and self.ground.is_ours(path)
-            and self.ground.can_move(path)
-        )
+    def _is_kept(self, path: str) -> bool:
+        """Tell whether a directory stays, or one within, whatever is removed there."""
+        linked = any(is_within(directory, path) for directory in self._linked)
+        return linked or self._is_lasting(path)
 
     def _remove_file(self, path: str) -> None:
         if path in self.arrivals.staged or not self._exists(path):
