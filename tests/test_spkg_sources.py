@@ -184,6 +184,8 @@ def test_no_wheel_for_this_machine_is_an_error(tmp_path: Path) -> None:
     made = package(tmp_path, "".join(map(checksums, names)))
     with pytest.raises(PackageError, match="none of its wheels fits"):
         choose_tarball(made, ["cp312-cp312-linux_x86_64"])
+    with pytest.raises(PackageError, match="there is no Python"):
+        choose_tarball(made, [])
     assert made.tarballs[0] == Tarball(names[0], SHA256)
 
 

@@ -141,7 +141,7 @@ def choose_tarball(package: Package, tags: Sequence[str]) -> Tarball:
     For a package of kind normal that is the first file of sources, for which its script is
     made.  Of several wheels it is the best one; a file of sources serves where none fits.  A
     single wheel is returned in any case: it is told later, and better, why it does not
-    fit.  Raises PackageError.
+    fit.  Without a target there are no tags.  Raises PackageError.
     """
     if len(package.tarballs) == 1 or package.kind == "normal":
         return package.tarballs[0]
@@ -157,6 +157,11 @@ def choose_tarball(package: Package, tags: Sequence[str]) -> Tarball:
     for tarball in package.tarballs:
         if not tarball.is_wheel:
             return tarball
+    if not tags:
+        remedy = "make an environment, with 'python3 -m venv --without-pip $SAGE_VENV' say"
+        raise PackageError(
+            package.name, f"there is no Python to choose one of its wheels for; {remedy}"
+        )
     names = ", ".join(tarball.filename for tarball in package.tarballs)
     reason = f"none of its wheels fits this machine: {names}"
     raise PackageError(

@@ -84,6 +84,8 @@ def test_download_fails(desk: Desk) -> str:
     "cannot handle package {name}: its checksums.ini has no upstream_url: {text}",
     "cannot handle package {name}: none of its wheels fits this machine: {names}; add one that"
     " does, or its sources, to checksums.ini",
+    "cannot handle package {name}: there is no Python to choose one of its wheels for; make an"
+    " environment, with 'python3 -m venv --without-pip $SAGE_VENV' say",
 )
 def test_checksums_at_fault(desk: Desk) -> str:
     world = SageWorld.make(desk.directory, desk.prefix)
@@ -97,4 +99,6 @@ def test_checksums_at_fault(desk: Desk) -> str:
         "e": checksums("e.gz", "http://["),
     }.items():
         world.package(name, "1", {**NOTHING, "checksums.ini": text})
-    return "".join(world.spkg(name, status=1).stderr for name in "abcde")
+    empty = str(desk.directory / "empty")
+    said = world.spkg("d", empty, status=1, SAGE_LOCAL=empty, SAGE_VENV=empty).stderr
+    return said + "".join(world.spkg(name, status=1).stderr for name in "abcde")
