@@ -17,6 +17,7 @@ from tests.planning import Owned, bring, operations
 from tests.trees import EMPTY, Link, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sage_pkginstall.engine.holder import Changed
@@ -250,6 +251,52 @@ def test_directories_that_hold_nothing_go_with_the_one_they_lie_in(tmp_path: Pat
     done = bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py"})))
     assert ("remove", "lib/p") not in operations(done)
     assert ("prune", "lib/p/cache/one") in operations(done)
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
+
+
+def test_nothing_is_left_of_directories_where_python_kept_byte_code(tmp_path: Path) -> None:
+    """Also where it is the only thing there, or one beside others that hold nothing."""
+    write(tmp_path, {"lib/p/a.py": b"", "lib/q": b""})
+    for name in ("lib/p/__pycache__", "lib/p/cache", "lib/p/gone/__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+    bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py"})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
+
+
+def test_directories_that_hold_nothing_may_lie_in_one_another(tmp_path: Path) -> None:
+    """Each is looked at once: their number is not squared."""
+    write(tmp_path, {"lib/p/a.py": b"", "lib/q": b""})
+    deep = f"lib/p{400 * '/d'}"
+    (tmp_path / deep).mkdir(parents=True)
+    asked: list[str] = []
+
+    class Asked(Owned):
+        def owners(self, path: str) -> frozenset[str]:
+            asked.append(path)
+            return super().owners(path)
+
+    bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py"}), ownership=Asked()))
+    assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
+    assert asked.count("lib") < 20
+
+
+def test_directory_that_somebody_removes_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker is at work there; what holds something else than ours is left to him."""
+    write(tmp_path, {"lib/p/a.py": b"", "lib/p/b/c.py": b"", "lib/q": b""})
+    scandir = os.scandir
+    package = tmp_path / "lib/p"
+
+    def overtaken(path: str | int) -> Iterator[os.DirEntry[str]]:
+        if path == str(package):
+            (package / "work").mkdir(exist_ok=True)
+        elif path == str(package / "work"):
+            (package / "work").rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", overtaken)
+    bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py", "lib/p/b/c.py"})))
     assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
 
 

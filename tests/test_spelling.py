@@ -130,6 +130,15 @@ def test_new_version_brings_its_own_spelling(prefix: Path) -> None:
     assert contents(prefix) == {"lib/ns/other.py": b"theirs"}
 
 
+def test_directory_that_holds_nothing_keeps_no_package_from_its_spelling(prefix: Path) -> None:
+    """Python finds no package by another spelling of its directory."""
+    write(prefix, OLD)
+    (prefix / "lib/Foo/cache").mkdir()
+    (prefix / "Share").mkdir()
+    bring(prefix, {**NEW, "share/foo.txt": b"22"}, REPLACED)
+    assert contents(prefix) == {**AFTER, "Share/foo.txt": b"22"}
+
+
 def test_file_of_somebody_else_keeps_its_spelling_and_is_known_by_it(prefix: Path) -> None:
     write(prefix, {"bin/Tool": b"theirs", "bin/mine": b"mine"})
     done = bring(prefix, {"bin/tool": b"ours"}, PlanRequest(ownership=Owned()("bin/Tool", "q")))

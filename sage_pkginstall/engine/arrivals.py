@@ -76,7 +76,8 @@ class Arrivals:
     def _can_go(self, path: str, status: os.stat_result) -> bool:
         """Tell whether an entry is what is replaced, and nothing else."""
         if stat.S_ISDIR(status.st_mode):
-            return self.ground.is_ours(path) and self.ground.can_move(path)
+            hollow = self.ground.hollow(path)
+            return hollow is not None and path not in hollow and self.ground.can_move(path)
         return path in self.ground.request.replaced and not self.ground.owners(path)
 
     def _remove(self, path: str, status: os.stat_result) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.plan import PlanRequest
     from sage_pkginstall.engine.workspace import Workspace
 
-__all__ = ["Ground"]
+__all__ = ["Ground", "nobody_fills"]
 
 _LONGEST = 4000  # about PATH_MAX: what has a longer name nobody can look into
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
@@ -48,10 +48,9 @@ class Ground:
     def is_ours(self, directory: str) -> bool:
         """Tell whether all that ``directory`` holds belongs to what is replaced, alone.
 
-        A directory that holds nothing belongs to nobody: who has made it may be about to fill it,
-        without our lock, and would lose what he writes if it were moved.
+        See `nobody_fills` for what holds nothing.
         """
-        return self.hollow(directory) == []
+        return nobody_fills(self.hollow(directory))
 
     def hollow(self, directory: str) -> list[str] | None:
         """Return the directories there that hold nothing, the deepest last; None beside others'.
@@ -63,8 +62,11 @@ class Ground:
             return None
         if self.owners(directory) or self.request.ownership.others_within(directory):
             return None
-        device = os.stat(self.absolute(os.path.dirname(directory))).st_dev
-        return self._hollow(directory, device)
+        try:
+            device = os.stat(self.absolute(os.path.dirname(directory))).st_dev
+            return self._hollow(directory, device)
+        except (FileNotFoundError, NotADirectoryError):  # who removed something is at work there
+            return None
 
     def _hollow(self, directory: str, device: int) -> list[str] | None:
         found = [directory]
@@ -145,12 +147,18 @@ class Ground:
         return os.path.islink(self.absolute(directory))
 
 
-def _hollow_of(found: list[str], filled: set[str]) -> list[str]:
-    """Return which directories are not ``filled``, nor is one within; the deepest last.
+def nobody_fills(hollow: list[str] | None) -> bool:
+    """Tell whether a directory with these that hold nothing can be moved, or has others' (None).
 
-    Where Python keeps byte-code is not one of them: what it finds no room for, it does without.
+    Who has made one may be about to fill it, without our lock, and would lose what he writes if
+    it were moved.  Where it keeps byte-code, Python does without what it finds no room for.
     """
+    return hollow is not None and all(one.endswith("/__pycache__") for one in hollow)
+
+
+def _hollow_of(found: list[str], filled: set[str]) -> list[str]:
+    """Return which directories are not ``filled``, nor is one within; the deepest last."""
     for directory in reversed(found):
         if directory in filled:
             filled.add(os.path.dirname(directory))
-    return [one for one in found if one not in filled and not one.endswith("/__pycache__")]
+    return [one for one in found if one not in filled]

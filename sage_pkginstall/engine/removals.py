@@ -11,6 +11,7 @@ import stat
 from functools import cached_property
 
 from sage_pkginstall.engine import files
+from sage_pkginstall.engine.ground import nobody_fills
 from sage_pkginstall.engine.links import links_at_top
 from sage_pkginstall.engine.paths import bytecode_source, is_within, join
 from sage_pkginstall.engine.plan import Notice, Operation
@@ -70,10 +71,12 @@ class Removals:
 
     def prunes(self) -> list[Operation]:
         """Return the removal of each directory that may have become empty, the deepest first."""
-        return [Operation("prune", path, mode=self._mode(path)) for path in self._prunable()]
-
-    def _mode(self, path: str) -> int:
-        return stat.S_IMODE(os.stat(self.ground.absolute(path)).st_mode)
+        found = [(path, files.lstat(self.ground.absolute(path))) for path in self._prunable()]
+        return [
+            Operation("prune", path, mode=stat.S_IMODE(status.st_mode))
+            for path, status in found
+            if status is not None  # others may have removed what held nothing
+        ]
 
     def _remove_below(self, listing: _Listing, directory: str) -> None:
         # Directories first: what is removed within one that goes as a whole would be pruned
@@ -91,22 +94,23 @@ class Removals:
             return
         if stat.S_ISLNK(status.st_mode):
             self._remove_through(listing, path)
-        elif not stat.S_ISDIR(status.st_mode):
-            return
-        elif path in self.arrivals.staged or self._is_kept(path):
+        elif stat.S_ISDIR(status.st_mode) and not self._remove_whole(path):
             self._remove_below(listing, path)
-        else:
-            self._remove_all(listing, path)
 
-    def _remove_all(self, listing: _Listing, path: str) -> None:
-        """Remove a directory as a whole if it is ours, else what is of it; empty ones go, too."""
+    def _remove_whole(self, path: str) -> bool:
+        """Remove a directory that is ours as a whole; tell whether it is.
+
+        If it is but for some that hold nothing, these go when they can be seen to hold nothing.
+        """
+        if path in self.arrivals.staged or self._is_kept(path):
+            return False
         hollow = self.ground.hollow(path)
-        if hollow == [] and self.ground.can_move(path):
+        if nobody_fills(hollow) and self.ground.can_move(path):
             self._remove(path)
             self.whole.add(path)
-        else:
-            self.emptied.update(hollow or ())
-            self._remove_below(listing, path)
+            return True
+        self.emptied.update(hollow or ())
+        return False
 
     def _remove_through(self, listing: _Listing, link: str) -> None:
         """Remove what came through a link out of the prefix; others are listed by another name."""
@@ -187,7 +191,7 @@ class Removals:
         directories: set[str] = set()
         for emptied in self.emptied:
             directory = emptied
-            while directory and not self._stays(directory):
+            while directory and directory not in directories and not self._stays(directory):
                 directories.add(directory)
                 directory = os.path.dirname(directory)
         yield from sorted(directories, key=lambda d: (-d.count("/"), d))
