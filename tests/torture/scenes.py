@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.trees import Link, plant
+from tests.trees import EMPTY, Link, plant
 from tests.wheelmaker import make_wheel
 
 if TYPE_CHECKING:
@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "Scene", "make_scene"]
 
+SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 INIT = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Commands that prepare a prefix, and the one under test."""
+    """Commands that prepare a prefix, and the one under test.
+
+    ``made`` are directories that somebody has made in between, and put nothing into.
+    """
 
     setting: tuple[tuple[str, ...], ...]
     command: tuple[str, ...]
+    made: tuple[str, ...] = ()
 
 
 def foo(directory: Path, version: str) -> str:
@@ -67,7 +72,7 @@ def staged(directory: Path, version: str) -> str:
 def mixed(directory: Path, version: str) -> str:
     """Return a staged tree that also has a Python distribution, with its RECORD."""
     tree = staged(directory / "mixed", version)
-    site = f"{tree}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    site = f"{tree}/{SITE}"
     with zipfile.ZipFile(foo(directory, version)) as wheel:
         wheel.extractall(site, [name for name in wheel.namelist() if ".data/" not in name])
     info = Path(site, f"foo-{version}.dist-info", "RECORD")
@@ -121,6 +126,39 @@ def _pair_half_gone(d: Path) -> Scene:
     return Scene((("install", one, two),), ("uninstall", "backports.one"))
 
 
+VOID = (
+    f"{SITE}/foo/cache/one",
+    f"{SITE}/foo/cache/two",
+    f"{SITE}/foo/gone/__pycache__",
+    f"{SITE}/foo/sub1/work",
+    f"{SITE}/foo-1.dist-info/work",
+    "share/foo/work",
+    "share/foo1/work/more",
+)
+
+
+def _upgrade_void(d: Path) -> Scene:
+    return Scene((("install", foo(d, "1")),), ("install", foo(d, "2")), VOID)
+
+
+def _uninstall_void(d: Path) -> Scene:
+    scene = _uninstall(d)
+    return Scene(scene.setting, scene.command, VOID)
+
+
+def spooled(directory: Path, version: str) -> str:
+    """Return a staged tree with directories that are to be empty."""
+    empty = ("share/z/spool", f"share/z/{version}/spool", f"share/spool/z-{version}")
+    entries: dict[str, Entry] = dict.fromkeys(empty, EMPTY)
+    entries["share/z/rules"] = version.encode()
+    return str(plant(directory / f"spooled-{version}", entries))
+
+
+def _merge_void(d: Path) -> Scene:
+    old, new = (("merge", "--package", "z", spooled(d, version)) for version in "12")
+    return Scene((old,), new, ("share/z/1/work", "share/z/work/more"))
+
+
 _SCENES = {
     "fresh install": _fresh,
     "upgrade": _upgrade,
@@ -132,6 +170,9 @@ _SCENES = {
     "several wheels": _several,
     "shared namespace": _pair,
     "shared namespace, one goes": _pair_half_gone,
+    "upgrade, void directories": _upgrade_void,
+    "uninstall, void directories": _uninstall_void,
+    "staged merge, void directories": _merge_void,
 }
 NAMES = tuple(_SCENES)
 

@@ -22,7 +22,7 @@ from tests.conftest import ROOT, START
 from tests.trees import modes, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -54,12 +54,19 @@ class Stage:
     kept: Path
 
     @classmethod
-    def build(cls, directory: Path, setting: Sequence[Sequence[str]]) -> Self:
-        """Make the environment, with the commands in ``setting`` carried out in it."""
+    def build(
+        cls, directory: Path, setting: Sequence[Sequence[str]], made: Iterable[str] = ()
+    ) -> Self:
+        """Make the environment, with the commands in ``setting`` carried out in it.
+
+        Then directories are ``made`` in it by somebody else.
+        """
         stage = cls(directory / "venv", directory / "kept")
         venv.EnvBuilder(symlinks=True, with_pip=False).create(stage.prefix)
         for arguments in (("recover",), *setting):
             stage.must(arguments)
+        for name in made:
+            (stage.prefix / name).mkdir(parents=True, exist_ok=True)
         shutil.copytree(stage.prefix, stage.kept, symlinks=True)
         return stage
 

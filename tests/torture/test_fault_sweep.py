@@ -31,7 +31,7 @@ class Faults:
 
     def __init__(self, name: str, directory: Path) -> None:
         scene = scenes.make_scene(name, directory)
-        self.stage = Stage.build(directory, scene.setting)
+        self.stage = Stage.build(directory, scene.setting, scene.made)
         self.command = scene.command
         self.old = self.stage.state()
         self.said = self.stage.run(scene.command).stderr

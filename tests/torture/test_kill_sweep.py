@@ -30,7 +30,7 @@ KERNELS: dict[str, dict[str, str]] = {
 
 def prepare(name: str, directory: Path, env: dict[str, str]) -> Sweep:
     scene = scenes.make_scene(name, directory)
-    return Sweep.prepare(Stage.build(directory, scene.setting), scene.command, env)
+    return Sweep.prepare(Stage.build(directory, scene.setting, scene.made), scene.command, env)
 
 
 @pytest.mark.torture

@@ -32,7 +32,13 @@ SWEEPS = [
     pytest.param(31, marks=pytest.mark.slow, id="sample"),
     pytest.param(1, marks=pytest.mark.torture, id="all"),
 ]
-NAMES = ["upgrade", "uninstall", "staged merge", "shared namespace, one goes"]
+NAMES = [
+    "upgrade",
+    "uninstall",
+    "uninstall, void directories",
+    "staged merge",
+    "shared namespace, one goes",
+]
 FILES = 50
 
 
@@ -58,7 +64,7 @@ def test_killed_above_a_lower_layer(
     tmp_path: Path, name: str, every: int, tell_figures: TellFigures
 ) -> None:
     scene = scenes.make_scene(name, tmp_path)
-    stage = OverlaidStage.build(tmp_path, scene.setting)
+    stage = OverlaidStage.build(tmp_path, scene.setting, scene.made)
     try:
         stage.restore()
         sweep = Sweep.prepare(stage, scene.command, {})

@@ -48,7 +48,7 @@ def test_killed_with_schemes_on_two_file_systems(
     two_file_systems: Path, name: str, every: int, tell_figures: TellFigures
 ) -> None:
     scene = scenes.make_scene(name, two_file_systems)
-    stage = Stage.build(two_file_systems, scene.setting)
+    stage = Stage.build(two_file_systems, scene.setting, scene.made)
     sweep = Sweep.prepare(stage, scene.command, {})
     sweep_all(sweep, every)
     tell_figures(sweep.figures())
@@ -59,7 +59,7 @@ def test_copies_on_the_other_file_system_are_flushed_before_the_journal_counts(
     two_file_systems: Path,
 ) -> None:
     scene = scenes.make_scene("upgrade", two_file_systems)
-    stage = Stage.build(two_file_systems, scene.setting)
+    stage = Stage.build(two_file_systems, scene.setting, scene.made)
     log = two_file_systems / "log"
     stage.run(scene.command, under=recording(log))
     lines = log.read_text().splitlines()
