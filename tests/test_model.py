@@ -89,6 +89,17 @@ def is_tree(paths: set[str]) -> bool:
     )
 
 
+def without_filled(there: Files) -> Files:
+    """Return what is there, but for directories that are not empty, or lie in what is a file."""
+    full = entries_of(path.rpartition("/")[0] for path in there)
+    files = {path for path, entry in there.items() if entry != EMPTY}
+    return {
+        path: entry
+        for path, entry in there.items()
+        if entry != EMPTY or not (path in full or files & entries_of([path]))
+    }
+
+
 def entries_of(paths: Iterable[str]) -> set[str]:
     """Return these files and the directories that they lie in."""
     return {
@@ -188,9 +199,19 @@ class Model(RuleBasedStateMachine):
         if "/" not in path:
             return
         path = place(self.there, path)
-        if path not in self.there and is_tree({*self.there, path}):
+        files = {p for p, entry in self.there.items() if entry != EMPTY}
+        if not self.is_directory(path) and is_tree({*files, path}):
             plant(self.prefix, {path: content})
-            self.there[path] = content
+            self.there = without_filled({**self.there, path: content})
+
+    @rule(path=PATHS)
+    def user_makes(self, path: str) -> None:
+        """Make a directory, and put nothing into it."""
+        self.user_writes(path, EMPTY)
+
+    def is_directory(self, path: str) -> bool:
+        """Tell whether there is a directory at a path, or a file."""
+        return path in entries_of(self.there)
 
     @rule(path=PATHS)
     def user_deletes(self, path: str) -> None:
@@ -219,7 +240,8 @@ class Model(RuleBasedStateMachine):
         twins = len(set(places(self.there, entries, own - theirs))) < len(entries)
         new = {place(self.there, path, own - theirs): data for path, data in staged.items()}
         after = self.after(own, theirs, new)
-        possible = not twins and not self.hides(own - theirs, new) and is_tree(set(after))
+        taken = twins or self.hides(own - theirs, new) or self.covers(theirs, new)
+        possible = not taken and is_tree(set(after))
         try:
             self.commit(staged, PlanRequest(own, Owners(others), frozenset({"lib"})), fault)
         except ConflictError:
@@ -244,17 +266,40 @@ class Model(RuleBasedStateMachine):
             if path not in replaceable and not isinstance(data, Link)
         )
 
+    def covers(self, theirs: frozenset[str], new: Files) -> bool:
+        """Tell whether something is to take the place of a directory that others' records name."""
+        files = {path for path, entry in self.there.items() if entry != EMPTY}
+        return bool((entries_of(self.there) - files) & entries_of(theirs) & set(new))
+
+    def void(self, own: frozenset[str], theirs: frozenset[str], new: Files) -> set[str]:
+        """Return the directories with nothing in them that go with ``own``: beside these only."""
+        coming, named = entries_of(new) | {"lib"}, entries_of(theirs)
+        going = {
+            directory
+            for directory in entries_of(own) - coming - named
+            if all(
+                path in own or entry == EMPTY
+                for path, entry in self.there.items()
+                if path.startswith(f"{directory}/")
+            )
+        }
+        return {
+            path
+            for path, entry in self.there.items()
+            if entry == EMPTY and going & entries_of([path])
+        }
+
     def after(self, own: frozenset[str], theirs: frozenset[str], new: Files) -> Files:
         """Return what is there when ``own`` goes and ``new`` comes.
 
         What others' records name is theirs, also when it is gone: a directory there stays.
         """
-        kept = {p: data for p, data in self.there.items() if p not in own or p in theirs}
-        after = kept | new
+        gone = (own - theirs) | self.void(own, theirs, new)
+        after = {p: data for p, data in self.there.items() if p not in gone} | new
         emptied = {d for d in entries_of(self.there) if d in theirs and d not in self.there}
         full = entries_of(after)
         after |= {d: EMPTY for d in emptied if d not in full}
-        return {p: data for p, data in after.items() if data != EMPTY or is_tree({p, *after})}
+        return without_filled(after)
 
     def commit(self, staged: Files, request: PlanRequest, fault: Fault) -> None:
         """Carry out one transaction, with a fault in it."""
