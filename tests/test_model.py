@@ -272,11 +272,11 @@ class Model(RuleBasedStateMachine):
         return bool((entries_of(self.there) - files) & entries_of(theirs) & set(new))
 
     def void(self, own: frozenset[str], theirs: frozenset[str], new: Files) -> set[str]:
-        """Return the directories with nothing in them that go with ``own``: beside these only."""
+        """Return the directories with nothing in them that go with ``own``: where these lie."""
         coming, named = entries_of(new) | {"lib"}, entries_of(theirs)
         going = {
             directory
-            for directory in entries_of(own) - coming - named
+            for directory in {path.rpartition("/")[0] for path in own} - coming - named
             if all(
                 path in own or entry == EMPTY
                 for path, entry in self.there.items()

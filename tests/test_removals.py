@@ -254,6 +254,15 @@ def test_directories_that_hold_nothing_go_with_the_one_they_lie_in(tmp_path: Pat
     assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
 
 
+def test_directories_that_hold_nothing_stay_beside_those_of_what_goes(tmp_path: Path) -> None:
+    """As with pip: nothing was recorded there, and a program may be about to fill them."""
+    write(tmp_path, {"lib/p/a.py": b"", "share/p/doc/text": b""})
+    for name in ("share/mine/one", "share/p/doc/made", "lib/q"):
+        (tmp_path / name).mkdir(parents=True)
+    bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py", "share/p/doc/text"})))
+    assert tree(tmp_path, ignore=STATE) == {"share/mine/one": EMPTY, "lib/q": EMPTY}
+
+
 def test_nothing_is_left_of_directories_where_python_kept_byte_code(tmp_path: Path) -> None:
     """Also where it is the only thing there, or one beside others that hold nothing."""
     write(tmp_path, {"lib/p/a.py": b"", "lib/q": b""})

@@ -94,13 +94,14 @@ class Removals:
             return
         if stat.S_ISLNK(status.st_mode):
             self._remove_through(listing, path)
-        elif stat.S_ISDIR(status.st_mode) and not self._remove_whole(path):
+        elif stat.S_ISDIR(status.st_mode) and not self._remove_whole(listing, path):
             self._remove_below(listing, path)
 
-    def _remove_whole(self, path: str) -> bool:
+    def _remove_whole(self, listing: _Listing, path: str) -> bool:
         """Remove a directory that is ours as a whole; tell whether it is.
 
-        If it is but for some that hold nothing, these go when they can be seen to hold nothing.
+        If it is but for some that hold nothing, these go by rmdir(2), as pip has it: from where
+        something was recorded, not from what lies beside such a directory.
         """
         if path in self.arrivals.staged or self._is_kept(path):
             return False
@@ -109,7 +110,8 @@ class Removals:
             self._remove(path)
             self.whole.add(path)
             return True
-        self.emptied.update(hollow or ())
+        if path in listing.files:
+            self.emptied.update(hollow or ())
         return False
 
     def _remove_through(self, listing: _Listing, link: str) -> None:
