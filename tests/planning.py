@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from sage_pkginstall.engine.plan import PlanRequest
@@ -10,6 +11,8 @@ from tests.engine_tree import commit
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sage_pkginstall.engine.plan import Plan
 
 
 class Owned:
@@ -31,7 +34,16 @@ class Owned:
 
 def bring(prefix: Path, new: dict[str, bytes], request: PlanRequest | None = None) -> Committed:
     settings = TreeSettings(durable=False)
-    return commit(Tree(prefix, settings), new, request or PlanRequest())
+    done = commit(Tree(prefix, settings), new, request or PlanRequest())
+    assert is_independent(done.plan)
+    return done
+
+
+def is_independent(plan: Plan) -> bool:
+    """Tell whether no operation lies within what another one moves: else undoing loses files."""
+    moved = {o.path for o in plan.operations if o.kind != "prune"}
+    above = ({*map(str, PurePosixPath(o.path).parents)} for o in plan.operations)
+    return not any(moved & parents for parents in above)
 
 
 def operations(committed: Committed) -> list[tuple[str, str]]:

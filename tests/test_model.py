@@ -31,6 +31,7 @@ from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import ConflictError, TransactionError
+from tests.planning import is_independent
 from tests.trees import EMPTY, Entry, Link, plant, tree
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ Files: TypeAlias = "dict[str, Entry]"
 
 PACKAGES = st.sampled_from(["one", "two", "three"])
 TOPS = st.sampled_from(["bin", "lib", "lib64", "share"])
-PARTS = st.sampled_from(["a", "b", "c.py", "é ü", "-x", "new\nline", "\udcff"])
+PARTS = st.sampled_from(["a", "b", "c.py", "é ü", "-x", "new\nline", "\udcff", "__pycache__"])
 FAR = st.builds(lambda top, parts: "/".join([top, *parts]), TOPS, st.lists(PARTS, max_size=3))
 NEAR = st.builds("share/{}/{}".format, st.sampled_from("ab"), st.sampled_from("ab"))
 PATHS = st.one_of(FAR, NEAR)
@@ -315,6 +316,7 @@ class Model(RuleBasedStateMachine):
                 )
             finally:
                 failpoints._fail_point = None
+        assert is_independent(done.plan)
         if done.warning is not None:  # the journal could not be removed: the next command does
             assert self.engine.recover() is not None
 

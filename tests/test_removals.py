@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine import files
+from sage_pkginstall.engine import failpoints, files
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
+from sage_pkginstall.errors import TransactionError
 from tests.engine_tree import STATE, write
 from tests.planning import Owned, bring, operations
 from tests.trees import EMPTY, Link, tree
@@ -270,6 +272,23 @@ def test_nothing_is_left_of_directories_where_python_kept_byte_code(tmp_path: Pa
         (tmp_path / name).mkdir(parents=True)
     bring(tmp_path, {}, PlanRequest(frozenset({"lib/p/a.py"})))
     assert tree(tmp_path, ignore=STATE) == {"lib/q": b""}
+
+
+def test_directories_that_hold_nothing_are_there_again_where_their_removal_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"lib/p/a.py": b"", "lib/p/b/c.py": b""})
+    for name in ("lib/p/b/__pycache__", "lib/p/cache/one", "lib/p/gone/__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+    before = tree(tmp_path, ignore=STATE)
+    request = PlanRequest(frozenset({"lib/p/a.py", "lib/p/b/c.py"}))
+    for number in range(1, 40):
+        monkeypatch.setattr(failpoints, "_fail_point", failpoints._FailPoint(f"ENOSPC@{number}"))
+        with contextlib.suppress(TransactionError, OSError):
+            bring(tmp_path, {}, request)
+            break
+        assert tree(tmp_path, ignore=STATE) == before
+    assert tree(tmp_path, ignore=STATE) == {}
 
 
 def test_directories_that_hold_nothing_may_lie_in_one_another(tmp_path: Path) -> None:

@@ -106,12 +106,14 @@ class Removals:
         if path in self.arrivals.staged or self._is_kept(path):
             return False
         hollow = self.ground.hollow(path)
+        if hollow and path not in listing.files:
+            return False
         if nobody_fills(hollow) and self.ground.can_move(path):
             self._remove(path)
             self.whole.add(path)
+            self.emptied.difference_update(hollow or ())
             return True
-        if path in listing.files:
-            self.emptied.update(hollow or ())
+        self.emptied.update(hollow or ())
         return False
 
     def _remove_through(self, listing: _Listing, link: str) -> None:
