@@ -189,6 +189,23 @@ def test_wheel_linked_with_what_is_not_declared_is_not_kept(
     assert not is_taken(world.spkg("tiny"))
 
 
+def test_what_came_while_a_wheel_was_built_is_no_part_of_its_key(
+    tmp_path: Path, world: SageWorld
+) -> None:
+    world.package("more", "1.0", {"spkg-install.in": 'touch "$SAGE_DESTDIR_LOCAL/more"'}, source={})
+    source = make_source(tmp_path / "made", code='__import__("os").system("sage-spkg more")')
+    make_quiet(source)
+    files = {path: data.decode() for path, data in tree(source).items() if isinstance(data, bytes)}
+    world.package("tiny", "1.0", package_files(dependencies="| more\n"), source=files)
+    first = world.spkg("tiny")
+    assert "is not kept: prefix: more-1.0: new (" in first.stdout + first.stderr
+    world.clean("more")
+    world.clean("tiny")
+    assert not is_taken(world.spkg("tiny"))
+    assert not is_taken(world.spkg("tiny"))  # now it is there from the beginning
+    assert is_taken(world.spkg("tiny"))
+
+
 def test_sage_rebuild_names_packages(tmp_path: Path, world: SageWorld) -> None:
     world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
     world.spkg("tiny")

@@ -272,6 +272,31 @@ def test_variables_turn_it_off(world: SageWorld) -> None:
     assert is_taken(world.spkg("data", SAGE_REBUILD="other"))
 
 
+def test_what_came_while_it_was_built_is_no_part_of_the_key(world: SageWorld) -> None:
+    header = 'cp data "$SAGE_DESTDIR_LOCAL"\n'
+    world.package("more", "1.0", {"spkg-install.in": f"cd src; {header}"}, source={"data": "1\n"})
+    finds_more = f"sage-spkg more\n{SCRIPT}cp '{world.prefix}/data' \"$to/share/more\"\n"
+    package(world, script=finds_more, dependencies="| more\n")
+    first = world.spkg("data")
+    assert f"{NOT_KEPT}prefix: more-1.0: new (" in first.stdout
+    world.clean("more")
+    assert not is_taken(world.spkg("data"))
+    assert is_kept(world)  # now it was there
+
+
+def test_package_that_was_edited_while_it_was_built_is_not_kept(world: SageWorld) -> None:
+    package(world, script=f"{SCRIPT}echo >>'{world.packages}/data/SPKG.rst'\n")
+    assert f"{NOT_KEPT}package: SPKG.rst: new (" in world.spkg("data").stdout
+
+
+def test_file_of_the_build_directory_that_a_variable_names_does_not_count(
+    world: SageWorld,
+) -> None:
+    package(world, script=f"touch flags\n{SCRIPT}")
+    world.env["MY_FLAGS"] = f"@{world.prefix}/var/tmp/sage/build/data-1.0/flags"
+    assert is_kept(world)
+
+
 def test_failed_build_keeps_nothing(tmp_path: Path, world: SageWorld) -> None:
     package(world, script=f"{SCRIPT}exit 3\n")
     world.spkg("data", status=1)

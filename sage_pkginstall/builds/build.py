@@ -183,7 +183,8 @@ class _Build(NamedTuple):
 
         def build() -> tuple[Path, str]:
             wheel = self._build_with(hooks_for_build(), "wheel", self.products)
-            return wheel, once.note_leftovers(inputs, source, self.left_out)
+            fault = once.note_leftovers(inputs, source, self.left_out)
+            return wheel, fault or once.changed_meanwhile(inputs, self.environment)
 
         once.make(inputs, self.products, self.log, build)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-__all__ = ["Inputs", "differences", "digest_of"]
+__all__ = ["Inputs", "changed_since", "differences", "digest_of"]
 
 _LONGEST_SHOWN = 80
 
@@ -63,6 +63,12 @@ def differences(old: Inputs, new: Inputs) -> Iterator[str]:
                 yield f"{group}: {name}: gone"
             else:
                 yield f"{group}: {name}: {_shown(before[name])} → {_shown(after[name])}"
+
+
+def changed_since(began: Inputs, ended: Inputs) -> str:
+    """Say what a build did not find all the time that it took; nothing if it found the same."""
+    change = next(differences(began, ended), "")
+    return f"{change} since the build began" if change else ""
 
 
 def _shown(text: str) -> str:

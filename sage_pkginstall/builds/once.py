@@ -20,7 +20,7 @@ import os
 import time
 
 from sage_pkginstall import __version__
-from sage_pkginstall.builds.inputs import Inputs
+from sage_pkginstall.builds.inputs import Inputs, changed_since
 from sage_pkginstall.builds.last_builds import LastBuild, remember_build
 from sage_pkginstall.builds.leftovers import (
     changed_files,
@@ -39,6 +39,7 @@ from sage_pkginstall.builds.source_files import (
 )
 from sage_pkginstall.builds.surroundings import distributions_of
 from sage_pkginstall.builds.toolchain import interpreter, toolchain
+from sage_pkginstall.errors import PkgInstallError
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -64,7 +65,8 @@ class Once(NamedTuple):
     ``rebuild`` says why nothing is to be taken (``--rebuild``), and is empty otherwise.
     ``on_known`` is told of a wheel (its file name) that was taken or kept, and of its inputs.
     ``source_told`` is what is remembered, for who asks why, in place of the source: that has
-    what the last build left there, and this not.
+    what the last build left there, and this not.  ``surroundings_now`` looks at the surroundings
+    again, once the build has ended.
     """
 
     shelf: Shelf
@@ -73,6 +75,7 @@ class Once(NamedTuple):
     rebuild: str = ""
     on_known: Callable[[str, Inputs], object] = lambda _wheel, _inputs: None
     source_told: Mapping[str, str] | None = None
+    surroundings_now: Callable[[], Surroundings] | None = None
 
     def inputs(
         self,
@@ -126,9 +129,7 @@ class Once(NamedTuple):
 
     def with_target(self, inputs: Inputs, environment: Environment) -> Inputs:
         """Return ``inputs`` of a build that sees the target.  Raises UnknownInputError."""
-        seen = self.surroundings.seen_unisolated
-        group = distributions_of(environment) if seen is None else seen()
-        return inputs.with_group("target", group)
+        return inputs.with_group("target", _target(self.surroundings, environment))
 
     def make(
         self, inputs: Inputs, directory: Path, log: BuildLog, build: Callable[[], tuple[Path, str]]
@@ -192,6 +193,21 @@ class Once(NamedTuple):
         changed = changed_files(before, after)
         return f"{changed[0]} changed while it was built" if changed else ""
 
+    def changed_meanwhile(self, inputs: Inputs, environment: Environment) -> str:
+        """Say what a build may have seen that is not as its ``inputs`` tell any more; "" if all is.
+
+        Other jobs of ``make -j`` install meanwhile, and people edit packages.
+        """
+        try:
+            around = self.surroundings_now() if self.surroundings_now else self.surroundings
+            seen = dict(around.seen)
+            if "target" in inputs.groups:
+                seen["target"] = _target(around, environment)
+        except PkgInstallError as error:
+            return str(error)
+        before = Inputs({name: inputs.groups.get(name, {}) for name in seen})
+        return changed_since(before, Inputs(seen))
+
     def _keys(self, inputs: Inputs) -> tuple[str, str]:
         """Return the keys of a wheel that is right anywhere, and of one for these places only."""
         bound = inputs.with_group("only in", self.surroundings.places)
@@ -232,6 +248,12 @@ class Once(NamedTuple):
             inputs = inputs.with_group("source", self.source_told)
         build = LastBuild(now(), wheel, taken, self.rebuild, inputs)
         remember_build(self.shelf.cache, self.surroundings.subject, build)
+
+
+def _target(around: Surroundings, environment: Environment) -> Mapping[str, str]:
+    """Return what a build without isolation sees of its target.  Raises UnknownInputError."""
+    seen = around.seen_unisolated
+    return distributions_of(environment) if seen is None else seen()
 
 
 def _named_prefix(places: Mapping[str, str], texts: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from sage_pkginstall.cli.install import store_of
@@ -129,8 +130,9 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
     from sage_pkginstall.spkg.seen import surroundings  # noqa: PLC0415
 
     warn = lambda text: log.write(f"Warning: {text}")  # noqa: E731
+    look = partial(surroundings, os.environ, environment, source)
     try:
-        around = surroundings(os.environ, environment, source)
+        around = look()
     except PkgInstallError as error:  # a stamp that cannot be read, say
         log.write(f"Built without looking into the cache: {error}")
         return None
@@ -140,7 +142,8 @@ def _once(source: Path, environment: Environment, log: BuildLog, *, rebuild: boo
 
         remote = remote_of(os.environ, warn)
     shelf = Shelf(cache_directory(), remote, warn)
-    return Once(shelf, around, os.environ, reason_to_rebuild(os.environ, asked=rebuild))
+    reason = reason_to_rebuild(os.environ, asked=rebuild)
+    return Once(shelf, around, os.environ, reason, surroundings_now=look)
 
 
 def _note(wheel: Path, store: Path, inputs: Inputs | None) -> None:

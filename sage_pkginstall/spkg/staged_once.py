@@ -27,7 +27,7 @@ from pathlib import Path
 
 from sage_pkginstall import __version__
 from sage_pkginstall.builds.embedded_paths import embedded_words
-from sage_pkginstall.builds.inputs import Inputs
+from sage_pkginstall.builds.inputs import Inputs, changed_since
 from sage_pkginstall.builds.last_builds import LastBuild, Subject, remember_build
 from sage_pkginstall.builds.named_files import named_files
 from sage_pkginstall.builds.once import linked_with_foreign, now, reason_to_rebuild
@@ -65,7 +65,7 @@ from sage_pkginstall.wheels.record_directory import REQUIREMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sage_pkginstall.spkg.job import Job
 
@@ -174,6 +174,9 @@ class StagedOnce(NamedTuple):
     def _refuse_more(self) -> None:
         """Raise CannotPackError if the scripts did, or may have done, more than stage files."""
         place = self.job.place
+        changed = changed_since(self.inputs, _inputs(self.job))
+        if changed:
+            raise CannotPackError(changed)
         self._refuse_wheels()
         if strays(place):
             raise CannotPackError("its scripts staged files outside of the tree")
@@ -300,11 +303,21 @@ def _inputs(job: Job) -> Inputs:
                 **counted,
                 **{name: variables.get(name, "") for name in _SEEN_BY_SCRIPTS},
             },
-            "files": named_files(counted.values(), variables, owned_files(common)),
+            "files": named_files(counted.values(), variables, _counts_otherwise(job)),
             "interpreter": _interpreter(job),
             **toolchain(variables, trees, job.environment if package.is_python else None),
         }
     )
+
+
+def _counts_otherwise(job: Job) -> Callable[[str], bool]:
+    """Return what tells of the real path of a file that it is no input of its own.
+
+    A package has brought it, or it lies in the build directory, which is made anew.
+    """
+    is_owned = owned_files(job.place.common)
+    build = os.path.realpath(job.place.build_directory) + "/"
+    return lambda path: path.startswith(build) or is_owned(path)
 
 
 def _interpreter(job: Job) -> dict[str, str]:
