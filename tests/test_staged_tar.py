@@ -43,6 +43,19 @@ def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
 
 
+def test_file_with_extended_attributes_cannot_be_packed(tmp_path: Path) -> None:
+    """Without its access list, a file would let its group do what the list lets one user."""
+    plant(tmp_path / "old", {"share/x": b""})
+    setxattr = getattr(os, "setxattr", None)  # not on macOS
+    try:
+        assert setxattr is not None
+        setxattr(tmp_path / "old" / "share", "user.mine", b"1")
+    except (AssertionError, OSError):
+        pytest.skip("there are no extended attributes")
+    with pytest.raises(CannotPackError, match=r"share has the extended attribute user\.mine"):
+        pack(tmp_path / "old", tmp_path / "tar", names_below(tmp_path / "old", "", ()))
+
+
 def test_what_is_left_out_does_not_count(tmp_path: Path) -> None:
     plant(tmp_path / "old", {"var/lib/own/x": b"", "var/lib/more": EMPTY})
     with pytest.raises(CannotPackError, match="staged no file"):

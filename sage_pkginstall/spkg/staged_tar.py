@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CannotPackError", "lay_out", "names_below", "pack"]
 
 _BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
-_CAPABILITY = "security.capability"
+_LOST = ("security.capability", "system.posix_acl_", "user.")
+"""Extended attributes that somebody gave a file; others are the file system's business."""
 
 
 class CannotPackError(Exception):
@@ -94,8 +95,9 @@ def _check(path: Path, name: str) -> None:
         raise CannotPackError(f"{name} has a set-id or sticky bit")
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         raise CannotPackError(f"{name} belongs to another user or group")
-    if stat.S_ISREG(mode) and _CAPABILITY in _attributes(path):
-        raise CannotPackError(f"{name} has capabilities")
+    lost = [attribute for attribute in _attributes(path) if attribute.startswith(_LOST)]
+    if lost:
+        raise CannotPackError(f"{name} has the extended attribute {lost[0]}")
 
 
 def _attributes(path: Path) -> list[str]:
