@@ -84,3 +84,11 @@ def test_variables_of_make_are_those_of_its_command_line() -> None:
 def test_options_of_make_count_if_they_change_what_is_made(flags: str, options: str | None) -> None:
     """With ``make -i`` half a library passes for a whole one, and was taken without it, too."""
     assert seen_variables({"MAKEFLAGS": flags}).get("options of make") == options
+
+
+def test_what_follows_the_program_in_make_counts() -> None:
+    assert seen_variables({"MAKE": "make -j 4 -s"}) == {}
+    assert seen_variables({"MAKE": "gmake -j4 -i CC=clang", "MAKEFLAGS": "e"}) == {
+        "CC of make": "=clang",
+        "options of make": "e i",
+    }

@@ -111,6 +111,16 @@ def test_compiler_that_the_interpreter_was_built_with_counts(tmp_path: Path, ven
     assert toolchain({"PATH": "/", "CC": "/missing"}, (), environment)["compilers"] == {}
 
 
+def test_program_that_is_to_be_make_counts_by_what_it_is(tmp_path: Path) -> None:
+    mine = program(tmp_path / "bin/make", "echo mine")
+    by_path, by_name = (
+        toolchain({"PATH": f"{tmp_path}/bin", "MAKE": make}, ())["compilers"]
+        for make in (f"{mine} -j4", "make")
+    )
+    assert by_path == by_name
+    assert by_path["MAKE: make"].startswith("mine ")
+
+
 @pytest.mark.parametrize("started_by", ["/missing/interpreter", "/etc/passwd/interpreter", "/etc"])
 def test_file_that_is_no_program_has_a_hash_only(tmp_path: Path, started_by: str) -> None:
     broken = program(tmp_path / "bin/cc", "")

@@ -134,7 +134,7 @@ def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
     Of a secret, or of the password of a URL, that is a hash: what is returned is remembered, and
     shown to people.  Variables and options of make's command line are among them: each make of
-    the build takes them from MAKEFLAGS.
+    the build takes them from MAKEFLAGS, or from MAKE itself (``make -j4 CC=clang``).
     """
     patterns = environ.get("SAGE_PKGINSTALL_IGNORE", "").split()
 
@@ -146,11 +146,13 @@ def seen_variables(environ: Mapping[str, str]) -> dict[str, str]:
         )
 
     seen = {name: value for name, value in environ.items() if counts(name)}
-    flags = environ.get("MAKEFLAGS", "")
-    for match in _OF_MAKE.finditer(flags):
-        if counts(match["name"]):
-            seen[f"{match['name']} of make"] = match["value"]
-    options = [one for one in _options_of_make(flags) if not _NO_OPTION_OF_BUILDS.fullmatch(one)]
+    options: list[str] = []
+    for flags in (environ.get("MAKEFLAGS", ""), _behind_program(environ.get("MAKE", ""))):
+        for match in _OF_MAKE.finditer(flags):
+            if counts(match["name"]):
+                seen[f"{match['name']} of make"] = match["value"]
+        options += _options_of_make(flags)
+    options = [one for one in options if not _NO_OPTION_OF_BUILDS.fullmatch(one)]
     if options:
         seen["options of make"] = " ".join(sorted(options))
     return {name: _told(name, text) for name, text in seen.items()}
@@ -161,6 +163,12 @@ def _told(name: str, text: str) -> str:
     if _SECRET.search(name):
         return _hash(text)
     return without_passwords(text, _hash) if "@" in text else text
+
+
+def _behind_program(command: str) -> str:
+    """Return what follows the program in ``make -j4``: it begins with a blank, as no letters do."""
+    _, blank, more = command.strip().partition(" ")
+    return blank + more
 
 
 def _options_of_make(flags: str) -> Iterator[str]:

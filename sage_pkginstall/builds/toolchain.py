@@ -42,7 +42,7 @@ _COMPILERS = (
 )
 _COMPILER_VARIABLES = (
     "CC", "CXX", "CPP", "FC", "F77", "F90", "AR", "AS", "LD", "NM", "RANLIB", "STRIP",
-    "LDSHARED", "RUSTC", "CARGO",
+    "LDSHARED", "RUSTC", "CARGO", "MAKE",
 )
 _PROGRAMS = (
     "autoconf", "automake", "bash", "bison", "cargo", "cmake", "cython", "cython3", "flex",
