@@ -53,6 +53,16 @@ def test_network_does_not_count() -> None:
     assert seen_variables({"https_proxy": "http://x/", "SSL_CERT_FILE": "/etc/bundle.crt"}) == {}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["GNOME_TERMINAL_SCREEN", "KONSOLE_DBUS_WINDOW", "KITTY_WINDOW_ID", "WSL_INTEROP", "ZELLIJ",
+     "SHELL_SESSION_ID", "SESSION_MANAGER", "SUDO_COMMAND", "LC_TERMINAL_VERSION"],
+)  # fmt: skip
+def test_window_of_the_terminal_does_not_count(name: str) -> None:
+    """Each has another value in each window, or after each login: nothing would be built once."""
+    assert seen_variables({name: "1", "LC_ALL": "C"}) == {"LC_ALL": "C"}
+
+
 def test_settings_of_uv_count_where_its_build_backend_heeds_them() -> None:
     assert seen_variables({"UV_PREVIEW": "1", "UV_CACHE_DIR": "/x"}) == {"UV_PREVIEW": "1"}
 
