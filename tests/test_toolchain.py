@@ -250,6 +250,21 @@ def test_compiler_behind_a_script_is_asked_each_time(tmp_path: Path) -> None:
     assert compiler_of(called.parent).startswith("cc 2.0 ")
 
 
+def test_headers_and_libraries_that_were_built_by_hand_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sage_pkginstall.builds.toolchain._LOCAL", tmp_path)
+    found = [toolchain({"PATH": ""}, ())["system"]]
+    for file in ("include/gmp.h", "include/a/b.h", "lib/libgmp.a", "lib64/pkgconfig/gmp.pc"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+        found.append(toolchain({"PATH": ""}, ())["system"])
+    assert len({str(one) for one in found}) == len(found)
+    (tmp_path / "lib/python3").mkdir()
+    assert toolchain({"PATH": ""}, ())["system"] == found[-1]
+    assert toolchain({"PATH": ""}, (str(tmp_path),))["system"] == found[0]  # its packages count
+
+
 def test_packages_of_an_active_conda_environment_count(tmp_path: Path) -> None:
     environ = {"PATH": "", "CONDA_PREFIX": str(tmp_path)}
     (tmp_path / "conda-meta").mkdir()

@@ -59,6 +59,9 @@ SYSTEM_DIRECTORIES = frozenset(
 _ASKED_WITH = {"LC_ALL": "C", "RUSTUP_AUTO_INSTALL": "0"}  # who is asked downloads nothing
 _DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages", "/lib/apk/db/installed")
 _DPKG = Path("/var/lib/dpkg/status")
+_LOCAL = Path("/usr/local")
+"""Where compilers and pkg-config look, too, for what an administrator has built by hand."""
+_LIBRARIES = ("lib", "lib64", "lib/*-linux-*")
 _SECONDS = 60
 _OF_ANOTHER_MACHINE = (85, 86, 88) if sys.platform == "darwin" else ()
 """EBADEXEC, EBADARCH ("Bad CPU type in executable") and EBADMACHO; `errno` does not name them."""
@@ -149,7 +152,7 @@ def toolchain(
     return {
         "compilers": dict(_compilers(named, path, source)),
         "programs": programs,
-        "system": _system(environ),
+        "system": _system(environ, {*trees, os.fspath(target.prefix)} if target else trees),
     }
 
 
@@ -260,13 +263,14 @@ def _listed(entry: os.DirEntry[str]) -> tuple[str, int, int] | None:
     return entry.name, status.st_size, status.st_mtime_ns
 
 
-def _system(environ: Mapping[str, str]) -> dict[str, str]:
+def _system(environ: Mapping[str, str], prefixes: Collection[str]) -> dict[str, str]:
     machine = os.uname()
     return {
         "machine": f"{machine.sysname} {machine.machine}",
         "release": _hash_of("/etc/os-release") or machine.release,
         "processor": _processor(),
         **_packages(),
+        **({} if _is_below(os.fspath(_LOCAL), prefixes) else _local()),
         **_conda(environ),
     }
 
@@ -279,6 +283,17 @@ def _packages() -> dict[str, str]:
         if database.exists():
             return _known(database, lambda: {"packages": hash_file(database)})  # noqa: B023
     return {}
+
+
+def _local() -> dict[str, str]:
+    """Tell of the headers and libraries that no package manager knows: names, sizes and times."""
+    libraries = [one for name in _LIBRARIES for one in _LOCAL.glob(name)]
+    described = (f"{one}/pkgconfig" for one in (*libraries, _LOCAL / "share"))
+    headers = (directory for directory, _, _ in os.walk(_LOCAL / "include"))
+    directories = (*map(os.fspath, libraries), *described, *headers)
+    found = {directory: _listing(directory) for directory in directories}
+    listed = {directory: files for directory, files in found.items() if files}
+    return {_LOCAL.name: digest_of(listed)} if listed else {}
 
 
 def _conda(environ: Mapping[str, str]) -> dict[str, str]:
