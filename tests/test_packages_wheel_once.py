@@ -42,6 +42,17 @@ def test_package_built_again_takes_its_wheel(tmp_path: Path, world: SageWorld) -
     assert world.paths() == before
 
 
+def test_cache_may_be_named_by_a_relative_path(
+    tmp_path: Path, world: SageWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scripts run elsewhere: the cache of their wheels was made in the build directory."""
+    monkeypatch.chdir(tmp_path)
+    world.env["SAGE_PKGINSTALL_CACHE"] = "cache"
+    world.package("tiny", "1.0", package_files(), source=source_files(tmp_path))
+    assert not is_taken(world.spkg("tiny"))
+    assert is_taken(world.spkg("tiny"))
+
+
 def test_other_worktree_and_prefix_take_it(tmp_path: Path, world: SageWorld) -> None:
     files = source_files(tmp_path)
     world.package("tiny", "1.0", package_files(), source=files)

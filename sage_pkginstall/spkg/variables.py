@@ -33,6 +33,7 @@ Check: TypeAlias = "Literal['yes', 'warn', 'no']"
 WHEELS = "var/lib/sage/wheels"
 _BUILD = "var/tmp/sage/build"
 _VENV = re.compile(r"venv-python3\.(\d+)")
+_CACHE = "SAGE_PKGINSTALL_CACHE"
 _NOT_FOR_SCRIPTS = ("CDPATH",)  # with it, `cd src` may lead to another src than that beside them
 
 
@@ -86,6 +87,7 @@ class Variables(NamedTuple):
             "SAGE_SHARE": os.fspath(self.share),
             "SAGE_DISTFILES": os.fspath(self.distfiles),
             "SAGE_LOGS": os.fspath(self.logs),
+            **_cache(self.environ),
         }
 
 
@@ -218,6 +220,11 @@ def _sudo(text: str, path: str | None) -> tuple[str, ...]:
 def _directory(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name)
     return Path(os.path.normpath(Path(value).absolute())) if value else None
+
+
+def _cache(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return where the cache is for scripts, which run elsewhere, if a variable says that."""
+    return {_CACHE: os.path.abspath(environ[_CACHE])} if environ.get(_CACHE) else {}  # noqa: PTH100
 
 
 def _check(value: str) -> Check:
