@@ -24,6 +24,7 @@ import pytest
 from sage_pkginstall.engine import files, transaction
 from sage_pkginstall.engine.holder import record_holder
 from sage_pkginstall.engine.plan import Plan, PlanRequest
+from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
@@ -32,6 +33,8 @@ from tests.trees import EMPTY, Entry, modes, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sage_pkginstall.engine.workspace import Workspace
 
 BEFORE: dict[str, Entry] = {**OLD, **OTHERS}
 AFTER: dict[str, Entry] = {**NEW, **OTHERS}
@@ -685,3 +688,97 @@ def test_removal_undone_with_its_bytecode_directory_leaves_the_old_state(
             break
         assert contents(tmp_path) == old, f"step {step}: {ended.stderr}"
     assert contents(tmp_path) == {"lib/other": b"other"}
+
+
+MINE = {"share/doc/mine": b"mine", "lib/ns/sub/mine": b"mine"}
+
+
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+def test_directory_that_somebody_has_made_since_the_last_look_is_merged_into(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """By ``mkdir -p``, which takes no lock of ours; without that, it could not be placed."""
+    prefix = killed_at_the_commit_point(tmp_path, settings)
+    write(prefix, MINE)
+    recovered = run("recover", prefix, settings)
+    assert recovered.returncode == 0, recovered.stderr
+    assert contents(prefix) == {**AFTER, **MINE}
+    assert_no_debris(prefix)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, FEW_PATHS], ids=["renameat2", "rename"])
+@pytest.mark.parametrize("action", ["kill", "ENOSPC"])
+def test_stopped_at_any_step_while_merging_into_what_somebody_has_made(
+    tmp_path: Path, settings: dict[str, str], action: str
+) -> None:
+    commit_point = killed_at_the_commit_point(tmp_path, settings).name
+    states = []
+    for step in range(1, MOST_STEPS):
+        prefix = fresh(tmp_path / f"met-{step}")
+        run("upgrade", prefix, {**settings, "SAGE_PKGINSTALL_FAIL": f"kill@{commit_point}"})
+        write(prefix, MINE)
+        stopped = {**settings, "SAGE_PKGINSTALL_FAIL": f"{action}@{step}"}
+        first = run("recover", prefix, stopped).returncode
+        assert run("recover", prefix, settings).returncode == 0
+        assert contents(prefix) in ({**BEFORE, **MINE}, {**AFTER, **MINE}), f"step {step}"
+        assert_no_debris(prefix)
+        states.append(contents(prefix) == {**AFTER, **MINE})
+        if first == 0 and states[-1]:
+            break
+    assert set(states) == {True} if action == "kill" else {True, False}
+
+
+def commit_beside(
+    prefix: Path, new: dict[str, bytes], others: Callable[[Workspace, Plan], dict[str, bytes]]
+) -> None:
+    """Bring ``new``, while somebody without our lock writes after each time that it is planned."""
+    tree = Tree(prefix)
+
+    def prepare(workspace: Workspace) -> Prepared:
+        plan = make_plan(workspace, PlanRequest(), exchange=True)
+        write(prefix, others(workspace, plan))
+        return Prepared(plan)
+
+    with tree.workspace() as workspace:
+        write(workspace.tree, new)
+        tree.commit(workspace, "foo", lambda _: prepare(workspace))
+
+
+def test_what_somebody_writes_between_the_last_look_and_the_renames_stays(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/ns/other.py": b"other"})
+    written: dict[str, bytes] = {}
+
+    def others(workspace: Workspace, plan: Plan) -> dict[str, bytes]:
+        placed = [one.path for one in plan.operations if (workspace.tree / one.path).is_dir()]
+        written.update({f"{path}/mine": b"mine" for path in placed})
+        return written
+
+    commit_beside(tmp_path, NEW, others)
+    assert {"share/mine", "lib/foo/mine"} <= written.keys()
+    assert contents(tmp_path) == {**NEW, "lib/ns/other.py": b"other", **written}
+    assert_no_debris(tmp_path)
+
+
+def test_byte_code_that_a_reader_writes_between_two_renames_is_replaced(tmp_path: Path) -> None:
+    """It imports a source as soon as that has come, and its directory has others'."""
+    cache = "lib/ns/__pycache__"
+    before = {"lib/ns/other.py": b"other", f"{cache}/other.x-1.pyc": b"other"}
+    compiled = [f"{cache}/a.x-1.pyc", f"{cache}/b.x-1.pyc"]
+    new = {"lib/ns/a.py": b"new", "lib/ns/b.py": b"new", **dict.fromkeys(compiled, b"new")}
+    write(tmp_path, before)
+    readers = iter(compiled)  # what is planned again knows of the first
+    commit_beside(tmp_path, new, lambda _workspace, _plan: {next(readers): b"a reader's"})
+    assert contents(tmp_path) == {**before, **new}
+
+
+def test_file_that_somebody_writes_where_one_is_to_be_placed_stays(tmp_path: Path) -> None:
+    """What is planned again, as the directory has changed, tells of the first."""
+    names = iter(("lib/foo/a", "lib/foo/b"))
+    new = {"bin/foo": b"foo", "lib/foo/a": b"new", "lib/foo/b": b"new", "lib/foo/c": b"new"}
+    write(tmp_path, {"lib/b": b"b"})
+    message = r"File exists at '.*/lib/foo/b'; nothing was changed"
+    with pytest.raises(TransactionError, match=message):
+        commit_beside(tmp_path, new, lambda _workspace, _plan: {next(names): b"mine"})
+    assert contents(tmp_path) == {"lib/b": b"b", "lib/foo/a": b"mine", "lib/foo/b": b"mine"}
+    assert_no_debris(tmp_path)

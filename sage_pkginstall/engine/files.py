@@ -144,7 +144,12 @@ def _rename_new_by_link(old: StrPath, new: StrPath) -> None:
             return
     if os.path.lexists(new):
         _raise(errno.EEXIST, new)
-    os.rename(old, new)
+    try:
+        os.rename(old, new)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # somebody has made it just now
+            raise
+        _raise(errno.EEXIST, new)
 
 
 def exchange(first: StrPath, second: StrPath) -> bool:

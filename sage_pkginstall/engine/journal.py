@@ -48,6 +48,18 @@ class Journal(NamedTuple):
     identity: tuple[int, int] = NO_IDENTITY
     undoing: bool = False
 
+    def spread(self, index: int, slot: str) -> Journal:
+        """Return the same, but of a directory that is placed, now at ``slot``, each entry is."""
+        one = self.operations[index]
+        with os.scandir(slot) as entries:
+            found = sorted((e.name, e.stat(follow_symlinks=False)) for e in entries)
+        instead = (
+            Operation("place", f"{one.path}/{name}", f"{one.slot}/{name}").on(status)
+            for name, status in found
+        )
+        before, after = self.operations[:index], self.operations[index + 1 :]
+        return self._replace(operations=(*before, *instead, *after))
+
     def to_bytes(self) -> bytes:
         """Return the journal as it stands on disk; odd bytes in names survive."""
         document = {

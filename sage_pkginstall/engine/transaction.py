@@ -120,9 +120,23 @@ class _Applier:
         elif self._is_linked(path, slot):  # killed between link and unlink
             files.unlink(slot)
         elif not self.undoing:
-            files.rename_new(slot, path)
+            self._move_onto(path, slot)
         elif files.lstat(path) is None:  # what somebody put there since stays
             _bring_back(slot, path)
+
+    def _move_onto(self, path: str, slot: str) -> None:
+        """Place an entry where somebody, without our lock, has put one since we looked.
+
+        Byte-code is only what a program that imports the source, which has come already, made
+        of it.
+        """
+        directories = _is_directory(path), _is_directory(slot)
+        if all(directories):
+            raise _MetError
+        if bytecode_source(path) and not any(directories):
+            files.rename(slot, path)
+        else:
+            files.rename_new(slot, path)
 
     def _move_out(self, path: str, slot: str, operation: Operation) -> None:
         status = files.lstat(path)
@@ -256,6 +270,10 @@ def _make_above(path: str) -> None:
         files.make_directory(directory)
 
 
+class _MetError(Exception):
+    """A directory is to be placed where there is one by now."""
+
+
 class _CopiedError(Exception):
     """What is done in a copy of the prefix cannot be told at one path."""
 
@@ -304,14 +322,22 @@ def _is_directory(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _apply(prefix: Path, file: JournalFile, journal: Journal) -> None:
+def _apply(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> Journal:
+    """Carry out a journal; return what it was in the end.
+
+    A directory that is to be placed may meet one that somebody has made since we looked, by
+    ``mkdir -p`` say.  Then the journal is put in place anew, with what it holds instead, and
+    carried out from there.
+    """
     applier = _Applier(prefix, journal, copied=file.is_copied(journal))
-    operations = journal.operations
-    numbered = list(enumerate(operations, 1))
     try:
-        applier.require_slots(operations)
-        for number, operation in reversed(numbered) if journal.undoing else numbered:
-            applier.apply(number, operation)
+        applier.require_slots(journal.operations)
+        start = 0
+        while (met := _apply_until_met(applier, journal, start)) is not None:
+            start = met
+            journal = journal.spread(met, os.path.join(prefix, journal.operations[met].slot))
+            file.draft(journal, durable=durable)
+            file.publish(journal, durable=durable)
     except _MissingError as error:
         reason = (
             f"{error.directory!r}, where its entries lie, is missing; bring it back (mount that"
@@ -325,6 +351,19 @@ def _apply(prefix: Path, file: JournalFile, journal: Journal) -> None:
             " see 'sage-pkginstall recover --help'"
         )
         raise JournalError(file.place(), reason) from error
+    return journal
+
+
+def _apply_until_met(applier: _Applier, journal: Journal, start: int) -> int | None:
+    """Apply operations until one meets a directory; return the index of that."""
+    numbered = list(enumerate(journal.operations, 1))[start:]
+    number = 0
+    try:
+        for number, operation in reversed(numbered) if journal.undoing else numbered:
+            applier.apply(number, operation)
+    except _MetError:
+        return number - 1
+    return None
 
 
 def _flush(prefix: Path, journal: Journal) -> None:
@@ -384,7 +423,7 @@ def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: boo
     with _signals_deferred():
         try:
             file.publish(journal, durable=durable)
-            _apply(prefix, file, journal)
+            journal = _apply(prefix, file, journal, durable=durable)
             if durable:
                 _flush(prefix, journal)
         except OSError as error:
@@ -402,7 +441,7 @@ def _undo(prefix: Path, file: JournalFile, *, durable: bool) -> None:
     try:
         journal = file.read() if file.turn_round(durable=durable) else None
         if journal is not None:
-            _apply(prefix, file, journal)
+            _apply(prefix, file, journal, durable=durable)
     except OSError as error:
         raise JournalError(file.place(), _remedy(error)) from error
     if journal is not None:
@@ -437,7 +476,7 @@ def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Recovery | Non
         if journal is None:
             return None
         try:
-            _apply(prefix, file, journal)
+            journal = _apply(prefix, file, journal, durable=durable)
         except OSError as error:
             if journal.undoing:
                 raise JournalError(file.place(), _remedy(error)) from error
