@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sage_pkginstall.errors import BuildError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildLog", "log_file"]
 
+_LONGEST = 500
+"""Bytes of a line, where the end of a log is looked for."""
+
 _LEFT_BEHIND = 1.0
 """Seconds to wait for the end of output that a daemon of the build may keep open."""
 
@@ -26,7 +29,7 @@ class BuildLog(NamedTuple):
     ``echo`` gets the same bytes as the file, in pieces of any size, from a thread.
     ``cached`` is told how many build requirements were in the cache, and how many were not,
     ``taken`` whether the wheel itself came from there.  What stands before the byte ``began``
-    is of another build.
+    is of another build.  What the disk has no room for is lacking in the file; the build goes on.
     """
 
     path: Path
@@ -43,7 +46,7 @@ class BuildLog(NamedTuple):
         """Append a line of our own."""
         data = (line + "\n").encode(errors="replace")
         with self.path.open("ab") as file:
-            file.write(data)
+            _append(file.fileno(), data)
         if self.echo is not None:
             self.echo(data)
 
@@ -65,10 +68,16 @@ class BuildLog(NamedTuple):
                 thread.join(_LEFT_BEHIND)
 
     def tail(self, count: int) -> tuple[str, ...]:
-        """Return the last ``count`` lines of this build that are not blank."""
+        """Return the last ``count`` lines of this build that are not blank.
+
+        A terminal, a pipe or a device is no file that could be read again: it has none.
+        """
+        if not self.path.is_file():
+            return ()
         with self.path.open("rb") as file:
-            file.seek(max(self.began, os.fstat(file.fileno()).st_size - 500 * count))
-            text = file.read().decode(errors="replace")
+            most = _LONGEST * count
+            file.seek(max(self.began, os.fstat(file.fileno()).st_size - most))
+            text = file.read(most).decode(errors="replace")
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         return tuple(lines[-count:])
 
@@ -100,12 +109,19 @@ def log_file(given: Path | None, *, named: bool = False) -> Iterator[Path]:
             Path(name).unlink(missing_ok=True)
 
 
+def _append(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    with suppress(OSError):  # a full disk: the build goes on, as with sage-logger
+        while view:
+            view = view[os.write(file, view) :]
+
+
 def _copy(reading: int, file: int, echo: Callable[[bytes], object]) -> None:
     # Its own descriptor: the log may be closed while a daemon still writes.
     copy = os.dup(file)
     try:
         while data := os.read(reading, 65536):
-            os.write(copy, data)
+            _append(copy, data)
             echo(data)
     finally:
         os.close(copy)
