@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,6 @@ from tests.trees import Link, modes, tree
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 TAKEN = "Taken from the cache: data-1.0.tar"
 NOT_KEPT = "data-1.0 is not kept for the next time: "
@@ -295,6 +296,21 @@ def test_file_of_the_build_directory_that_a_variable_names_does_not_count(
     package(world, script=f"touch flags\n{SCRIPT}")
     world.env["MY_FLAGS"] = f"@{world.prefix}/var/tmp/sage/build/data-1.0/flags"
     assert is_kept(world)
+
+
+@pytest.mark.parametrize(
+    ("needs", "counts"), [("tool", True), ("$(PYTHON)", True), ("| other", False)]
+)
+def test_python_counts_for_who_needs_one_or_something_that_does(
+    world: SageWorld, needs: str, *, counts: bool
+) -> None:
+    world.package("tool", "1.0", {"version_requirements.txt": "tool\n"}, source={"x": ""})
+    world.package("other", "1.0", {"spkg-install.in": SCRIPT}, source={"data": "x"})
+    package(world, dependencies=f"{needs}\n")
+    world.spkg("data")
+    (last,) = Path(world.env["SAGE_PKGINSTALL_CACHE"]).glob("last/data-*.json")
+    known = json.loads(last.read_bytes())["builds"][0]["inputs"]["groups"]
+    assert bool(known["interpreter"]) == counts
 
 
 def test_failed_build_keeps_nothing(tmp_path: Path, world: SageWorld) -> None:

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sage_pkginstall.spkg.job import Job
+    from sage_pkginstall.spkg.package import Package
 
 __all__ = ["StagedOnce", "staged_once"]
 
@@ -225,11 +226,8 @@ class StagedOnce(NamedTuple):
 
     def _finishes(self, name: str) -> bool:
         """Tell whether another package has scripts that change the tree when it is there."""
-        try:
-            package = read_package(self.job.place.common.packages / name)
-        except PackageError:
-            return False
-        return any(map(package.script, FINAL_SCRIPTS))
+        package = _package(self.job, name)
+        return package is not None and any(map(package.script, FINAL_SCRIPTS))
 
     def _linked_with(self, name: str) -> str:
         """Say that a file is linked with a library of no declared package; "" if none is."""
@@ -321,14 +319,28 @@ def _counts_otherwise(job: Job) -> Callable[[str], bool]:
 
 
 def _interpreter(job: Job) -> dict[str, str]:
-    """Return what the target's Python is, if the package says that it needs one."""
+    """Return what the target's Python is, if the package, or one that it declares, needs one."""
     if job.environment is None:
         return {}
-    needs = job.package.dependencies
+    declared = declared_packages(job.place.common, job.package.name)
+    others = (_package(job, name) for name in sorted(declared))
+    if any(_needs_python(one) for one in (job.package, *others) if one):
+        return interpreter(job.environment)
+    return {}
+
+
+def _needs_python(package: Package) -> bool:
+    needs = package.dependencies
     words = (*needs.normal, *needs.order_only, *needs.build, *needs.optional)
-    if not job.package.is_python and not any("PYTHON" in word for word in words):
-        return {}
-    return interpreter(job.environment)
+    return package.is_python or any("PYTHON" in word for word in words)
+
+
+def _package(job: Job, name: str) -> Package | None:
+    """Return another package, None if there is none that can be read."""
+    try:
+        return read_package(job.place.common.packages / name)
+    except PackageError:
+        return None
 
 
 def _seen_packages(job: Job) -> set[str]:
