@@ -238,7 +238,10 @@ mkdir -p "$SAGE_DESTDIR_LOCAL/share" && touch "$SAGE_DESTDIR_LOCAL/share/late" &
     assert "share/late" not in world.paths()
 
 
-def test_sigterm_ends_what_scripts_have_started(world: SageWorld, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_what_scripts_have_started(
+    world: SageWorld, tmp_path: Path, number: signal.Signals
+) -> None:
     """As Ctrl-C in a terminal does, also below the script."""
     below = tmp_path / "below"  # as long as one of them can write there
     os.mkfifo(below)
@@ -246,7 +249,7 @@ def test_sigterm_ends_what_scripts_have_started(world: SageWorld, tmp_path: Path
     world.package("foo", "1", {"spkg-install.in": install})
     with world.start("sage-spkg", "foo") as process, below.open("rb", buffering=0) as running:
         assert running.read(1) == b"x"
-        process.terminate()
+        process.send_signal(number)
         assert select.select([running], [], [], PATIENCE)[0] == [running]
         assert running.read(1) == b""
         assert "interrupted; nothing is half installed" in process.communicate()[0]

@@ -94,7 +94,10 @@ def install(arguments: Sequence[str]) -> int:
 
 
 def _end_as_with_ctrl_c() -> None:
-    """Let SIGTERM end us and all that scripts have started, as Ctrl-C in a terminal does."""
+    """Let SIGTERM, and SIGHUP of a terminal that is gone, end us as Ctrl-C in one does.
+
+    That is with all that scripts have started, and with what is temporary deleted.
+    """
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         for one in descendants(os.getpid()):
@@ -102,8 +105,9 @@ def _end_as_with_ctrl_c() -> None:
                 os.kill(one, signal.SIGINT)
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, interrupt)
 
 
 def _run_job(package: Package, place: PackageVariables, options: JobOptions) -> int:
