@@ -13,10 +13,10 @@ from sage_pkginstall.engine.tree import Tree, TreeSettings
 from sage_pkginstall.errors import PkgInstallError
 from tests import engine_tree
 from tests.torture.power import Recording, lasting, possible, recorded, replay
-from tests.trees import tree
+from tests.trees import EMPTY, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from tests.torture.conftest import TellFigures
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BEFORE: dict[str, Entry] = {**engine_tree.OLD, **engine_tree.OTHERS}
 AFTER: dict[str, Entry] = {**engine_tree.NEW, **engine_tree.OTHERS}
+GOING = ("lib/gone/void/deep", "lib/gone/void/__pycache__", "lib/gone/other")
+STAYING = ("lib/foo/void", "lib/ns/void/deep")
 FAILURES = [0, 5, 9, 13]  # the step that fails, so that the transaction is undone; 0: none
 CASES = [
     pytest.param(1, marks=pytest.mark.slow, id="sample"),
@@ -36,10 +38,19 @@ def exchange(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def record(directory: Path, *, durable: bool, exchange: bool, fail_at: int = 0) -> Recording:
+def record(
+    directory: Path,
+    *,
+    durable: bool,
+    exchange: bool,
+    fail_at: int = 0,
+    made: Iterable[str] = (),
+) -> Recording:
     """Record an upgrade; ``durable`` or not, everything is on the disk before it begins."""
     prefix = directory / "prefix"
     engine_tree.write(prefix, {**engine_tree.OLD, **engine_tree.OTHERS})
+    for name in made:
+        (prefix / name).mkdir(parents=True)
     recording = Recording(prefix, directory / "base", fail_at)
     with recorded(recording, exchange=exchange):
         settings = TreeSettings(durable=durable)
@@ -93,14 +104,35 @@ def test_any_power_failure_recovers_to_old_or_new(
     tmp_path: Path, fail_at: int, chances: int, tell_figures: TellFigures, *, exchange: bool
 ) -> None:
     recording = record(tmp_path, durable=True, exchange=exchange, fail_at=fail_at)
-    counts = {"old": 0, "new": 0}
-    for moment, kept in cuts(recording, chances):
-        state = state_after(recording, kept, tmp_path / "disk")
-        lost = [recording.steps[n] for n in range(moment) if n not in kept]
-        assert state in (BEFORE, AFTER), f"cut after {recording.steps[:moment]}; lost: {lost}"
-        counts["new" if state == AFTER else "old"] += 1
+    counts = count(recording, chances, (BEFORE, AFTER))
     tell_figures(f"{len(recording.steps)} steps, disks: {json.dumps(counts)}")
     assert counts["old"]
+
+
+@pytest.mark.parametrize("chances", CASES)
+@pytest.mark.parametrize("fail_at", [0, 15, 24])
+def test_directories_that_hold_nothing_are_there_or_gone_after_a_power_failure(
+    tmp_path: Path, fail_at: int, chances: int, tell_figures: TellFigures, *, exchange: bool
+) -> None:
+    made = (*GOING, *STAYING)
+    recording = record(tmp_path, durable=True, exchange=exchange, fail_at=fail_at, made=made)
+    before, after = BEFORE | dict.fromkeys(made, EMPTY), AFTER | dict.fromkeys(STAYING, EMPTY)
+    counts = count(recording, chances, (before, after))
+    tell_figures(f"{len(recording.steps)} steps, disks: {json.dumps(counts)}")
+    assert counts["old"]
+
+
+def count(
+    recording: Recording, chances: int, allowed: tuple[dict[str, Entry], dict[str, Entry]]
+) -> dict[str, int]:
+    """Cut the power at every moment; return how often the old state came, and how often the new."""
+    counts = {"old": 0, "new": 0}
+    for moment, kept in cuts(recording, chances):
+        state = state_after(recording, kept, recording.prefix.with_name("disk"))
+        lost = [recording.steps[n] for n in range(moment) if n not in kept]
+        assert state in allowed, f"cut after {recording.steps[:moment]}; lost: {lost}"
+        counts["old" if state == allowed[0] else "new"] += 1
+    return counts
 
 
 @pytest.mark.slow
