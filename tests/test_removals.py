@@ -308,6 +308,25 @@ def test_directories_that_hold_nothing_may_lie_in_one_another(tmp_path: Path) ->
     assert asked.count("lib") < 20
 
 
+def test_something_of_others_is_found_without_a_look_at_all_their_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As caches have them: many directories of directories, and files in the last."""
+    files_of_others = {f"share/cache/{n}/{n}/{n}/file": b"" for n in range(40)}
+    write(tmp_path, {"share/p.txt": b"", **files_of_others})
+    looked: list[object] = []
+    scandir = os.scandir
+
+    def noted(path: str | int) -> Iterator[os.DirEntry[str]]:
+        looked.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    bring(tmp_path, {}, PlanRequest(frozenset({"share/p.txt"})))
+    assert len(looked) < 40
+    assert tree(tmp_path, ignore=STATE) == files_of_others
+
+
 def test_directory_that_somebody_removes_meanwhile_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

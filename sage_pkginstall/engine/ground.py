@@ -53,7 +53,7 @@ class Ground:
         return nobody_fills(self.hollow(directory))
 
     def hollow(self, directory: str) -> list[str] | None:
-        """Return the directories there that hold nothing, the deepest last; None beside others'.
+        """Return the directories there that hold nothing; None beside others'.
 
         ``directory`` may be one of them.  What is no others' is all of what is replaced.
         """
@@ -69,16 +69,19 @@ class Ground:
             return None
 
     def _hollow(self, directory: str, device: int) -> list[str] | None:
-        found = [directory]
+        found: list[str] = []
         filled: set[str] = set()
-        for below in found:  # others may have made directories of any depth
+        pending = [directory]
+        while pending:  # others may have made directories of any depth
+            below = pending.pop()  # the last: what is others' mostly lies deep
+            found.append(below)
             if len(self.absolute(below)) > _LONGEST or self.see(below) != device:
                 return None
             with os.scandir(self.absolute(below)) as entries:
                 for entry in entries:
                     path = f"{below}/{entry.name}"
                     if entry.is_dir(follow_symlinks=False):
-                        found.append(path)
+                        pending.append(path)
                     elif self._is_replaced(path):
                         filled.add(below)
                     else:
@@ -157,7 +160,7 @@ def nobody_fills(hollow: list[str] | None) -> bool:
 
 
 def _hollow_of(found: list[str], filled: set[str]) -> list[str]:
-    """Return which directories are not ``filled``, nor is one within; the deepest last."""
+    """Return which directories, each after that it lies in, have nothing ``filled`` within."""
     for directory in reversed(found):
         if directory in filled:
             filled.add(os.path.dirname(directory))
