@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine import failpoints
+from sage_pkginstall.engine import failpoints, files
 from sage_pkginstall.engine.plan import PlanRequest
 from sage_pkginstall.engine.planner import make_plan
 from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
-from sage_pkginstall.errors import ConflictError
+from sage_pkginstall.errors import ConflictError, TransactionError
 from tests.engine_tree import STATE, write
 from tests.planning import Owned, bring, operations
-from tests.trees import Link, tree
+from tests.trees import EMPTY, Link, tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sage_pkginstall.engine.holder import Changed
@@ -140,3 +142,54 @@ def test_plan_made_again_is_drafted_again_only_if_it_differs(
     assert steps.count(draft) == drafts + (drafts - 1)  # an old draft is unlinked
     assert tree(tmp_path / "lib")["second"] == b"new"
     assert not (tmp_path / "lib" / "old").exists()
+
+
+def overtake(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let somebody who needs no lock of ours act, once: between our last look and our renames."""
+    actions = [act]
+
+    def step(path: str) -> None:
+        if path.endswith("sage/journal") and actions:
+            actions.pop()()
+
+    monkeypatch.setattr(failpoints, "_fail_point", step)
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize("made", ["lib/q/theirs", "share", "share/p/theirs"])
+def test_plan_is_made_again_where_somebody_makes_a_directory_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, *, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(files, "_rename_with_flags", None)
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/p/b.py": b"1", "lib/r": b""})
+    new = {"lib/p/a.py": b"2", "lib/q/b.py": b"2", "share/p/text": b"2"}
+    overtake(monkeypatch, partial((tmp_path / made).mkdir, parents=True))
+    bring(tmp_path, new, PlanRequest(frozenset({"lib/p/a.py", "lib/p/b.py"})))
+    theirs = {} if made == "share" else {made: EMPTY}
+    assert tree(tmp_path, ignore=STATE) == {**new, **theirs, "lib/r": b""}
+
+
+def test_what_is_refused_when_it_is_planned_again_leaves_the_old_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/q": b""})
+    overtake(monkeypatch, partial(write, tmp_path, {"share/theirs": b""}))
+    with pytest.raises(ConflictError, match="share: it is a directory"):
+        bring(tmp_path, {"lib/p/a.py": b"2", "share": b"2"}, PlanRequest(frozenset({"lib/p/a.py"})))
+    assert tree(tmp_path, ignore=STATE) == {"lib/p/a.py": b"1", "lib/q": b"", "share/theirs": b""}
+
+
+def test_plan_is_not_made_again_without_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be one of less: somebody may have removed what was staged."""
+    write(tmp_path, {"lib/p/a.py": b"1", "lib/q": b""})
+    staged = "var/tmp/sage/T-*/tree/share"
+    overtake(
+        monkeypatch, lambda: [path.rename(tmp_path / "lost") for path in tmp_path.glob(staged)]
+    )
+    with pytest.raises(TransactionError, match="its staged entry"):
+        bring(tmp_path, {"lib/p/a.py": b"2", "share/text": b"2"})
+    there = {"lib/p/a.py": b"1", "lib/q": b"", "lost/text": b"2"}
+    assert tree(tmp_path, ignore=STATE) == there
