@@ -29,7 +29,13 @@ SWEEPS = [
     pytest.param(61, marks=pytest.mark.slow, id="sample"),
     pytest.param(1, marks=pytest.mark.torture, id="all"),
 ]
-NAMES = ["fresh install", "upgrade", "uninstall", "shared namespace, one goes"]
+NAMES = [
+    "fresh install",
+    "upgrade",
+    "uninstall",
+    "uninstall, void directories",
+    "shared namespace, one goes",
+]
 
 
 @pytest.fixture
