@@ -71,11 +71,28 @@ def test_requirements_are_resolved_and_installed_together(
     venv: Path, index: Path, pip: Pip, run_cli: RunCli
 ) -> None:
     ended = pip("install", "--no-index", "--find-links", index, "app")
-    assert ended.stdout.splitlines()[-2:] == ["installed app 1", "installed lib 2"]
+    assert ended.stdout.splitlines()[-2:] == ["installed lib 2", "installed app 1"]
     assert "REQUESTED" in metadata(venv, "app")
     assert "REQUESTED" not in metadata(venv, "lib")
     assert metadata(venv, "lib")["INSTALLER"] == b"sage-pkginstall\n"
     run_cli("verify", "--prefix", venv)
+
+
+@pytest.mark.parametrize("words", [["a"], ["b", "a"], ["b", "c"], ["c", "b"]], ids=" ".join)
+def test_of_two_contents_that_stays_which_stays_with_pip(
+    venv: Path, tmp_path: Path, pip: Pip, words: list[str]
+) -> None:
+    """What needs another one is installed after it, whatever the report begins with."""
+    for name, needed in (("a", "Requires-Dist: b"), ("b", ""), ("c", "")):
+        make_wheel(tmp_path, name, "1", {"s/x.py": f"# {name}"}, metadata=[needed] * bool(needed))
+    (path,) = [site / "s/x.py" for site in venv.glob("lib/python3*/site-packages")]
+    words = ["install", "--no-index", "--find-links", str(tmp_path), "--force-reinstall", *words]
+    by_pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python3"), *words]
+    subprocess.run(by_pip, check=True, capture_output=True)
+    expected = path.read_text()
+    path.write_text("neither")
+    pip(*words)
+    assert path.read_text() == expected
 
 
 def test_what_is_satisfied_is_left_alone(venv: Path, index: Path, pip: Pip) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 
 from sage_pkginstall.errors import PkgInstallError, RecordError
+from sage_pkginstall.operations.pip_order import in_order_of_pip
 from sage_pkginstall.values import NamedTuple
 from sage_pkginstall.wheels.installed import read_metadata
 from sage_pkginstall.wheels.names import canonical_name
@@ -121,8 +122,9 @@ def choose_wheels(
 
     None if one of them is to be editable, which only pip itself can make of it: so says a
     requirements file, or one that it includes.  ``build_options`` are those of the
-    arguments that ``pip wheel`` needs, too.  pip's report is in ``scratch`` then, as
-    `REPORT`, if it made one.  Nothing is installed.  Raises `PipError`.
+    arguments that ``pip wheel`` needs, too.  They come in the order in which pip would install
+    them.  pip's report is in ``scratch`` then, as `REPORT`, if it made one.  Nothing is
+    installed.  Raises `PipError`.
     """
     report = scratch / REPORT
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -131,7 +133,7 @@ def choose_wheels(
     if not report.exists():
         return ()  # it was asked for help (-qh)
     items = json.loads(report.read_bytes())["install"]
-    chosen = tuple(_Chosen.from_report(item) for item in items)
+    chosen = tuple(map(_Chosen.from_report, in_order_of_pip(items)))
     if any(c.editable for c in chosen):
         return None
     if not chosen:
