@@ -25,6 +25,7 @@ from sage_pkginstall.builds.seen_variables import REMOVED
 from sage_pkginstall.builds.shared_packages import lay_together
 from sage_pkginstall.environment import setting_of
 from sage_pkginstall.values import NamedTuple
+from sage_pkginstall.wheels.shebang import below_shebang
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _add_scripts(scripts: Path, prefix: Path) -> None:
         with script.open("rb") as file:
             start = file.read(len(_SHEBANG))
             if start == _SHEBANG:
-                place.write_bytes(_shebang(prefix / "bin" / "python3") + file.read())
+                shebang = _shebang(prefix / "bin" / "python3")
+                place.write_bytes(below_shebang(shebang, file.read()))
                 place.chmod(0o755)
                 continue
         place.symlink_to(script)
