@@ -157,7 +157,7 @@ def overtake(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None
 
 @pytest.mark.parametrize("exchange", [True, False])
 @pytest.mark.parametrize("made", ["lib/q/theirs", "share", "share/p/theirs"])
-def test_plan_is_made_again_where_somebody_makes_a_directory_meanwhile(
+def test_directory_that_somebody_makes_between_the_last_look_and_its_rename_is_merged_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, *, exchange: bool
 ) -> None:
     if not exchange:
@@ -170,20 +170,9 @@ def test_plan_is_made_again_where_somebody_makes_a_directory_meanwhile(
     assert tree(tmp_path, ignore=STATE) == {**new, **theirs, "lib/r": b""}
 
 
-def test_what_is_refused_when_it_is_planned_again_leaves_the_old_state(
+def test_what_is_staged_and_lost_after_the_last_look_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path, {"lib/p/a.py": b"1", "lib/q": b""})
-    overtake(monkeypatch, partial(write, tmp_path, {"share/theirs": b""}))
-    with pytest.raises(ConflictError, match="share: it is a directory"):
-        bring(tmp_path, {"lib/p/a.py": b"2", "share": b"2"}, PlanRequest(frozenset({"lib/p/a.py"})))
-    assert tree(tmp_path, ignore=STATE) == {"lib/p/a.py": b"1", "lib/q": b"", "share/theirs": b""}
-
-
-def test_plan_is_not_made_again_without_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would be one of less: somebody may have removed what was staged."""
     write(tmp_path, {"lib/p/a.py": b"1", "lib/q": b""})
     staged = "var/tmp/sage/T-*/tree/share"
     overtake(

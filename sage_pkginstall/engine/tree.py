@@ -105,9 +105,8 @@ class Tree:
 
         ``prepare`` plans; it is called before the lock is taken, and once more under it
         if the tree was changed in between, with the file names of the records that others
-        changed since the first time, or None if it may be any; and once more if somebody without
-        our lock has made what was to come before it was placed.  Raises what ``prepare``
-        raises, and `LockError`, `TransactionError`, `JournalError`.
+        changed since the first time, or None if it may be any.  Raises what ``prepare`` raises, and
+        `LockError`, `TransactionError`, `JournalError`.
         """
         if self.settings.durable:
             files.flush_file_system(workspace.path)
@@ -120,13 +119,7 @@ class Tree:
             if prepared is None or not idle or not self._holds(prepared):
                 again = partial(prepare, changed_since(token, held.previous))
                 prepared = self._prepare(workspace, label, again, drafted=prepared)
-            try:
-                warning = self._carry_out(workspace, label, prepared.plan)
-            except TransactionError as error:
-                if not isinstance(error.__cause__, FileExistsError):
-                    raise
-                prepared = self._prepare(workspace, label, partial(prepare, None))
-                warning = self._carry_out(workspace, label, prepared.plan)
+            warning = self._carry_out(workspace, label, prepared.plan)
             held.changed = prepared.changes if held.previous else None
         released = time.monotonic()
         if self.settings.durable and prepared.plan.operations:
