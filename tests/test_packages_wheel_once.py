@@ -184,6 +184,22 @@ def test_only_what_a_package_depends_on_counts(
     assert is_taken(world.spkg("tiny")) is not is_declared
 
 
+@pytest.mark.parametrize("place", ["$SAGE_DESTDIR_LOCAL/opt", "$SAGE_LOCAL/include"])
+def test_all_that_a_declared_package_brings_counts(
+    tmp_path: Path, world: SageWorld, place: str
+) -> None:
+    """Wherever it lies, and also if its script puts it into the tree itself."""
+    files = package_files(dependencies="settings\n")
+    world.package("tiny", "1.0", files, source=source_files(tmp_path))
+    for number in (1, 2):
+        script = f'mkdir -p "{place}" && echo {number} >"{place}/settings"'
+        world.package("settings", "1.0", {"spkg-install.in": script})
+        world.spkg("settings")
+        assert not is_taken(world.spkg("tiny"))
+        world.spkg("settings")
+        assert is_taken(world.spkg("tiny"))
+
+
 def test_wheel_linked_with_what_is_not_declared_is_not_kept(
     tmp_path: Path, world: SageWorld
 ) -> None:

@@ -1,10 +1,11 @@
 """What the build of a package's wheel may see of its package directory and its trees.
 
 The wheel depends on what the package declares: of its `dependencies`, and theirs, each
-package that is installed counts with the content of its files (``include``, ``lib``, ``bin``,
-``share``) and of its wheels.  What else happens to be installed, because another job of
-``make -j`` was quicker, does not count.  That a wheel uses such a thing all the same is
-partly found out: libraries in the trees that no declared package owns are named as foreign.
+package that is installed counts with the content of its files and of its wheels, or with its
+package directory if its record lists neither.  What else happens to be installed, because
+another job of ``make -j`` was quicker, does not count.  That a wheel uses such a thing all the
+same is partly found out: libraries in the trees that no declared package owns are named as
+foreign.
 docs/decisions/0004-wheels-built-once.md weighs this.
 """
 
@@ -42,7 +43,7 @@ __all__ = [
     "toolchain_packages",
 ]
 
-_USED = ("include/", "lib/", "lib64/", "bin/", "share/", "libexec/", "sbin/", "etc/")
+_OURS = "var/lib/sage/"
 _NO_INPUT = (
     "SPKG.rst", "SPKG.txt", "README.rst", "README.md", "distros",  # text about it
     "type", "trees.txt",  # where it goes counts
@@ -194,10 +195,15 @@ def _wheels(tree: Path, name: str) -> tuple[Path, ...]:
 def _content(variables: Variables, tree: Path, stamp: Path) -> str:
     """Return the hash of the files of a stamp that a build may look at, and of its wheels.
 
-    It is remembered with their identities.  The paths of the trees do not count.
+    It is remembered with their identities.  The paths of the trees do not count.  What a script
+    has put into the tree itself no record lists: it is as good as the script.
     """
-    files = [path for path in _files(stamp) if path.startswith(_USED)]
-    wheels = _wheels(tree, stamp.name.partition("-")[0])
+    name = stamp.name.partition("-")[0]
+    files = [path for path in _files(stamp) if not path.startswith(_OURS)]
+    wheels = _wheels(tree, name)
+    directory = variables.packages / name
+    if not (files or wheels) and directory.is_dir():
+        return digest_of(hash_files(directory, [directory / one for one in _NO_INPUT]))
     identity = [_identity(tree, os.fspath(path)) for path in [*files, *map(str, wheels)]]
     known = cache_directory() / "prefixes" / f"{digest_of(os.fspath(stamp))[:32]}.json"
     try:
