@@ -60,6 +60,25 @@ def test_distribution_that_pip_has_replaced_counts(
     assert is_taken()
 
 
+@pytest.mark.parametrize("kept", SCRIPTS)
+def test_distribution_of_a_package_of_kind_pip_counts(
+    tmp_path: Path, world: SageWorld, kept: str
+) -> None:
+    """It has no records but pip's own."""
+    world.env["SAGE_PKGINSTALL_BUILT"] = kept
+    world.package("needed", "1.0", {"requirements.txt": "needed>=1\n"})
+    python = {"version_requirements.txt": "x\n", "dependencies": "needed |\n"}
+    files = {**python, "spkg-install.in": SCRIPTS[kept]}
+    world.package("tiny", "1.0", files, source=source_files("tiny"))
+
+    def is_taken() -> bool:
+        return "Taken from the cache" in world.spkg("tiny").stdout
+
+    for version in ("1.0", "2.0"):
+        install(world, make_wheel(tmp_path, f"needed-{version}-py3-none-any.whl"))
+        assert [is_taken(), is_taken()] == [False, True]
+
+
 def test_distribution_that_came_from_its_wheel_does_not_count(
     tmp_path: Path, venv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""What is installed in place of the wheels that packages have stored: by ``sage -pip``, say.
+"""What pip has installed: in place of wheels that packages have stored, or for one of kind pip.
 
 A build without isolation sees what is installed, and each build its programs, as they are in PATH;
 a package's records do not tell of that.
@@ -21,12 +21,12 @@ from sage_pkginstall.wheels.names import canonical_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from sage_pkginstall.environment import Environment
 
-__all__ = ["replaced_distributions"]
+__all__ = ["distributions_of_pip", "replaced_distributions"]
 
 
 def replaced_distributions(
@@ -36,17 +36,43 @@ def replaced_distributions(
 
     What is there instead is told by a hash.  Raises UnknownInputError for what has no RECORD.
     """
+    infos = _infos(environment)
+    for wheel in wheels:
+        name = canonical_name(wheel.name.partition("-")[0])
+        told = [_told(environment.prefix / info, wheel) for info in infos.get(name, ())]
+        if told != [""]:
+            yield f"{name} in place of {wheel.name}", " ".join(told) or "nothing"
+
+
+def distributions_of_pip(
+    environment: Environment, names: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is there of the distributions ``names``, which no package has stored, as a hash.
+
+    Raises UnknownInputError for what has no RECORD.
+    """
+    infos = _infos(environment)
+    for name in names:
+        told = [_hash(environment.prefix / info / "RECORD") for info in infos.get(name, ())]
+        yield f"{name} by pip", " ".join(told) or "nothing"
+
+
+def _infos(environment: Environment) -> dict[str, list[str]]:
+    """Return the ``*.dist-info`` of each distribution that is installed, by its name."""
     infos: dict[str, list[str]] = {}
     try:
         for one in installed_distributions(environment):
             infos.setdefault(one.canonical, []).append(one.info)
     except RecordError as error:
         raise UnknownInputError(environment.prefix, error.reason) from error
-    for wheel in wheels:
-        name = canonical_name(wheel.name.partition("-")[0])
-        told = [_told(environment.prefix / info, wheel) for info in infos.get(name, ())]
-        if told != [""]:
-            yield f"{name} in place of {wheel.name}", " ".join(told) or "nothing"
+    return infos
+
+
+def _hash(record: Path) -> str:
+    try:
+        return digest_of(_in_site(_hashes(record.read_bytes())))
+    except OSError as error:
+        raise UnknownInputError(record, f"it cannot be read: {error.strerror}") from error
 
 
 def _told(info: Path, wheel: Path) -> str:
@@ -63,8 +89,12 @@ def _compared(record: Path, wheel: Path) -> dict[str, str]:
     there = _hashes(record.read_bytes())
     came = _hashes(record_of(wheel)).items()
     fits = all(there.get(path) == told for path, told in came if ".data/" not in path)
-    rows = {path: told for path, told in there.items() if not path.startswith("..")}
-    return {"wheel": os.fspath(wheel), "differs": "" if fits else digest_of(rows)}
+    return {"wheel": os.fspath(wheel), "differs": "" if fits else digest_of(_in_site(there))}
+
+
+def _in_site(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return those of modules and the like: scripts hold the path of the prefix."""
+    return {path: told for path, told in hashes.items() if not path.startswith("..")}
 
 
 def _hashes(record: bytes) -> dict[str, str]:

@@ -21,7 +21,7 @@ from sage_pkginstall.builds.last_builds import Subject
 from sage_pkginstall.builds.once import identity_of_wheel
 from sage_pkginstall.builds.source_files import hash_file, hash_files
 from sage_pkginstall.builds.surroundings import Surroundings
-from sage_pkginstall.errors import PackageError, UsageError
+from sage_pkginstall.errors import PackageError, RequirementError, UsageError
 from sage_pkginstall.spkg.variables import PackageVariables, Variables, read_variables
 from sage_pkginstall.user_cache import cache_directory, read_cached, write_cached
 from sage_pkginstall.wheels.record_directory import REQUIREMENTS, SCRIPTS, STAMPS
@@ -175,11 +175,29 @@ def contents(
     found = dict(installed_contents(variables, names))
     trees = dict.fromkeys((variables.local, variables.venv))
     wheels = [wheel for name in sorted(names) for tree in trees for wheel in _wheels(tree, name)]
-    if wheels and environment is not None:
-        from sage_pkginstall.spkg.replaced import replaced_distributions  # noqa: PLC0415 -- as above
+    of_pip = [one for name in sorted(names) for one in _named_to_pip(variables.packages / name)]
+    if (wheels or of_pip) and environment is not None:
+        from sage_pkginstall.spkg.replaced import (  # noqa: PLC0415 -- as above
+            distributions_of_pip,
+            replaced_distributions,
+        )
 
         found.update(replaced_distributions(environment, wheels))
+        found.update(distributions_of_pip(environment, of_pip))
     return found
+
+
+def _named_to_pip(directory: Path) -> tuple[str, ...]:
+    """Return the distributions that a package of kind pip has pip install."""
+    requirements = directory / "requirements.txt"
+    if not requirements.exists():
+        return ()
+    from sage_pkginstall.wheels.requirements_file import names_only  # noqa: PLC0415 -- few are
+
+    try:
+        return names_only(requirements)
+    except RequirementError:  # which pip refuses, too
+        return ()
 
 
 def _wheels(tree: Path, name: str) -> tuple[Path, ...]:
