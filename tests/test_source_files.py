@@ -26,6 +26,14 @@ def test_all_kinds_of_files_are_told_apart(tmp_path: Path) -> None:
     assert found["a/c/d"][1:] == found["script"][1:]
 
 
+def test_what_tests_and_linters_leave_does_not_count(tmp_path: Path) -> None:
+    plant(tmp_path, {"setup.py": b"", "a/x.py": b""})
+    before = hash_files(tmp_path)
+    left = (".pytest_cache/lastfailed", ".coverage", "a/.mypy_cache/x.json", ".hypothesis/x")
+    plant(tmp_path, dict.fromkeys(left, b"1"))
+    assert hash_files(tmp_path) == before
+
+
 def test_directories_may_lie_deep_in_one_another(tmp_path: Path) -> None:
     deep = "/".join(["d"] * 1500)
     subprocess.run(["mkdir", "-p", deep], cwd=tmp_path, check=True)

@@ -27,6 +27,9 @@ _BLOCK = 1 << 20
 _SECONDS = 120
 _CYTHON = frozenset((".pyx", ".pxd"))
 _MADE_BY_CYTHON = (".c", ".cpp")
+_OF_CHECKS = (".pytest_cache", ".hypothesis", ".coverage", ".mypy_cache", ".ruff_cache")
+_NO_SOURCE = frozenset((".git", "__pycache__", *_OF_CHECKS))
+"""What lies in a source and is none of it; tests and linters leave something else each time."""
 _TAG = "--format=%(refname) %(objectname)"
 
 
@@ -37,10 +40,10 @@ class UnknownInputError(BuildError):
 def hash_files(directory: Path, left_out: Collection[Path] = ()) -> dict[str, str]:
     """Return ``{path: what it is and its hash}`` for all that lies in ``directory``.
 
-    Byte-code, ``.git`` and what lies in ``left_out`` do not count; of a checkout in there, a
-    submodule, say, what git tells of its commit and tags does.  Raises UnknownInputError for what
-    is neither file, link nor directory, for a link that leads out of ``directory``, and if
-    something cannot be read.
+    Byte-code, ``.git``, what tests and linters leave, and what is ``left_out`` do not count; of a
+    checkout in there, a submodule, say, what git tells of its commit and tags does.  Raises
+    UnknownInputError for what is neither file, link nor directory, for a link that leads out of
+    ``directory``, and if something cannot be read.
     """
     root = os.path.realpath(directory)
     skipped = {os.path.realpath(path) for path in left_out}
@@ -131,7 +134,7 @@ def _entries(directory: Path, root: str, skipped: Collection[str]) -> Iterator[t
             name = below + entry.name
             if entry.name == ".git" and below:
                 yield name, _nested_checkout(os.path.join(root, below))  # noqa: PTH118
-            if entry.path in skipped or entry.name in {".git", "__pycache__"}:
+            if entry.path in skipped or entry.name in _NO_SOURCE:
                 continue
             if entry.is_symlink():
                 yield name, _link(directory, root, entry.path)
