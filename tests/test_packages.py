@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from sage_pkginstall.spkg.package import Package, package_names, read_package
 from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN, make_rules
+from tests.sageworld import SageWorld
 
 PACKAGES = Path(__file__).resolve().parent.parent / "build" / "pkgs"
 
@@ -245,3 +246,22 @@ def test_patches_are_applied_one_level_down(packages: dict[str, Package]) -> Non
             targets = re.findall(r"^\+\+\+ (\S+)", patch.read_text(encoding="utf-8"), re.MULTILINE)
             assert targets, patch
             assert all(target.startswith("b/") for target in targets), patch
+
+
+def test_libev_is_built_where_perl_has_no_pod2man(tmp_path: Path, venv: Path) -> None:
+    """Debian's smallest systems, which have all that the README asks for."""
+    configure = '#!/bin/sh\nfor word; do echo "$word"; done | sed -n "s,^--prefix,P,p" >config.mk\n'
+    makefile = (
+        "include config.mk\nman_MANS = ev.3\nall: $(man_MANS)\n"
+        "ev.3:\n\tno-such-pod2man <ev.pod >$@\n"
+        "install: $(man_MANS)\n\tmkdir -p $(DESTDIR)$(P)/include\n"
+        "\techo >$(DESTDIR)$(P)/include/ev.h\n"
+    )
+    libev = read_package(PACKAGES / "libev")
+    files = {script.path.name: script.path.read_text("utf-8") for script in libev.scripts}
+    inside = {"configure": configure, "Makefile": makefile}
+    world = SageWorld.make(tmp_path, venv)
+    source = {f"deps/libev/{name}": content for name, content in inside.items()}
+    world.package("libev", "1.0", files, source=source)
+    world.run("sage-spkg", "libev")
+    assert "include/ev.h" in world.paths()
