@@ -363,6 +363,20 @@ def test_old_record_of_another_distribution_within_a_wheel_is_not_in_its_way(
     assert files(venv) == before
 
 
+def test_dry_run_tells_what_is_left_to_pip_and_does_nothing(
+    venv: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    run_cli("install", "--prefix", venv, make_wheel(tmp_path, "foo", "1"))
+    plant(site(venv), {"linked.egg-link": f"{tmp_path}\n.".encode()})
+    before = files(venv)
+    words = ("uninstall", "--dry-run", "--prefix", venv)
+    assert run_cli(*words, "linked").stdout == "pip uninstall linked\n"
+    first, *rest = run_cli(*words, "foo", "linked").stdout.splitlines()
+    assert first == "pip uninstall linked"
+    assert f"remove {site(venv).relative_to(venv)}/foo.py" in rest
+    assert files(venv) == before
+
+
 @pytest.mark.parametrize("listing", ["other.egg-info", "other-0-py3.9.egg-info/deep", "o.egg"])
 def test_list_of_files_within_a_wheel_removes_nothing(
     venv: Path, tmp_path: Path, run_cli: RunCli, listing: str

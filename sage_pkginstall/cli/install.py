@@ -203,11 +203,13 @@ def tell_uninstallation(result: Uninstallation, talk: Talk, *, dry_run: bool) ->
         "dry_run": dry_run,
     }
     lines = [f"uninstalled {shown(i.name)} {shown(i.version)}" for i in gone]
+    if dry_run:
+        lines = [f"pip uninstall {shown(i.name)}" for i in result.by_pip]
     if result.outcome is not None:
         talk.warn(result.outcome.warnings)
         document.update(outcome_document(result.outcome))
         if dry_run:
-            lines = list(plan_lines(result.outcome))
+            lines += plan_lines(result.outcome)
         else:
             tell_operations(result.outcome, talk)
     if dry_run or talk.as_json or not talk.quiet:
