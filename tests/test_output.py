@@ -37,6 +37,15 @@ def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path) -> N
     assert pipe.is_fifo()
 
 
+def test_link_that_others_put_beside_a_file_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / f".page.{os.getpid()}").symlink_to("mine")
+    write_output(tmp_path / "page", "new")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "page").read_text() == "new"
+    assert not (tmp_path / "page").is_symlink()
+
+
 def test_directory_is_named_where_a_file_was_meant(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError) as caught:
         write_output(tmp_path, "text")

@@ -20,9 +20,10 @@ def write_output(path: Path, text: str, *, time_ns: int | None = None) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new = path.with_name(f".{path.name}.{os.urandom(8).hex()}")  # others may write there, too
     try:
-        new.write_text(text, encoding="utf-8")
+        with new.open("x", encoding="utf-8") as file:
+            file.write(text)
         if time_ns is not None:
             os.utime(new, ns=(time_ns, time_ns))
         new.replace(path)
