@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.files import current_umask, delete_tree, flush, naming, write_new
+from sage_pkginstall.engine.files import (
+    current_umask,
+    delete_tree,
+    flush,
+    naming,
+    rename_new,
+    write_new,
+)
 from sage_pkginstall.engine.staged import lay_in
 from sage_pkginstall.engine.workspace import StagingArea
 from sage_pkginstall.errors import TransactionError
@@ -44,6 +51,22 @@ def test_file_that_cannot_be_copied_is_named(tmp_path: Path) -> None:
     with full_disk(1000), pytest.raises(OSError, match="big") as caught:
         lay_in(tmp_path / "from", tmp_path / "to", move=False)
     assert caught.value.filename == str(tmp_path / "to" / "d" / "big")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_file_gets_a_name_that_is_free_where_it_can_have_no_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def link(*_names: object, **_options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("sage_pkginstall.engine.files._rename_with_flags", None)
+    monkeypatch.setattr(os, "link", link)
+    plant(tmp_path, {"a": b"1", "b": b"2"})
+    rename_new(tmp_path / "a", tmp_path / "c")
+    with pytest.raises(FileExistsError):
+        rename_new(tmp_path / "b", tmp_path / "c")
+    assert tree(tmp_path) == {"b": b"2", "c": b"1"}
 
 
 def test_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sage_pkginstall.engine.staged import lay_in
+from sage_pkginstall.engine.staged import close_modes, copy_in, lay_in
 from sage_pkginstall.errors import ConflictError
 from tests.trees import Entry, Link, modes, plant, tree
 
@@ -130,6 +130,29 @@ def test_names_of_one_file_stay_so_where_its_mode_is_opened(places: tuple[Path, 
     lay_in(source, target, move=True)
     assert {path.stat().st_ino for path in target.iterdir()} == {inode}
     assert all(mode & 0o700 == 0o700 for mode in modes(target).values())
+
+
+def test_file_of_another_user_is_copied_only_if_everybody_may_read_it(tmp_path: Path) -> None:
+    plant(tmp_path, {"a": b"1"})
+    other = os.geteuid() + 1
+    (tmp_path / "a").chmod(0o600)
+    with pytest.raises(ConflictError, match="does not belong to the user who asks"):
+        copy_in(tmp_path / "a", tmp_path / "copy", other)
+    assert tree(tmp_path) == {"a": b"1"}
+    copy_in(tmp_path / "a", tmp_path / "copy", os.geteuid())
+    (tmp_path / "a").chmod(0o604)
+    copy_in(tmp_path / "a", tmp_path / "another", other)
+    assert tree(tmp_path) == {"a": b"1", "copy": b"1", "another": b"1"}
+
+
+def test_modes_are_closed_of_what_is_staged_and_not_of_what_links_lead_to(tmp_path: Path) -> None:
+    plant(tmp_path, {"to/d/ours/file": b"", "to/d/ours/link": Link("../other"), "to/d/other": b""})
+    plant(tmp_path, {"to/d/ours/dangling": Link("nowhere")})
+    for path in ("to/d", "to/d/ours", "to/d/ours/file", "to/d/other"):
+        (tmp_path / path).chmod(0o777)
+    close_modes(tmp_path / "to", "d/ours")
+    closed = {"d": 0o755, "d/ours": 0o755, "d/ours/file": 0o755}
+    assert modes(tmp_path / "to") == {**closed, "d/other": 0o777}
 
 
 def test_directories_of_both_are_merged_and_files_clash(places: tuple[Path, Path]) -> None:
