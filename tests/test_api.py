@@ -68,6 +68,14 @@ def test_every_name_is_on_the_page(name: str) -> None:
     assert f"| `{name}`" in page or f"| `{name}(" in page or name == "PkgInstallError"
 
 
+@pytest.mark.parametrize("name", [n for n in sage_pkginstall.__all__ if n[0].isupper()])
+def test_every_field_of_a_value_is_on_the_page(name: str) -> None:
+    fields = getattr(getattr(sage_pkginstall, name), "_fields", ())
+    rows = [row for row in PAGES[0].read_text().splitlines() if row.startswith(f"| `{name}` |")]
+    abridged = any(", …" in row for row in rows)  # of facts about an interpreter
+    assert abridged or [one for one in fields if f"`{one}`" not in "".join(rows)] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_pass_a_type_checker(page: Path, tmp_path: Path) -> None:
