@@ -25,14 +25,14 @@ from sage_pkginstall.engine import files, transaction
 from sage_pkginstall.engine.holder import record_holder
 from sage_pkginstall.engine.plan import Plan, PlanRequest
 from sage_pkginstall.engine.planner import make_plan
-from sage_pkginstall.engine.tree import Prepared, Tree, TreeSettings
+from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
 from tests.engine_tree import NEW, OLD, OTHERS, STATE, commit, write
 from tests.trees import EMPTY, Entry, modes, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sage_pkginstall.engine.workspace import Workspace
 
@@ -730,19 +730,22 @@ def test_stopped_at_any_step_while_merging_into_what_somebody_has_made(
 
 
 def commit_beside(
-    prefix: Path, new: dict[str, bytes], others: Callable[[Workspace, Plan], dict[str, bytes]]
-) -> None:
+    prefix: Path,
+    new: dict[str, bytes],
+    others: Callable[[Workspace, Plan], dict[str, bytes]],
+    replaced: Iterable[str] = (),
+) -> Committed:
     """Bring ``new``, while somebody without our lock writes after each time that it is planned."""
-    tree = Tree(prefix)
+    tree, request = Tree(prefix), PlanRequest(replaced=frozenset(replaced))
 
     def prepare(workspace: Workspace) -> Prepared:
-        plan = make_plan(workspace, PlanRequest(), exchange=True)
+        plan = make_plan(workspace, request, exchange=True)
         write(prefix, others(workspace, plan))
         return Prepared(plan)
 
     with tree.workspace() as workspace:
         write(workspace.tree, new)
-        tree.commit(workspace, "foo", lambda _: prepare(workspace))
+        return tree.commit(workspace, "foo", lambda _: prepare(workspace))
 
 
 def test_what_somebody_writes_between_the_last_look_and_the_renames_stays(tmp_path: Path) -> None:
@@ -772,13 +775,68 @@ def test_byte_code_that_a_reader_writes_between_two_renames_is_replaced(tmp_path
     assert contents(tmp_path) == {**before, **new}
 
 
-def test_file_that_somebody_writes_where_one_is_to_be_placed_stays(tmp_path: Path) -> None:
-    """What is planned again, as the directory has changed, tells of the first."""
+def test_file_that_somebody_writes_where_one_is_to_be_placed_counts_as_there(
+    tmp_path: Path,
+) -> None:
+    """The transaction is undone and planned again, which tells of the file."""
     names = iter(("lib/foo/a", "lib/foo/b"))
     new = {"bin/foo": b"foo", "lib/foo/a": b"new", "lib/foo/b": b"new", "lib/foo/c": b"new"}
     write(tmp_path, {"lib/b": b"b"})
-    message = r"File exists at '.*/lib/foo/b'; nothing was changed"
-    with pytest.raises(TransactionError, match=message):
-        commit_beside(tmp_path, new, lambda _workspace, _plan: {next(names): b"mine"})
-    assert contents(tmp_path) == {"lib/b": b"b", "lib/foo/a": b"mine", "lib/foo/b": b"mine"}
+    committed = commit_beside(
+        tmp_path, new, lambda _workspace, _plan: dict.fromkeys(itertools.islice(names, 1), b"mine")
+    )
+    assert contents(tmp_path) == {"lib/b": b"b", **new}
+    told = "lib/foo/b is overwritten: no package owns it"
+    assert told in [notice.message for notice in committed.plan.notices]
+    assert_no_debris(tmp_path)
+
+
+def test_who_is_overtaken_each_time_fails_and_leaves_what_others_wrote(tmp_path: Path) -> None:
+    written: dict[str, bytes] = {"lib/foo/mine": b"mine"}
+
+    def others(_workspace: Workspace, plan: Plan) -> dict[str, bytes]:
+        clash = next(one.path for one in plan.operations if one.kind == "place")
+        written[clash] = b"mine"
+        return {clash: b"mine"}
+
+    write(tmp_path, written)
+    new = {f"lib/foo/{name}": b"new" for name in "abcdefghij"}
+    with pytest.raises(TransactionError, match=r"File exists at '.*'; nothing was changed"):
+        commit_beside(tmp_path, new, others)
+    assert contents(tmp_path) == written
+    assert_no_debris(tmp_path)
+
+
+def test_what_somebody_takes_away_after_the_last_look_comes_all_the_same(tmp_path: Path) -> None:
+    old = {f"lib/ns/{name}/x": b"old" for name in "abc"}
+    new = dict.fromkeys(old, b"new")
+    names = iter("ab")  # what is planned again knows that the first is gone
+
+    def others(_workspace: Workspace, _plan: Plan) -> dict[str, bytes]:
+        for name in itertools.islice(names, 1):
+            files.delete_tree(tmp_path / "lib" / "ns" / name)
+        return {}
+
+    write(tmp_path, {**old, "lib/ns/other": b"other"})
+    commit_beside(tmp_path, new, others, replaced=old)
+    assert contents(tmp_path) == {**new, "lib/ns/other": b"other"}
+    assert_no_debris(tmp_path)
+
+
+def test_what_somebody_takes_away_while_it_is_looked_at_is_no_fault(tmp_path: Path) -> None:
+    """Byte-code, say, which users delete by the directory."""
+    old = {f"lib/foo/{name}/x": b"old" for name in "abc"}
+    write(tmp_path, old)
+    names = iter("ab")
+    tree = Tree(tmp_path)
+
+    def prepare(workspace: Workspace) -> Prepared:
+        for name in itertools.islice(names, 1):
+            files.delete_tree(tmp_path / "lib" / "foo" / name)
+            (tmp_path / "lib" / "foo" / name).stat()
+        return Prepared(make_plan(workspace, PlanRequest(replaced=frozenset(old)), exchange=True))
+
+    with tree.workspace() as workspace:
+        tree.commit(workspace, "foo", lambda _: prepare(workspace))
+    assert contents(tmp_path) == {}
     assert_no_debris(tmp_path)

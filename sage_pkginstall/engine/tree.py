@@ -19,7 +19,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sage_pkginstall.engine.holder import Changed, Holder
     from sage_pkginstall.engine.lock import Held
@@ -29,6 +29,9 @@ __all__ = ["LOCK", "Committed", "Prepared", "Tree", "TreeSettings"]
 
 LOCK = "var/lock/pip3.lock"
 """The lock of a tree, relative to it."""
+
+_OVERTAKEN = (FileExistsError, FileNotFoundError, NotADirectoryError)
+_LOOKS = 3  # more than one, before what others do is taken for a fault
 
 
 class TreeSettings(NamedTuple):
@@ -105,7 +108,8 @@ class Tree:
 
         ``prepare`` plans; it is called before the lock is taken, and once more under it
         if the tree was changed in between, with the file names of the records that others
-        changed since the first time, or None if it may be any.  Raises what ``prepare`` raises, and
+        changed since the first time, or None if it may be any; again, if others overtake us who
+        take no lock.  Raises what ``prepare`` raises, and
         `LockError`, `TransactionError`, `JournalError`.
         """
         if self.settings.durable:
@@ -116,10 +120,14 @@ class Tree:
         with self.locked(label) as held:
             taken = time.monotonic()
             idle = not held.recovered and _nobody_worked(token, held.previous)
+            changed = changed_since(token, held.previous)
+            again = partial(self._prepare, workspace, label, partial(prepare, changed))
+            looks = [again] * _LOOKS
             if prepared is None or not idle or not self._holds(prepared):
-                again = partial(prepare, changed_since(token, held.previous))
-                prepared = self._prepare(workspace, label, again, drafted=prepared)
-            warning = self._carry_out(workspace, label, prepared.plan)
+                looks.insert(0, partial(again, drafted=prepared))
+            else:
+                looks.insert(0, partial(_as_it_is, prepared))
+            prepared, warning = self._carry_out(workspace, label, looks)
             held.changed = prepared.changes if held.previous else None
         released = time.monotonic()
         if self.settings.durable and prepared.plan.operations:
@@ -179,7 +187,25 @@ class Tree:
     def _holds(prepared: Prepared) -> bool:
         return prepared.plan.holds() and prepared.holds()
 
-    def _carry_out(self, workspace: Workspace, label: str, plan: Plan) -> str | None:
+    def _carry_out(
+        self, workspace: Workspace, label: str, looks: Sequence[Callable[[], Prepared]]
+    ) -> tuple[Prepared, str | None]:
+        """Carry out what the first look finds to be done, or a later one.
+
+        Who knows of no lock may take away or put there what a look rests on, before all is done
+        that it found: that is undone then, and looked at again.
+        """
+        look, *later = looks
+        try:
+            prepared = look()
+            return prepared, self._carry_out_plan(workspace, label, prepared.plan)
+        except (OSError, TransactionError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not later or not isinstance(cause, _OVERTAKEN):
+                raise
+        return self._carry_out(workspace, label, later)
+
+    def _carry_out_plan(self, workspace: Workspace, label: str, plan: Plan) -> str | None:
         if not plan.operations:
             return None
         journal = _journal(workspace, label, plan)
@@ -220,6 +246,10 @@ class Tree:
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""
         return workspace.can_exchange(workspace.path)
+
+
+def _as_it_is(prepared: Prepared) -> Prepared:
+    return prepared
 
 
 def _nobody_worked(before: Holder | None, now: Holder | None) -> bool:
