@@ -840,3 +840,31 @@ def test_what_somebody_takes_away_while_it_is_looked_at_is_no_fault(tmp_path: Pa
         tree.commit(workspace, "foo", lambda _: prepare(workspace))
     assert contents(tmp_path) == {}
     assert_no_debris(tmp_path)
+
+
+def test_what_somebody_writes_into_a_directory_before_it_is_moved_stays(tmp_path: Path) -> None:
+    """Each time that it is planned, into those that are exchanged or removed as a whole."""
+    packages = [f"lib/{name}" for name in "abcdef"]
+    old = {f"{package}/{path}": b"old" for package in packages for path in ("x", "sub/x", "sub/y")}
+    new = {f"{package}/{path}": b"new" for package in packages[:3] for path in ("x", "sub/x")}
+    written: dict[str, bytes] = {}
+
+    def others(_workspace: Workspace, plan: Plan) -> dict[str, bytes]:
+        operations = (one for one in plan.operations if one.kind != "prune")
+        moved = [one.path for one in operations if one.path in packages]
+        chosen = [path for path in (*moved[:1], *moved[-1:]) if f"{path}/mine" not in written]
+        names = ("mine", "sub/mine", "mine.d/a/b", "sub/y", "__pycache__/x.x-1.pyc")
+        writes = {f"{path}/{name}": b"mine" for path in chosen for name in names}
+        written.update({name: data for name, data in writes.items() if "mine" in name})
+        return writes
+
+    write(tmp_path, {**old, "lib/other": b"other"})
+    commit_beside(tmp_path, new, others, replaced=old)
+    found = contents(tmp_path)
+    assert {"lib/a/mine", "lib/f/mine", "lib/b/mine", "lib/e/mine"} <= written.keys()
+    assert {path: data for path, data in found.items() if "__pycache__" not in path} == {
+        **new,
+        **written,
+        "lib/other": b"other",
+    }
+    assert_no_debris(tmp_path)

@@ -63,7 +63,8 @@ class Operation(NamedTuple):
 class Evidence(NamedTuple):
     """A directory that a plan was made from, and the state it was in before it was read.
 
-    The change is that of the inode: copying may set the time of modification back.
+    The change is that of the inode: copying may set the time of modification back.  Moving a
+    directory changes its inode, and not when its entries were ``modified``.
     """
 
     directory: str
@@ -71,13 +72,15 @@ class Evidence(NamedTuple):
     inode: int
     changed: int  # st_ctime_ns
     now: int  # see clock.py
+    modified: int = 0  # st_mtime_ns
 
     @classmethod
     def of(cls, directory: str) -> Evidence:
         """Return the state of a directory.  Raises OSError."""
         now = file_time()
         status = os.stat(directory)
-        return cls(directory, status.st_dev, status.st_ino, status.st_ctime_ns, now)
+        change = status.st_ctime_ns
+        return cls(directory, status.st_dev, status.st_ino, change, now, status.st_mtime_ns)
 
     def holds(self) -> bool:
         """Tell whether the directory is certainly still as it was."""
@@ -98,11 +101,16 @@ class Notice(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Operations in the order in which they are carried out, and what they rest on."""
+    """Operations in the order in which they are carried out, and what they rest on.
+
+    Directories that are moved as a whole hold nothing but what is ``replaced``, and its
+    byte-code.
+    """
 
     operations: tuple[Operation, ...]
     notices: tuple[Notice, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    replaced: frozenset[str] = frozenset()
 
     def holds(self) -> bool:
         """Tell whether every directory that the plan was made from is unchanged."""

@@ -39,6 +39,7 @@ def make_plan(workspace: Workspace, request: PlanRequest, *, exchange: bool) -> 
         tuple(incoming + outgoing + removals.prunes()),
         tuple(arrivals.notices + removals.notices),
         tuple(ground.evidence.values()),
+        request.replaced,
     )
 
 

@@ -209,7 +209,12 @@ class Tree:
         if not plan.operations:
             return None
         journal = _journal(workspace, label, plan)
-        return carry_out(self.prefix, self.journal, journal, durable=self.settings.durable)
+        warning = carry_out(self.prefix, self.journal, journal, durable=self.settings.durable)
+        if any(one.kind in {"swap", "remove"} for one in plan.operations):
+            from sage_pkginstall.engine import strays  # noqa: PLC0415 - not where all is new
+
+            strays.bring_back_strays(self.prefix, plan)
+        return warning
 
     def recover(self) -> Recovery | None:
         """Finish what a dead process began, or undo it, and delete what dead processes left.
