@@ -26,11 +26,16 @@ def test_what_is_laid_out_is_what_was_packed(tmp_path: Path) -> None:
     plant(tmp_path / "old", entries)
     (tmp_path / "old/bin").chmod(0o500)
     (tmp_path / "old/share").chmod(0o750)
+    for directory in ("lib", "share"):
+        os.utime(tmp_path / "old" / directory, (1, 978307200))
     pack(tmp_path / "old", tmp_path / "tar", names_below(tmp_path / "old", "", {"var"}))
     (tmp_path / "new").mkdir()
     lay_out(tmp_path / "tar", tmp_path / "new")
     assert tree(tmp_path / "new") == entries
     assert modes(tmp_path / "new") == modes(tmp_path / "old")
+    for path in ("bin/a", "lib", "share"):
+        time = (tmp_path / "old" / path).stat().st_mtime
+        assert abs((tmp_path / "new" / path).stat().st_mtime - time) < 1e-3
 
 
 def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def lay_out(archive: Path, tree: Path) -> None:
                 _lay_file(tar, member, tree)
     for member in links:
         (tree / member.name).symlink_to(member.linkname)
-    for member in reversed(directories):
-        (tree / member.name).chmod(member.mode)
+    for member in reversed(directories):  # when nothing is put there any more
+        _keep(member, tree / member.name)
 
 
 def _check(path: Path, name: str) -> None:
@@ -119,5 +119,10 @@ def _lay_file(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Path) -> None
         raise ValueError(f"{member.name!r} is neither file, directory nor link")
     with content, place.open("xb") as file:
         shutil.copyfileobj(content, file)
+    _keep(member, place)
+
+
+def _keep(member: tarfile.TarInfo, place: Path) -> None:
+    """Give what was laid out its mode and its time, with which caches (of icons, say) compare."""
     place.chmod(member.mode)
     os.utime(place, (member.mtime, member.mtime))
