@@ -170,6 +170,17 @@ def test_directory_that_somebody_makes_between_the_last_look_and_its_rename_is_m
     assert tree(tmp_path, ignore=STATE) == {**new, **theirs, "lib/r": b""}
 
 
+@pytest.mark.parametrize("new", [{"share/p/text": b"2"}, {}], ids=["upgraded", "removed"])
+def test_what_somebody_makes_beside_the_only_package_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: dict[str, bytes]
+) -> None:
+    """Where only directories lie, ``share`` say, nothing is the package's own but its own one."""
+    write(tmp_path, {"share/p/text": b"1", "lib/q": b""})
+    overtake(monkeypatch, partial(write, tmp_path, {"share/theirs/file": b""}))
+    bring(tmp_path, new, PlanRequest(frozenset({"share/p/text"})))
+    assert tree(tmp_path, ignore=STATE) == {**new, "share/theirs/file": b"", "lib/q": b""}
+
+
 def test_what_is_staged_and_lost_after_the_last_look_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

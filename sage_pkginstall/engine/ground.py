@@ -45,6 +45,14 @@ class Ground:
         self.evidence: dict[str, Evidence] = {}
         self.led_to = set(led_to)
 
+    def is_own(self, directory: str) -> bool:
+        """Tell whether something that is replaced lies in ``directory`` itself.
+
+        Where there are only directories (``share``), somebody else may be making his at any moment.
+        """
+        names = os.listdir(self.absolute(directory))
+        return any(f"{directory}/{name}" in self.request.replaced for name in names)
+
     def is_ours(self, directory: str) -> bool:
         """Tell whether all that ``directory`` holds belongs to what is replaced, alone.
 

@@ -103,11 +103,9 @@ class Removals:
         If it is but for some that hold nothing, these go by rmdir(2), as pip has it: from where
         something was recorded, not from what lies beside such a directory.
         """
-        if path in self.arrivals.staged or self._is_kept(path):
+        if path not in listing.files or path in self.arrivals.staged or self._is_kept(path):
             return False
         hollow = self.ground.hollow(path)
-        if hollow and path not in listing.files:
-            return False
         if nobody_fills(hollow) and self.ground.can_move(path):
             self._remove(path)
             self.whole.add(path)
