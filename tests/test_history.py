@@ -231,7 +231,8 @@ def test_log_is_bounded_and_the_older_one_still_read(
     monkeypatch.setattr(history, "_LIMIT", 2000)
     for n in range(30):
         note(tmp_path, label=f"number {n}")
-    assert set(tree(logs.parent)) == {"transactions.jsonl", "transactions.jsonl.1"}
+    older = f"{logs.name}.1"  # alone if the last line, in which paths are, was just too much
+    assert {older} <= set(tree(logs.parent)) <= {logs.name, older}
     assert sum(file.stat().st_size for file in logs.parent.iterdir()) < 4500
     assert read_transactions(tmp_path, [logs])[-1].label == "number 29"
     assert len(read_transactions(tmp_path, [logs])) > 5
