@@ -95,6 +95,13 @@ def test_of_two_contents_that_stays_which_stays_with_pip(
     assert path.read_text() == expected
 
 
+def test_older_version_goes_even_if_pip_is_to_ignore_it(venv: Path, index: Path, pip: Pip) -> None:
+    find = ("--no-index", "--find-links", index)
+    pip("install", *find, "lib==1")
+    pip("install", *find, "--ignore-installed", "lib==2")
+    assert [p.name for p in venv.glob("lib/python3*/site-packages/lib-*")] == ["lib-2.dist-info"]
+
+
 def test_what_is_satisfied_is_left_alone(venv: Path, index: Path, pip: Pip) -> None:
     pip("install", "--no-index", "--find-links", index, "lib==2")
     before = tree(venv)
