@@ -50,9 +50,9 @@ rm -f "$2/var/lib/sage/installed/$1"-*
 
 # Stands in for a Python: it tells its version, and makes environments.
 STAND_IN = """#!/bin/sh
-case $1 in
-    -S) echo {version} ;;
-    -m) mkdir -p "$4/bin" && : >"$4/bin/python3" ;;
+case "$1 $2" in
+    "-I -S") echo {version} ;;
+    "-I -m") mkdir -p "$5/bin" && : >"$5/bin/python3" ;;
 esac
 """
 
@@ -381,6 +381,19 @@ def test_target_is_the_newest_environment_or_that_of_a_python_that_is_asked_for(
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables = {"SAGE_VENV": "", "PATH": path, **asked}
     assert distribution.make("a", status=0, **variables)[0] == f"a-1.0 {above}{version}"
+
+
+def test_target_is_made_by_python_itself_wherever_its_variables_lead(
+    distribution: Distribution, tmp_path: Path
+) -> None:
+    """PYTHONHOME is of another Python, and PYTHONPATH leads to a module that is called venv."""
+    distribution.script("a", version_requirements_txt="a")
+    plant(tmp_path, {"foreign/venv.py": b"raise SystemExit('foreign')\n"})
+    variables = {"PYTHONHOME": "/nowhere", "PYTHONPATH": f"{tmp_path}/foreign"}
+    ended = distribution.run("a", SAGE_VENV="", PYTHON=sys.executable, **variables)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert (distribution.local / f"var/lib/sage/venv-python{version}/bin/python3").exists()
 
 
 def test_environment_whose_python_became_another_one_is_not_taken(
