@@ -80,6 +80,13 @@ def test_carriage_returns_of_a_script_stay_but_at_the_ends_of_its_lines(world: S
     assert world.tree()["share/f"] == b"a\rb"
 
 
+def test_byte_order_mark_is_no_part_of_the_first_command(world: SageWorld) -> None:
+    """Editors of Windows write one: bash took it for the begin of a name, and went on."""
+    world.package("foo", "1.0", {"spkg-install.in": '\ufeffsdh_install type "$SAGE_SHARE"\n'})
+    world.spkg("foo")
+    assert world.tree()["share/type"] == b"optional\n"
+
+
 @pytest.mark.parametrize("options", [(), ("-w",)])
 def test_script_whose_interpreter_is_missing_has_failed(
     world: SageWorld, options: tuple[str, ...]

@@ -86,7 +86,7 @@ def script_text(package: str, script: Script) -> str:
     Raises PackageError for one with a shebang: it would be taken for a program of its own.
     """
     data = script.path.read_bytes().replace(b"\r\n", b"\n")  # lines of DOS; other \r are its own
-    text = data.decode("utf-8", "surrogateescape")
+    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")  # of DOS, too
     if text.startswith("#!"):
         reason = f"{script.path.name} begins with a shebang; wrapped scripts are run by bash"
         raise PackageError(package, f"{reason}, so remove that line")
