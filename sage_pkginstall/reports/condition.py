@@ -42,10 +42,7 @@ def rights(examination: Examination) -> Iterator[Finding]:
         if not os.path.lexists(path):
             continue
         if not os.access(path, os.W_OK):
-            status = path.lstat()
-            closed = status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWUSR
-            remedy = f"chmod u+w {path}" if closed else "run as its owner, or set SAGE_SUDO"
-            yield error(f"{path} cannot be written", remedy)
+            yield error(f"{path} cannot be written", _way_to_write(path))
         elif path.lstat().st_uid != owner:
             text = f"{path} belongs to user {path.lstat().st_uid}, the prefix to user {owner}"
             yield warning(text, f"chown -R {owner} {prefix}")
@@ -56,6 +53,16 @@ def rights(examination: Examination) -> Iterator[Finding]:
             f"the prefix belongs to user {owner}, and you are user {os.geteuid()}",
             "run as its owner: what you install would not be his to remove",
         )
+
+
+def _way_to_write(path: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):  # a link that leads nowhere
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return "mount its file system for writing"
+    status = path.lstat()
+    if status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWUSR:
+        return f"chmod u+w {path}"
+    return "run as its owner, or set SAGE_SUDO"
 
 
 def lock(examination: Examination) -> Iterator[Finding]:

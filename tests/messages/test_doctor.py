@@ -14,11 +14,13 @@ import pytest
 
 from sage_pkginstall.engine.tree import Tree
 from sage_pkginstall.environment import target_environment
+from sage_pkginstall.reports import condition
 from sage_pkginstall.reports.doctor import examine
 from sage_pkginstall.reports.finding import Examination
 from tests.conftest import start_from
 from tests.messages.desk import produces
-from tests.trees import plant
+from tests.torture.mounts import mounted
+from tests.trees import Link, plant
 
 if TYPE_CHECKING:
     from tests.messages.desk import Desk
@@ -58,6 +60,21 @@ def test_what_is_closed_to_its_own_owner_can_be_opened(desk: Desk) -> None:
         one for one in examine(examination) if one.text.startswith(f"{desk.prefix}/bin cannot")
     ]
     assert said.remedy == f"chmod u+w {desk.prefix}/bin"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_what_is_mounted_for_reading_only_is_to_be_mounted_for_writing(desk: Desk) -> None:
+    """Neither its owner nor root can write there, as this one knew no better than to advise."""
+    with mounted(desk.directory / "mounted", "tmpfs", "ro") as prefix:
+        (said,) = condition.rights(Examination(Tree(prefix), None, {}, lambda _: "x"))
+    assert said.text == f"{prefix} cannot be written"
+    assert said.remedy == "mount its file system for writing"
+
+
+def test_link_that_leads_nowhere_cannot_be_written(desk: Desk) -> None:
+    plant(desk.directory / "plain", {"bin": Link("nowhere")})
+    (said,) = condition.rights(Examination(Tree(desk.directory / "plain"), None, {}, lambda _: "x"))
+    assert said.text == f"{desk.directory}/plain/bin cannot be written"
 
 
 @produces("{path} belongs to user {uid}, the prefix to user {owner}")
