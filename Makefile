@@ -55,8 +55,10 @@ ifneq ($(packages),)
 .PHONY: $(packages) .packages
 .DEFAULT_GOAL := all
 $(packages): .packages
+# (Under -n the tool may not be there, and only it knows the packages.)
 .packages: .tool/venv/ready
-	+@[ ! -t 1 ] || set -- build/bin/sage-pkginstall watch; "$$@" $(MAKE) -f build/make/Makefile $(packages)
+	+@[ -e .tool/venv/ready ] || exec echo "and then, with the tool:" $(packages); \
+	[ ! -t 1 ] || set -- build/bin/sage-pkginstall watch; "$$@" $(MAKE) -f build/make/Makefile $(packages)
 endif
 
 # --------------------------------------------------------------------------- environments

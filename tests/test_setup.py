@@ -213,6 +213,16 @@ def test_dry_run_changes_nothing(checkout: Path) -> None:
     assert not (checkout / "stamp").exists()
 
 
+def test_dry_run_without_the_tool_tells_what_sets_it_up(checkout: Path) -> None:
+    """Which packages there are is known to the tool alone: make failed, without one."""
+    shutil.rmtree(checkout / ".tool")
+    ended = make(checkout, "-n", "stamp")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "build/setup/environment .tool/venv" in ended.stdout
+    assert ended.stdout.endswith("and then, with the tool: stamp\n")
+    assert not (checkout / ".tool").exists()
+
+
 def test_question_is_answered_by_the_status(checkout: Path) -> None:
     assert make(checkout, "-q", "done").returncode == 1
     assert make(checkout, "done").returncode == 0
