@@ -265,6 +265,43 @@ def test_headers_and_libraries_that_were_built_by_hand_count(
     assert toolchain({"PATH": ""}, (str(tmp_path),))["system"] == found[0]  # its packages count
 
 
+def system() -> dict[str, str]:
+    return toolchain({"PATH": ""}, (), None)["system"]
+
+
+def test_libraries_of_debian_count_and_its_other_packages_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = tmp_path / "status"
+    monkeypatch.setattr(module, "_DPKG", status)
+    monkeypatch.setattr(module, "_DATABASES", ())
+    assert "libraries" not in system()
+
+    def installed(library: str, editor: str) -> dict[str, str]:
+        packages = (("libz1", library), ("vim", editor))
+        text = "\n\n".join(f"Package: {name}\nVersion: {version}" for name, version in packages)
+        status.write_text(text)
+        return system()
+
+    first = installed("1", "1")
+    assert "libraries" in first
+    assert installed("1", "2.0") == first
+    assert installed("2.00", "2.0") != first
+
+
+def test_all_packages_of_other_systems_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "rpmdb.sqlite"
+    monkeypatch.setattr(module, "_DPKG", tmp_path / "status")
+    monkeypatch.setattr(module, "_DATABASES", (str(tmp_path / "missing"), str(database)))
+    database.write_bytes(b"1")
+    first = system()
+    database.write_bytes(b"22")
+    assert system() != first
+    assert "packages" in first
+
+
 def test_packages_of_an_active_conda_environment_count(tmp_path: Path) -> None:
     environ = {"PATH": "", "CONDA_PREFIX": str(tmp_path)}
     (tmp_path / "conda-meta").mkdir()
