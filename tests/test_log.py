@@ -6,6 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sage_pkginstall.builds.log import BuildLog
 from tests.test_files import full_disk
 
@@ -37,6 +39,24 @@ def test_line_of_ours_that_the_disk_has_no_room_for_is_shown_all_the_same(tmp_pa
         log.write("Warning")
     assert seen == [b"Warning\n"]
     assert (tmp_path / "log").read_bytes() == b"Warn"
+
+
+def test_log_that_can_have_no_thread_is_an_error_and_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # since Python 3.13
+        monkeypatch.setattr(f"threading.{name}", start, raising=False)
+    free = os.dup(0)
+    os.close(free)
+    log = BuildLog(tmp_path / "log", lambda _: None)
+    with pytest.raises(BlockingIOError, match="no thread can be started"), log.sink():
+        pass
+    after = os.dup(0)
+    os.close(after)
+    assert after == free
 
 
 def test_end_of_a_log_is_that_of_this_build(tmp_path: Path) -> None:

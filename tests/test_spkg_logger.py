@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.spkg.logger import logged_command
 from tests.conftest import ROOT
 from tests.patience import PATIENCE, wait_until
 from tests.sageworld import BIN
@@ -46,6 +47,18 @@ def test_nothing_is_run_whose_log_cannot_be_written(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "cannot go on" in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_command_is_ended_where_no_thread_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # since Python 3.13
+        monkeypatch.setattr(f"threading.{name}", start, raising=False)
+    with pytest.raises(BlockingIOError, match="no thread can be started"):
+        logged_command(["sleep", "600"], "", tmp_path / "log", quiet=True, variables=os.environ)
 
 
 def test_wrong_command_line(tmp_path: Path) -> None:

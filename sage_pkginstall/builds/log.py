@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from sage_pkginstall.builds.threads import started
 from sage_pkginstall.errors import BuildError
 from sage_pkginstall.values import NamedTuple
 
@@ -58,9 +59,12 @@ class BuildLog(NamedTuple):
                 yield file.fileno()
                 return
             reading, writing = os.pipe()
-            arguments = (reading, file.fileno(), self.echo)
-            thread = threading.Thread(target=_copy, args=arguments, daemon=True)
-            thread.start()
+            try:
+                thread = started(partial(_copy, reading, file.fileno(), self.echo), daemon=True)
+            except OSError:
+                os.close(reading)
+                os.close(writing)
+                raise
             try:
                 yield writing
             finally:

@@ -20,6 +20,7 @@ from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 from sage_pkginstall.builds.source_files import hash_file
+from sage_pkginstall.builds.threads import started
 from sage_pkginstall.user_cache import cache_directory, write_cached
 from sage_pkginstall.values import NamedTuple
 
@@ -315,8 +316,7 @@ class Remote:
 
         self._moved = 0
         begun = time.monotonic()
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
+        thread = started(run, daemon=True)
         while not ended and (left := begun + self._patience() - time.monotonic()) > 0:
             thread.join(left)
         if not ended:

@@ -19,10 +19,10 @@ import signal
 import subprocess
 import sys
 import termios
-import threading
 from array import array
 
 from sage_pkginstall.builds.descendants import descendants
+from sage_pkginstall.builds.threads import started
 from sage_pkginstall.spkg.programs import exit_status
 
 TYPE_CHECKING = False
@@ -244,8 +244,13 @@ def _stopper(process: subprocess.Popen[bytes]) -> Iterator[int]:
         process.wait()
         os.close(stopping)
 
-    thread = threading.Thread(target=wait)
-    thread.start()
+    try:
+        thread = started(wait)
+    except OSError:
+        process.terminate()
+        wait()
+        os.close(stop)
+        raise
     try:
         yield stop
     finally:
