@@ -54,7 +54,7 @@ def test_rows_that_leave_the_prefix_are_told_apart(environment: Environment) -> 
     outside = environment.prefix.parent
     installed = record(
         environment,
-        "../../../../secret,,\n/etc/passwd,,\n../../../../../../../../../../x,,\n"
+        f"../../../../secret,,\n/etc/passwd,,\n{'../' * 99}x,,\n"
         f"{environment.prefix}-other/y,,\n{environment.prefix}/../z,,\n/w,,\n",
     )
     files = recorded_files(environment, installed)
