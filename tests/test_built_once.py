@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sage_pkginstall.builds.inputs import Inputs
+from sage_pkginstall.builds.last_builds import Subject
+from sage_pkginstall.builds.once import Once
 from sage_pkginstall.builds.shelf import Shelf
+from sage_pkginstall.builds.surroundings import Surroundings
+from sage_pkginstall.environment import target_environment
 from sage_pkginstall.operations.events import EventFile
 from tests.once import Builds, make_quiet
 from tests.sources import make_source, make_wheel, report_of
@@ -339,3 +344,12 @@ def test_source_that_changes_while_it_is_built_is_not_kept(tmp_path: Path, build
     assert "is not kept: extra.py changed while it was built" in builds.said
     plant(source, {"extra.py": b"x = 1"})
     assert not builds(source)[1]
+
+
+def test_what_others_remove_meanwhile_fails_no_build(tmp_path: Path, venv: Path) -> None:
+    def removed() -> Surroundings:
+        raise FileNotFoundError(2, "it was removed", str(tmp_path))
+
+    around = Surroundings(Subject("tiny", "here"))
+    once = Once(Shelf(tmp_path, None, print), around, {}, surroundings_now=removed)
+    assert "it was removed" in once.changed_meanwhile(Inputs({}), target_environment(venv))

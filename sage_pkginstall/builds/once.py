@@ -203,7 +203,7 @@ class Once(NamedTuple):
             seen = dict(around.seen)
             if "target" in inputs.groups:
                 seen["target"] = _target(around, environment)
-        except PkgInstallError as error:
+        except (PkgInstallError, OSError) as error:  # of what others remove meanwhile, too
             return str(error)
         before = Inputs({name: inputs.groups.get(name, {}) for name in seen})
         return changed_since(before, Inputs(seen))
