@@ -518,7 +518,7 @@ def test_build_without_isolation_depends_on_modules_of_no_distribution(
     assert builds(source, "--no-build-isolation")[1]
 
 
-@pytest.mark.parametrize("way", ["editable", "egg", "path", "base"])
+@pytest.mark.parametrize("way", ["editable", "egg", "path", "base", "unreadable"])
 def test_what_lies_elsewhere_makes_a_build_without_isolation_unknown(
     tmp_path: Path, builds: Builds, way: str
 ) -> None:
@@ -542,6 +542,8 @@ def test_what_lies_elsewhere_makes_a_build_without_isolation_unknown(
         )
     elif way == "path":
         plant(site, {"tools.pth": f"# a path\nimport sys\n{tmp_path}/elsewhere\n".encode()})
+    elif way == "unreadable":
+        (site / "tools.pth").mkdir()  # which root cannot read either
     for _ in range(2):
         assert not builds(source, "--no-build-isolation")[1]
         assert "without looking into the cache" in builds.said

@@ -58,8 +58,16 @@ def distributions_of(environment: Environment) -> dict[str, str]:
 
     And the modules that lie beside them, and programs, which may be of none.  Raises
     UnknownInputError for what lies elsewhere: of one without RECORD, an editable one, an egg, what
-    a .pth file leads to, and the base's packages.
+    a .pth file leads to, and the base's packages; and for what cannot be read, or goes meanwhile.
     """
+    try:
+        return _distributions_of(environment)
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}"
+        raise UnknownInputError(environment.prefix, reason) from error
+
+
+def _distributions_of(environment: Environment) -> dict[str, str]:
     seen = setting_of(environment, "include-system-site-packages") or ""
     if seen.lower() == "true":
         raise UnknownInputError(environment.prefix, "it sees the packages of its base, too")
