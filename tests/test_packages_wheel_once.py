@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.once import SCRIPT, TAKEN, make_quiet, package_files, world_with_cache
-from tests.sageworld import SageWorld
+from tests.sageworld import BIN, ORDINARY_USER, SageWorld
 from tests.sources import make_source
 from tests.trees import tree
 
@@ -198,6 +198,26 @@ def test_all_that_a_declared_package_brings_counts(
         assert not is_taken(world.spkg("tiny"))
         world.spkg("settings")
         assert is_taken(world.spkg("tiny"))
+
+
+def test_file_that_the_builder_may_not_read_fails_no_build(
+    tmp_path: Path, world: SageWorld
+) -> None:
+    script = 'echo 1 >key; sdh_install key "$SAGE_LOCAL/etc"'
+    world.package("secret", "1.0", {"spkg-install.in": script})
+    world.spkg("secret")
+    (world.prefix / "etc/key").chmod(0)
+    files = package_files(dependencies="secret\n")
+    world.package("tiny", "1.0", files, source=source_files(tmp_path))
+    ended = subprocess.run(
+        [*ORDINARY_USER, BIN / "sage-spkg", "tiny"],
+        env=world.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert f"Built without looking into the cache: {world.prefix}/etc/key: Perm" in ended.stdout
 
 
 def test_wheel_linked_with_what_is_not_declared_is_not_kept(

@@ -34,7 +34,13 @@ _TAG = "--format=%(refname) %(objectname)"
 
 
 class UnknownInputError(BuildError):
-    """What a build depends on cannot be told: so its wheel is not kept, nor another taken."""
+    """What a build depends on cannot be told: so its wheel is not kept, nor another taken.
+
+    It can be built all the same, so its text is the reason alone.
+    """
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def hash_files(directory: Path, left_out: Collection[Path] = ()) -> dict[str, str]:

@@ -19,7 +19,7 @@ from functools import cache
 from sage_pkginstall.builds.inputs import digest_of
 from sage_pkginstall.builds.last_builds import Subject
 from sage_pkginstall.builds.once import identity_of_wheel
-from sage_pkginstall.builds.source_files import hash_file, hash_files
+from sage_pkginstall.builds.source_files import UnknownInputError, hash_file, hash_files
 from sage_pkginstall.builds.surroundings import Surroundings
 from sage_pkginstall.errors import PackageError, RequirementError, UsageError
 from sage_pkginstall.spkg.variables import PackageVariables, Variables, read_variables
@@ -214,7 +214,8 @@ def _content(variables: Variables, tree: Path, stamp: Path) -> str:
     """Return the hash of the files of a stamp that a build may look at, and of its wheels.
 
     It is remembered with their identities.  The paths of the trees do not count.  What a script
-    has put into the tree itself no record lists: it is as good as the script.
+    has put into the tree itself no record lists: it is as good as the script.  Raises
+    UnknownInputError.
     """
     name = stamp.name.partition("-")[0]
     files = [path for path in _files(stamp) if not path.startswith(_OURS)]
@@ -230,7 +231,10 @@ def _content(variables: Variables, tree: Path, stamp: Path) -> str:
             return str(remembered["content"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it is hashed again
-    hashes = {path: _hash(variables, tree / path) for path in files}
+    try:
+        hashes = {path: _hash(variables, tree / path) for path in files}
+    except OSError as error:  # of one that is not for us to read, or that is removed just now
+        raise UnknownInputError(tree, f"{error.filename}: {error.strerror}") from error
     identities = {wheel.name: identity_of_wheel(wheel) for wheel in wheels}
     content = digest_of([digest_of(hashes), identities])
     write_cached(known, json.dumps({"identity": identity, "content": content}).encode())
