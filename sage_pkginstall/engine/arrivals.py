@@ -110,7 +110,6 @@ class Arrivals:
         return (
             self.exchange
             and os.listdir(entry.path) != []
-            and self.ground.is_own(path)
             and self.ground.is_ours(path)
             and self.ground.workspace.can_exchange(self.ground.above(path))
             and self.ground.can_move(path)

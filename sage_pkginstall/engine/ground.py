@@ -45,20 +45,17 @@ class Ground:
         self.evidence: dict[str, Evidence] = {}
         self.led_to = set(led_to)
 
-    def is_own(self, directory: str) -> bool:
-        """Tell whether something that is replaced lies in ``directory`` itself.
-
-        Where there are only directories (``share``), somebody else may be making his at any moment.
-        """
-        names = os.listdir(self.absolute(directory))
-        return any(f"{directory}/{name}" in self.request.replaced for name in names)
-
     def is_ours(self, directory: str) -> bool:
         """Tell whether all that ``directory`` holds belongs to what is replaced, alone.
 
-        See `nobody_fills` for what holds nothing.
+        See `nobody_fills` for what holds nothing.  Something that is replaced lies in it, too:
+        where only directories are (``share``), somebody else may be making his at any moment.
         """
-        return nobody_fills(self.hollow(directory))
+        return nobody_fills(self.hollow(directory)) and self._has_own(directory)
+
+    def _has_own(self, directory: str) -> bool:
+        names = os.listdir(self.absolute(directory))
+        return any(f"{directory}/{name}" in self.request.replaced for name in names)
 
     def hollow(self, directory: str) -> list[str] | None:
         """Return the directories there that hold nothing; None beside others'.
