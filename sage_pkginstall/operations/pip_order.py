@@ -22,15 +22,18 @@ def in_order_of_pip(items: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ..
     """Return the entries of pip's installation report in the order in which it installs them.
 
     Of those that do not need each other, names late in the alphabet come first.  In a circle of
-    requirements those of extras do not count, as nobody may have asked for the extra.
+    requirements those of extras do not count, as nobody may have asked for the extra; then
+    none that has a marker.
     """
     metadata = {canonical_name(item["metadata"]["name"]): item["metadata"] for item in items}
-    needs = {name: _needed(one, of_extras=True) for name, one in metadata.items()}
-    needs_always = {name: _needed(one, of_extras=False) for name, one in metadata.items()}
+    less_and_less = [
+        {name: _needed(one, unless=word) for name, one in metadata.items()}
+        for word in (None, "extra", "")
+    ]
     left: set[str] = set(metadata)
     order: list[str] = []
     while left:
-        ready = _ready(left, needs) or _ready(left, needs_always) or left
+        ready = next(filter(None, (_ready(left, needs) for needs in less_and_less)), left)
         order += sorted(ready, reverse=True)
         left = left - ready
     place = {name: number for number, name in enumerate(order)}
@@ -42,8 +45,16 @@ def _ready(left: set[str], needs: Mapping[str, set[str]]) -> set[str]:
     return {name for name in left if not (needs[name] & left) - {name}}
 
 
-def _needed(metadata: Mapping[str, Any], *, of_extras: bool) -> set[str]:
-    """Return the canonical names of what is required, whatever the markers say."""
+def _needed(metadata: Mapping[str, Any], *, unless: str | None) -> set[str]:
+    """Return the canonical names of what is required, whatever a marker says.
+
+    What has a marker with the word ``unless`` is left out.
+    """
     lines: Sequence[str] = metadata.get("requires_dist", ())
-    wanted = (line for line in lines if of_extras or "extra" not in line.partition(";")[2])
+    wanted = [line for line in lines if unless is None or not _has_marker(line, unless)]
     return {name for name in map(required_name, wanted) if name is not None}
+
+
+def _has_marker(line: str, word: str) -> bool:
+    _, semicolon, marker = line.partition(";")
+    return bool(semicolon) and word in marker
