@@ -181,15 +181,18 @@ def test_what_somebody_makes_beside_the_only_package_meanwhile_stays(
     assert tree(tmp_path, ignore=STATE) == {**new, "share/theirs/file": b"", "lib/q": b""}
 
 
+@pytest.mark.parametrize("lost", ["share", "lib/p"], ids=["placed", "exchanged"])
 def test_what_is_staged_and_lost_after_the_last_look_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
+    """To plan again would bring less than was asked for."""
     write(tmp_path, {"lib/p/a.py": b"1", "lib/q": b""})
-    staged = "var/tmp/sage/T-*/tree/share"
+    staged = f"var/tmp/sage/T-*/tree/{lost}"
     overtake(
         monkeypatch, lambda: [path.rename(tmp_path / "lost") for path in tmp_path.glob(staged)]
     )
-    with pytest.raises(TransactionError, match="its staged entry"):
-        bring(tmp_path, {"lib/p/a.py": b"2", "share/text": b"2"})
-    there = {"lib/p/a.py": b"1", "lib/q": b"", "lost/text": b"2"}
-    assert tree(tmp_path, ignore=STATE) == there
+    new = {"lib/p/a.py": b"2", "share/text": b"2"}
+    with pytest.raises(TransactionError, match=rf"T-.*/tree/{lost}"):
+        bring(tmp_path, new, PlanRequest(frozenset({"lib/p/a.py"})))
+    there = tree(tmp_path, ignore=(*STATE, "lost"))
+    assert there == {"lib/p/a.py": b"1", "lib/q": b""}

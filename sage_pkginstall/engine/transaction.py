@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from sage_pkginstall.engine.journal import Journal, JournalFile
     from sage_pkginstall.engine.plan import Operation
 
-__all__ = ["Recovery", "carry_out", "describe", "recover"]
+__all__ = ["LostError", "Recovery", "carry_out", "describe", "recover"]
 
 _SECOND = 1_000_000_000
 _DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class LostError(FileNotFoundError):
+    """A staged entry is gone: what is planned without it would be less than was asked for."""
 
 
 class Recovery(NamedTuple):
@@ -116,7 +120,7 @@ class _Applier:
         if files.lstat(slot) is None:
             if files.lstat(path) is None and not self.undoing:
                 message = f"neither {path} nor its staged entry {slot} exists"
-                raise FileNotFoundError(message)
+                raise LostError(message)
         elif self._is_linked(path, slot):  # killed between link and unlink
             files.unlink(slot)
         elif not self.undoing:
@@ -194,9 +198,9 @@ class _Applier:
         if self.undoing and files.lstat(path) is None and files.lstat(slot) is not None:
             _bring_back(slot, path)  # somebody removed the new entry since
             return
-        for entry in (slot, path):
+        for entry, error in ((slot, LostError), (path, FileNotFoundError)):
             if files.lstat(entry) is None:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
+                raise error(errno.ENOENT, os.strerror(errno.ENOENT), entry)
         if not files.exchange(slot, path):
             _exchange_by_steps(path, slot, aside)
 

@@ -12,7 +12,7 @@ from sage_pkginstall.engine import files
 from sage_pkginstall.engine.holder import changed_since, last_holder
 from sage_pkginstall.engine.journal import Journal, JournalFile
 from sage_pkginstall.engine.lock import LockSettings, TreeLock
-from sage_pkginstall.engine.transaction import Recovery, carry_out, describe, recover
+from sage_pkginstall.engine.transaction import LostError, Recovery, carry_out, describe, recover
 from sage_pkginstall.engine.workspace import StagingArea, Workspace
 from sage_pkginstall.errors import ConflictError, RecordError, TransactionError
 from sage_pkginstall.values import NamedTuple
@@ -201,7 +201,7 @@ class Tree:
             return prepared, self._carry_out_plan(workspace, label, prepared.plan)
         except (OSError, TransactionError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
-            if not later or not isinstance(cause, _OVERTAKEN):
+            if not later or not isinstance(cause, _OVERTAKEN) or isinstance(cause, LostError):
                 raise
         return self._carry_out(workspace, label, later)
 
