@@ -39,8 +39,8 @@ __all__ = [
     "foreign_libraries",
     "installed_contents",
     "owned_files",
+    "packages_seen_by_wheel",
     "surroundings",
-    "toolchain_packages",
 ]
 
 _OURS = "var/lib/sage/"
@@ -108,7 +108,7 @@ def _of_package(
             "prefix": contents(variables, environment, declared),
         },
         seen_unisolated=lambda: contents(
-            variables, environment, declared | toolchain_packages(variables, name)
+            variables, environment, packages_seen_by_wheel(variables, name)
         ),
         places={**places, **here},
         dead=(os.fspath(build),),
@@ -123,11 +123,11 @@ def declared_packages(variables: Variables, name: str) -> set[str]:
     return _closure(variables, (name,)) - {name}
 
 
-def toolchain_packages(variables: Variables, name: str) -> set[str]:
-    """Return the packages that build ``name`` if it is a wheel, and what they depend on."""
+def packages_seen_by_wheel(variables: Variables, name: str) -> set[str]:
+    """Return these, and the packages that build ``name`` as a wheel, and what they depend on."""
     from sage_pkginstall.spkg.rules import PYTHON_TOOLCHAIN  # noqa: PLC0415 -- as below
 
-    return _closure(variables, PYTHON_TOOLCHAIN) - {name}
+    return _closure(variables, (name, *PYTHON_TOOLCHAIN)) - {name}
 
 
 def _closure(variables: Variables, names: Iterable[str]) -> set[str]:

@@ -53,7 +53,7 @@ from sage_pkginstall.spkg.seen import (
     declared_packages,
     foreign_libraries,
     owned_files,
-    toolchain_packages,
+    packages_seen_by_wheel,
 )
 from sage_pkginstall.spkg.sources import choose_tarball
 from sage_pkginstall.spkg.staged import listed, strays
@@ -322,9 +322,7 @@ def _interpreter(job: Job) -> dict[str, str]:
     """Return what the target's Python is, if the package, or one that it declares, needs one."""
     if job.environment is None:
         return {}
-    declared = declared_packages(job.place.common, job.package.name)
-    others = (_package(job, name) for name in sorted(declared))
-    if any(_needs_python(one) for one in (job.package, *others) if one):
+    if _needs_python(job.package) or any(map(_needs_python, _declared(job))):
         return interpreter(job.environment)
     return {}
 
@@ -333,6 +331,12 @@ def _needs_python(package: Package) -> bool:
     needs = package.dependencies
     words = (*needs.normal, *needs.order_only, *needs.build, *needs.optional)
     return package.is_python or any("PYTHON" in word for word in words)
+
+
+def _declared(job: Job) -> Iterator[Package]:
+    """Return the packages that one declares, as far as they can be read."""
+    names = declared_packages(job.place.common, job.package.name)
+    return filter(None, (_package(job, name) for name in names))
 
 
 def _package(job: Job, name: str) -> Package | None:
@@ -345,9 +349,8 @@ def _package(job: Job, name: str) -> Package | None:
 
 def _seen_packages(job: Job) -> set[str]:
     """Return the packages whose contents count: of a wheel, as for one that sees its target."""
-    common, name = job.place.common, job.package.name
-    declared = declared_packages(common, name)
-    return declared | toolchain_packages(common, name) if job.package.is_python else declared
+    packages = packages_seen_by_wheel if job.package.is_python else declared_packages
+    return packages(job.place.common, job.package.name)
 
 
 def _rights() -> dict[str, str]:
