@@ -25,6 +25,7 @@ from sage_pkginstall.engine import files, transaction
 from sage_pkginstall.engine.holder import record_holder
 from sage_pkginstall.engine.plan import Plan, PlanRequest
 from sage_pkginstall.engine.planner import make_plan
+from sage_pkginstall.engine.signals import signals_deferred
 from sage_pkginstall.engine.tree import Committed, Prepared, Tree, TreeSettings
 from sage_pkginstall.errors import JournalError, LockError, TransactionError
 from tests import engine_tree
@@ -263,7 +264,7 @@ def test_interrupt_waits_for_applying_though_another_thread_gets_it() -> None:
     done: list[str] = []
 
     def apply() -> None:
-        with transaction._signals_deferred():
+        with signals_deferred():
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.05)
             done.append("applied")
@@ -287,7 +288,7 @@ def test_interrupt_does_not_hide_another_signal_that_came_meanwhile() -> None:
     former = signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
 
     def apply() -> None:
-        with transaction._signals_deferred():
+        with signals_deferred():
             for number in (signal.SIGINT, signal.SIGTERM):
                 os.kill(os.getpid(), number)
                 time.sleep(0.05)

@@ -43,7 +43,7 @@ def bring_back_strays(prefix: Path, plan: Plan) -> None:
 def _changed(below: str, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield the directories moved out which are not as they were looked at: path and place."""
     moved = {one.path: one.slot for one in plan.operations if one.kind in {"swap", "remove"}}
-    for evidence in plan.evidence if moved else ():
+    for evidence in plan.evidence:
         path = directory = evidence.directory.removeprefix(below)
         while path and path not in moved:
             path = os.path.dirname(path) if path != "/" else ""

@@ -17,18 +17,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import stat
-import sys
 
 from sage_pkginstall.engine import files
 from sage_pkginstall.engine.paths import bytecode_source
+from sage_pkginstall.engine.signals import signals_deferred
 from sage_pkginstall.errors import JournalError, TransactionError
 from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sage_pkginstall.engine.journal import Journal, JournalFile
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["LostError", "Recovery", "carry_out", "describe", "recover"]
 
 _SECOND = 1_000_000_000
-_DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LostError(FileNotFoundError):
@@ -376,43 +374,6 @@ def _flush(prefix: Path, journal: Journal) -> None:
     files.flush_directories(os.path.join(prefix, path) for path in sorted(changed))
 
 
-@contextlib.contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Let Ctrl-C and friends wait for the few milliseconds that applying takes.
-
-    They are blocked in this thread.  Where there are others, one of these gets them, and Python
-    runs their handlers here all the same: so they are only noted meanwhile.
-    """
-    threading = sys.modules.get("threading")  # without it there is the main thread only
-    if threading and threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    handlers: dict[signal.Signals, Callable[..., object] | int] = {}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _DEFERRED)
-    try:
-        if threading and threading.active_count() > 1:
-            _note_in(came, handlers)
-        yield
-    finally:
-        try:
-            for number, handler in reversed(handlers.items()):  # the last is Ctrl-C: that raises
-                signal.signal(number, handler)
-            for late in dict.fromkeys(came):
-                signal.raise_signal(late)  # blocked still: all of them come together
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _note_in(came: list[int], handlers: dict[signal.Signals, Callable[..., object] | int]) -> None:
-    """Have the deferred signals that are not ignored only noted; tell their handlers."""
-    for number in _DEFERRED:
-        handler = signal.getsignal(number)
-        if handler not in {None, signal.SIG_IGN}:  # None: not one of Python's
-            handlers[number] = handler
-            signal.signal(number, lambda number, _frame: came.append(number))
-
-
 def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: bool) -> str | None:
     """Commit ``journal``, whose draft is there: all its operations are done then, or none is.
 
@@ -424,7 +385,7 @@ def carry_out(prefix: Path, file: JournalFile, journal: Journal, *, durable: boo
     `JournalError` if not even undoing worked: then the journal stays, and every later
     command tries again.
     """
-    with _signals_deferred():
+    with signals_deferred():
         try:
             file.publish(journal, durable=durable)
             journal = _apply(prefix, file, journal, durable=durable)
@@ -475,7 +436,7 @@ def recover(prefix: Path, file: JournalFile, *, durable: bool) -> Recovery | Non
     be removed, as that process may have said that all is done.  The caller holds the lock of the
     tree.  Raises `JournalError` then, and if neither is possible.
     """
-    with _signals_deferred():
+    with signals_deferred():
         journal = file.read()
         if journal is None:
             return None

@@ -19,7 +19,7 @@ from sage_pkginstall.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from sage_pkginstall.engine.holder import Changed, Holder
     from sage_pkginstall.engine.lock import Held
@@ -115,19 +115,20 @@ class Tree:
         if self.settings.durable:
             files.flush_file_system(workspace.path)
         token = last_holder(self.lock_path)
-        prepared = self._prepare_ahead(workspace, label, partial(prepare, None), token)
+        ahead = self._prepare_ahead(workspace, label, partial(prepare, None), token)
         asked = time.monotonic()
         with self.locked(label) as held:
             taken = time.monotonic()
             idle = not held.recovered and _nobody_worked(token, held.previous)
             changed = changed_since(token, held.previous)
             again = partial(self._prepare, workspace, label, partial(prepare, changed))
-            looks = [again] * _LOOKS
-            if prepared is None or not idle or not self._holds(prepared):
-                looks.insert(0, partial(again, drafted=prepared))
-            else:
-                looks.insert(0, partial(_as_it_is, prepared))
-            prepared, warning = self._carry_out(workspace, label, looks)
+
+            def first() -> Prepared:
+                if ahead is None or not idle or not self._holds(ahead):
+                    return again(drafted=ahead)
+                return ahead
+
+            prepared, warning = self._carry_out(workspace, label, first, again)
             held.changed = prepared.changes if held.previous else None
         released = time.monotonic()
         if self.settings.durable and prepared.plan.operations:
@@ -188,22 +189,29 @@ class Tree:
         return prepared.plan.holds() and prepared.holds()
 
     def _carry_out(
-        self, workspace: Workspace, label: str, looks: Sequence[Callable[[], Prepared]]
+        self,
+        workspace: Workspace,
+        label: str,
+        look: Callable[[], Prepared],
+        again: Callable[[], Prepared],
     ) -> tuple[Prepared, str | None]:
-        """Carry out what the first look finds to be done, or a later one.
+        """Carry out what a look finds to be done; look again if others overtake us meanwhile.
 
         Who knows of no lock may take away or put there what a look rests on, before all is done
-        that it found: that is undone then, and looked at again.
+        that it found: that is undone then.
         """
-        look, *later = looks
-        try:
-            prepared = look()
-            return prepared, self._carry_out_plan(workspace, label, prepared.plan)
-        except (OSError, TransactionError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if not later or not isinstance(cause, _OVERTAKEN) or isinstance(cause, LostError):
-                raise
-        return self._carry_out(workspace, label, later)
+        overtaken = 0
+        while True:
+            try:
+                prepared = look()
+                return prepared, self._carry_out_plan(workspace, label, prepared.plan)
+            except (OSError, TransactionError) as error:
+                cause = error if isinstance(error, OSError) else error.__cause__
+                overtaken += 1
+                is_ours = not isinstance(cause, _OVERTAKEN) or isinstance(cause, LostError)
+                if is_ours or overtaken > _LOOKS:
+                    raise
+            look = again
 
     def _carry_out_plan(self, workspace: Workspace, label: str, plan: Plan) -> str | None:
         if not plan.operations:
@@ -251,10 +259,6 @@ class Tree:
     def can_exchange(self, workspace: Workspace) -> bool:
         """Tell whether the file system of the prefix can exchange two entries."""
         return workspace.can_exchange(workspace.path)
-
-
-def _as_it_is(prepared: Prepared) -> Prepared:
-    return prepared
 
 
 def _nobody_worked(before: Holder | None, now: Holder | None) -> bool:
