@@ -184,6 +184,17 @@ def index(machine_settings: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no thread be started, as where a user or a container has as many as it may."""
+
+    def start(*_arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    for name in ("_start_new_thread", "_start_joinable_thread"):  # since Python 3.13
+        monkeypatch.setattr(f"threading.{name}", start, raising=False)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a place in which make cannot work: half of the tests would fail there."""
     place = str(config.option.basetemp or TEMPORARY)

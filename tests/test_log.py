@@ -41,14 +41,10 @@ def test_line_of_ours_that_the_disk_has_no_room_for_is_shown_all_the_same(tmp_pa
     assert (tmp_path / "log").read_bytes() == b"Warn"
 
 
+@pytest.mark.usefixtures("no_threads")
 def test_log_that_can_have_no_thread_is_an_error_and_leaves_nothing_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    def start(*_arguments: object) -> int:
-        raise RuntimeError("can't start new thread")
-
-    for name in ("_start_new_thread", "_start_joinable_thread"):  # since Python 3.13
-        monkeypatch.setattr(f"threading.{name}", start, raising=False)
     free = os.dup(0)
     os.close(free)
     log = BuildLog(tmp_path / "log", lambda _: None)

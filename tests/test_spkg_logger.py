@@ -49,14 +49,10 @@ def test_nothing_is_run_whose_log_cannot_be_written(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("no_threads")
 def test_command_is_ended_where_no_thread_can_be_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    def start(*_arguments: object) -> int:
-        raise RuntimeError("can't start new thread")
-
-    for name in ("_start_new_thread", "_start_joinable_thread"):  # since Python 3.13
-        monkeypatch.setattr(f"threading.{name}", start, raising=False)
     with pytest.raises(BlockingIOError, match="no thread can be started"):
         logged_command(["sleep", "600"], "", tmp_path / "log", quiet=True, variables=os.environ)
 
